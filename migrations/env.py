@@ -1,0 +1,90 @@
+"""Runs the revisions: which database, one upgrade at a time, the version table in schema audit."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from alembic import context
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from auditdb import database, errors
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from alembic.runtime.migration import MigrationContext, MigrationInfo
+
+config = context.config
+
+# Whoever comes second waits here, then finds nothing left to do. The lock ends with the
+# transaction, so that it works through a connection pooler and nothing can leave it behind.
+BEFORE = (
+    "select pg_advisory_xact_lock(hashtextextended('auditdb.migrations', 0))",
+    "create schema if not exists audit",
+)
+# A new version of the compiler reaches the tables that are tracked already.
+AFTER = (
+    "comment on table audit.alembic_version is 'The revisions of auditdb in this database.'",
+    "comment on column audit.alembic_version.version_num is 'The newest revision of a branch.'",
+    "select audit.refresh()",
+)
+
+
+def find_url() -> str:
+    """Return the URL: `-x url=…`, else what a program configured, else AUDITDB_URL or PG*."""
+    given = context.get_x_argument(as_dictionary=True).get("url")
+    return database.resolve(given or config.get_main_option("sqlalchemy.url"))
+
+
+def run(**how: Any) -> None:
+    """Run the revisions that were asked for in one transaction, configured by `how`."""
+    steps: list[MigrationInfo] = config.attributes.setdefault("steps", [])
+
+    def note(
+        ctx: MigrationContext,
+        step: MigrationInfo,
+        heads: Collection[Any],
+        run_args: Mapping[str, Any],
+    ) -> None:
+        steps.append(step)
+
+    context.configure(
+        version_table_schema="audit",
+        transaction_per_migration=False,
+        on_version_apply=note,
+        **how,
+    )
+    only_looks = context.get_context().opts.get("dont_mutate", False)
+    with context.begin_transaction():
+        if not only_looks:
+            for statement in BEFORE:
+                context.execute(statement)
+        context.run_migrations()
+        if any(step.is_upgrade and not step.is_stamp for step in steps):
+            for statement in AFTER:
+                context.execute(statement)
+
+
+def run_online() -> None:
+    """Run the revisions on the database."""
+    url = find_url()
+    try:
+        with database.engine(url).connect() as connection:
+            run(connection=connection)
+    except DBAPIError as error:
+        driver = errors.driver_error(error)
+        if isinstance(error, OperationalError) and driver and driver.sqlstate is None:
+            raise database.unreachable(url, driver) from driver
+        # SQLAlchemy's message would repeat the whole script.
+        raise errors.translate(error) from driver
+
+
+if config.config_file_name is not None:
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+
+if context.is_offline_mode():
+    # Without the named style a % in the script would come out doubled.
+    run(dialect_name="postgresql", literal_binds=True, dialect_opts={"paramstyle": "named"})
+else:
+    run_online()

@@ -1,0 +1,22 @@
+"""The log and all that writes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import op
+
+revision: str = "audit_0001"
+down_revision: str | None = None
+branch_labels: tuple[str, ...] | None = ("audit",)
+depends_on: str | None = None
+
+HERE = Path(__file__)
+
+
+def upgrade() -> None:
+    op.execute(HERE.with_suffix(".up.sql").read_text(encoding="utf-8"))
+
+
+def downgrade() -> None:
+    op.execute(HERE.with_suffix(".down.sql").read_text(encoding="utf-8"))

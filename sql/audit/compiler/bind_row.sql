@@ -1,0 +1,59 @@
+-- What a declaration says of an item, as SQL over the new row, the old one, or both merged.
+create or replace function audit.bind_row(t audit.tracked, side text, with_departed boolean)
+  returns jsonb
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_key text;
+  v_names jsonb;
+  v_qualified jsonb;
+  v_item_id text;
+  v_key_text text;
+begin
+  select 'new.' || c.ident into v_key
+    from audit.column_of(t.target) as c where c.is_key order by c.number limit 1;
+  select
+      jsonb_object_agg(c.name, s.value),
+      jsonb_object_agg('new.' || c.name, s.value),
+      coalesce(t.item_id, case when count(*) filter (where c.is_key) = 1
+        then min(audit.text_value(c.type, s.value)) filter (where c.is_key)
+        else string_agg(format('replace(replace(%s, ''~'', ''~0''), ''/'', ''~1'')',
+            audit.text_value(c.type, s.value)), ' || ''/'' || ' order by c.number)
+          filter (where c.is_key) end),
+      string_agg(audit.text_value(c.type, s.value), ' || '','' || ' order by c.number)
+        filter (where c.is_key)
+    into v_names, v_qualified, v_item_id, v_key_text
+    from audit.column_of(t.target) as c
+    cross join lateral (select case side
+        when 'merged' then format('case when %1$s is null then old.%2$s else new.%2$s end',
+          v_key, c.ident)
+        else side || '.' || c.ident end as value) as s;
+
+  return jsonb_build_object(
+    'item_id', case when t.item_id is null then v_item_id
+      else format('(%s)::text', audit.rewrite_expression(t.item_id, v_names)) end,
+    'item_label', format('(%s)::text',
+      audit.rewrite_expression(coalesce(t.item_label, 'null'), v_names)),
+    'account', case when t.accounts is not null then 'coalesce(account.id::text, '''')'
+      when t.account is null then ''''''
+      else format('coalesce((%s)::text, '''')', audit.rewrite_expression(t.account, v_names)) end,
+    'parent_type', coalesce(quote_literal(t.parent_type), 'null'),
+    'parent_id', format('(%s)::text',
+      audit.rewrite_expression(coalesce(t.parent_id, 'null'), v_names)),
+    -- A name is one segment of a path: ~ and / are written as in a JSON pointer (RFC 6901).
+    'part_name', format('replace(replace(coalesce((%s)::text, %s), ''~'', ''~0''), ''/'', ''~1'')',
+      audit.rewrite_expression(coalesce(t.part_name, 'null'), v_names), v_key_text),
+    'key_text', v_key_text,
+    'joins', audit.lookup_join(t, v_names, with_departed) || case when t.accounts is not null
+      then format(E'\n  left join lateral (\n    %s\n  ) as account(id) on true',
+        audit.rewrite_expression(t.accounts, v_qualified)) else '' end,
+    'names', v_names);
+end;
+$$;
+
+revoke all on function audit.bind_row(audit.tracked, text, boolean) from public;
+
+comment on function audit.bind_row(audit.tracked, text, boolean) is
+  'SQL for the item, label, account, parent and part of a row, and the joins they need.';

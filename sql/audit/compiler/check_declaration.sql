@@ -1,0 +1,52 @@
+-- A declaration is tried on the table before anything is compiled from it.
+create or replace function audit.check_declaration(t audit.tracked)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_row jsonb;
+  v_problem text;
+  v_query text;
+begin
+  select coalesce(
+      (select format('there is no column %s to be operational or secret', quote_ident(c))
+       from unnest(t.operational || t.secret) as c
+       where not exists (select from pg_attribute as a
+                         where a.attrelid = t.target and a.attname = c and not a.attisdropped)
+       limit 1),
+      (select format('the lookup %s has no foreign key to follow (%s)', e.key, e.value)
+       from jsonb_each_text(t.lookups) as e
+       where e.key not in (select l.alias from audit.lookup_of(t) as l) limit 1),
+      audit.problem_of_rules(t))
+    into v_problem;
+  if v_problem is not null then
+    raise exception 'invalid declaration of %: %', t.target, v_problem
+      using errcode = 'UA005';
+  end if;
+
+  v_row := audit.bind_row(t, 'new', false);
+  v_query := format('select %s, %s, %s, %s, %s from %s as old, %s as new %s where %s limit 0',
+    v_row ->> 'item_id', v_row ->> 'item_label', v_row ->> 'account', v_row ->> 'parent_id',
+    v_row ->> 'part_name', audit.name_of(t.target), audit.name_of(t.target), v_row ->> 'joins',
+    coalesce((select string_agg(format('(%s)', r.rule ->> 'when'), ' and ')
+              from jsonb_array_elements(t.actions) as r (rule) where r.rule ? 'when'), 'true'));
+  begin
+    execute v_query;
+  exception
+    when syntax_error_or_access_rule_violation then
+      if sqlstate = '42501' then
+        raise;
+      end if;
+      raise exception 'invalid declaration of %: %', t.target, sqlerrm
+        using errcode = 'UA005',
+          hint = 'Expressions name columns of the table, or alias.column of a lookup; conditions '
+            'name old.column and new.column.';
+  end;
+end;
+$$;
+
+revoke all on function audit.check_declaration(audit.tracked) from public;
+
+comment on function audit.check_declaration(audit.tracked) is
+  'Raises an error that says what is wrong with a declaration.';

@@ -1,0 +1,25 @@
+-- The columns that a declaration may name, with their numbers: so a renamed one is known again.
+create or replace function audit.columns_now(t audit.tracked)
+  returns jsonb
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(jsonb_agg(jsonb_build_object('alias', c.alias, 'number', c.number,
+    'name', c.name, 'type', c.type) order by c.alias nulls first, c.number), '[]')
+  from (
+    select null as alias, a.attnum as number, a.attname as name,
+      format_type(a.atttypid, a.atttypmod) as type
+    from pg_attribute as a
+    where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped
+    union all
+    select l.alias, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod)
+    from audit.lookup_of(t) as l
+    join pg_attribute as a on a.attrelid = l.target and a.attname = any (l.columns)
+  ) as c
+$$;
+
+revoke all on function audit.columns_now(audit.tracked) from public;
+
+comment on function audit.columns_now(audit.tracked) is
+  'The columns of a tracked table and of its lookups as they are now.';

@@ -1,0 +1,52 @@
+-- The frame of every compiled function.
+create or replace function audit.compile_function(
+  t audit.tracked, event text, variables text[], body text, uses_lookups boolean,
+  settings text[], volatility text default 'volatile'
+)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select format(
+'create or replace function audit.%I()
+  returns trigger
+  language plpgsql
+  %s
+  security definer
+  set search_path = pg_catalog, pg_temp%s
+as %L',
+    t.slug || '_' || event, volatility,
+    -- A lookup is one index probe for each row, also in a plan made when its table was empty, and
+    -- it sees all rows or fails. Compiling such a plan to machine code would cost more than it does.
+    case when uses_lookups then
+      E'\n  set enable_seqscan = off\n  set jit = off\n  set row_security = off' else '' end
+    || coalesce((select string_agg(E'\n  set ' || s, '' order by s) from unnest(settings) as s), '')
+    || case when body ~ '\\' then E'\n  set standard_conforming_strings = on' else '' end,
+    format(
+'
+-- Compiled from the declaration of %s (audit.tracked); audit.refresh() compiles it anew.
+#variable_conflict use_column
+declare
+  v_current constant boolean := audit.is_current(%s, %L, %s);
+%sbegin
+%s  return null;
+end;
+',
+      t.target, t.id, audit.fingerprint(t),
+      (select string_agg(format('%L::regclass', r::oid::text), ', ' order by n)
+       from (select t.target as r, 0 as n
+             union all
+             select l.target, row_number() over (order by l.depth, l.alias)
+             from audit.lookup_of(t) as l) as x),
+      (select coalesce(string_agg('  ' || v || E';\n', '' order by n), '')
+       from unnest(variables) with ordinality as u (v, n)),
+      body))
+$$;
+
+revoke all on function
+  audit.compile_function(audit.tracked, text, text[], text, boolean, text[], text) from public;
+
+comment on function
+  audit.compile_function(audit.tracked, text, text[], text, boolean, text[], text) is
+  'DDL of a compiled trigger function around its body.';

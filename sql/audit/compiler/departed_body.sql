@@ -1,0 +1,37 @@
+-- Before rows deleted by a cascade are logged, what they look up is fetched from where it still is:
+-- a trigger function declared stable does not see the changes of the statement that fired it.
+create or replace function audit.departed_body(t audit.tracked, is_row_level boolean)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select string_agg(format(
+E'  select coalesce(v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L || f.k, f.v), ''{}'')
+    into v_departed
+    from (
+      select %2$s as k, (select to_jsonb(q) from (%3$s) as q) as v%4$s
+    ) as f
+    where f.k is not null and f.v is not null;\n',
+    l.alias || ':',
+    audit.text_value(l.key_type, s.value),
+    format('select %s from %I.%I as p where p.%I %s %s limit 1',
+      (select coalesce(string_agg(distinct format('p.%I', x), ', '), format('p.%I', l.key_column))
+       from unnest(l.columns) as x),
+      n.nspname, c.relname, l.key_column, l.key_operator, s.value),
+    case when is_row_level then '' else format(
+      E'\n      from (select distinct d.%1$s from old_rows as d) as old', k.ident) end),
+    '' order by l.depth, l.alias)
+    || E'  perform set_config(''audit.departed'', coalesce(v_departed::text, ''''), true);\n'
+  from audit.lookup_of(t) as l
+  join pg_class as c on c.oid = l.target
+  join pg_namespace as n on n.oid = c.relnamespace
+  join audit.column_of(t.target) as k on k.name = l.source_column
+  cross join lateral (select 'old.' || k.ident as value) as s
+  where l.is_cascade and l.source is null
+$$;
+
+revoke all on function audit.departed_body(audit.tracked, boolean) from public;
+
+comment on function audit.departed_body(audit.tracked, boolean) is
+  'Body of the compiled function that remembers rows which a cascade is about to hide; or null.';

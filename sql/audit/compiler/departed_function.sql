@@ -1,0 +1,20 @@
+-- The compiled function that runs before the one for DELETE where a cascade may hide lookups.
+create or replace function audit.departed_function(
+  t audit.tracked, is_row_level boolean, settings text[]
+)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select audit.compile_function(t, 'cascade', array['v_departed jsonb'], b.body, true, settings,
+    'stable')
+  from (select audit.departed_body(t, is_row_level) as body) as b
+  where b.body is not null
+    and exists (select from audit.rule_of(t, 'delete'))
+$$;
+
+revoke all on function audit.departed_function(audit.tracked, boolean, text[]) from public;
+
+comment on function audit.departed_function(audit.tracked, boolean, text[]) is
+  'DDL of the compiled function that remembers what a cascade is about to hide; or null.';

@@ -1,0 +1,46 @@
+-- The statement at the end of every compiled function: rows of the table in, rows of the log out.
+create or replace function audit.insert_log(
+  t audit.tracked, row_sql jsonb, action text, changes text, is_cascade text, source text,
+  condition text
+)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select format(
+E'  insert into audit.log (
+    account_id, action, item_type, item_id, item_label, parent_type, parent_id,
+    actor_type, actor_id, actor_label, db_role, application, is_cascade, changes, context
+  )
+  select
+    %s,
+    %s,
+    %L,
+    %s,
+    %s,
+    %s,
+    %s,
+    coalesce(v_actor[1], ''database''), coalesce(v_actor[2], session_user), v_actor[3],
+    session_user, current_setting(''application_name''),
+    %s,
+    %s,
+    v_actor[4]::jsonb%s%s;
+%s',
+    row_sql ->> 'account', action, t.item_type, row_sql ->> 'item_id', row_sql ->> 'item_label',
+    row_sql ->> 'parent_type', row_sql ->> 'parent_id', is_cascade, changes,
+    case when source <> '' then E'\n  from ' || source || (row_sql ->> 'joins')
+      when row_sql ->> 'joins' <> '' then E'\n  from (select) as here' || (row_sql ->> 'joins')
+      else '' end,
+    case when condition <> '' then E'\n  where ' || condition else '' end,
+    case when t.require_actor then
+E'  if v_actor is null and found then
+    perform audit.demand_actor(''' || replace(t.target::text, '''', '''''') || E''');
+  end if;\n' else '' end)
+$$;
+
+revoke all on function audit.insert_log(audit.tracked, jsonb, text, text, text, text, text)
+  from public;
+
+comment on function audit.insert_log(audit.tracked, jsonb, text, text, text, text, text) is
+  'SQL that writes the rows of the log for one action.';

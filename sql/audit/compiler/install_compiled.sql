@@ -1,0 +1,65 @@
+-- Puts compiled functions and triggers in place, touching only what differs: replacing a function
+-- takes no lock on the table, replacing a trigger does.
+create or replace function audit.install_compiled(t audit.tracked, compiled jsonb)
+  returns boolean
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_owner text := (select quote_ident(pg_get_userbyid(c.relowner))
+                   from pg_class as c where c.oid = 'audit.log'::regclass);
+  v_relation regclass;
+  v_name text;
+  v_text text;
+  v_changed boolean := false;
+begin
+  for v_name, v_text in select e.key, e.value from jsonb_each_text(compiled -> 'functions') as e loop
+    continue when v_text = t.compiled -> 'functions' ->> v_name
+      and to_regproc(format('audit.%I', v_name)) is not null;
+    execute v_text;
+    execute format('revoke all on function audit.%I() from public', v_name);
+    execute format('alter function audit.%I() owner to %s', v_name, v_owner);
+    execute format('comment on function audit.%I() is %L', v_name,
+      format('Compiled by audit.track() for %s.', audit.name_of(t.target)));
+    v_changed := true;
+  end loop;
+
+  for v_relation in select audit.triggered_relation(t.target) loop
+    for v_name, v_text in
+      select e.key, e.value from jsonb_each_text(compiled -> 'triggers') as e
+      where v_relation = t.target or e.key = '_audit_truncate'
+      order by e.key
+    loop
+      continue when audit.has_trigger(v_relation, v_name)
+        and (v_text = t.compiled -> 'triggers' ->> v_name);
+      if exists (select from pg_trigger as g
+                 where g.tgrelid = v_relation and g.tgname = v_name) then
+        execute format('drop trigger %I on %s', v_name, audit.name_of(v_relation));
+      end if;
+      execute format('create trigger %I %s', v_name,
+        replace(v_text, format(' on %s ', t.target), format(' on %s ', audit.name_of(v_relation))));
+      execute format('alter table %s enable always trigger %I', audit.name_of(v_relation), v_name);
+      v_changed := true;
+    end loop;
+  end loop;
+
+  for v_name in select jsonb_object_keys(t.compiled -> 'triggers')
+    except select jsonb_object_keys(compiled -> 'triggers')
+  loop
+    execute format('drop trigger if exists %I on %s', v_name, audit.name_of(t.target));
+    v_changed := true;
+  end loop;
+  for v_name in select jsonb_object_keys(t.compiled -> 'functions')
+    except select jsonb_object_keys(compiled -> 'functions')
+  loop
+    execute format('drop function if exists audit.%I()', v_name);
+    v_changed := true;
+  end loop;
+  return v_changed;
+end;
+$$;
+
+revoke all on function audit.install_compiled(audit.tracked, jsonb) from public;
+
+comment on function audit.install_compiled(audit.tracked, jsonb) is
+  'Creates the compiled functions and triggers of a table where they differ; says whether any did.';

@@ -1,0 +1,36 @@
+-- The guard of every compiled function against a table that has changed since.
+create or replace function audit.is_current(
+  tracked_id integer, fingerprint text, variadic tables regclass[]
+)
+  returns boolean
+  language plpgsql
+  -- Declared immutable so that it is answered once, when a session plans it. The plan depends on
+  -- the tables named by the constants in its arguments, so any ALTER TABLE asks again.
+  immutable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_tracked audit.tracked;
+begin
+  select * into v_tracked from audit.tracked as k where k.id = tracked_id;
+  if not found then
+    raise exception 'this trigger was compiled from a declaration that is gone (number %)',
+      tracked_id
+      using errcode = 'UA003',
+        hint = 'Declare the table again with audit.track(), or drop its triggers _audit_*.';
+  end if;
+  if audit.fingerprint(v_tracked) <> is_current.fingerprint then
+    raise exception 'table % has changed since its audit triggers were compiled',
+      v_tracked.target
+      using errcode = 'UA003',
+        detail = 'Its columns, those it looks up or its triggers are not what they were.',
+        hint = format('Run: select audit.refresh(%L);', v_tracked.target);
+  end if;
+  return true;
+end;
+$$;
+
+revoke all on function audit.is_current(integer, text, regclass[]) from public;
+
+comment on function audit.is_current(integer, text, regclass[]) is
+  'True, or an error that names audit.refresh() when a table no longer fits its triggers.';

@@ -1,0 +1,21 @@
+-- How a value of a type gets into the log: exact, and the same whatever the writer's settings.
+create or replace function audit.json_value(type oid, expression text)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select case
+    when type = 'timestamptz'::regtype then format('audit.utc(%s)', expression)
+    when type = 'bytea'::regtype then format('(chr(92) || ''x'' || encode(%s, ''hex''))', expression)
+    -- json may hold what jsonb refuses (\u0000, duplicate keys): it is kept as the text it is.
+    when type = 'json'::regtype then expression || '::text'
+    when type = '_json'::regtype then expression || '::text[]'
+    else expression
+  end
+$$;
+
+revoke all on function audit.json_value(oid, text) from public;
+
+comment on function audit.json_value(oid, text) is
+  'SQL that turns a column into the value that the log keeps.';

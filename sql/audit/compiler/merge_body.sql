@@ -1,0 +1,44 @@
+-- UPDATE of parts whose action is one row for each item and statement.
+create or replace function audit.merge_body(t audit.tracked)
+  returns text
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_row jsonb := audit.bind_row(t, 'merged', false);
+  v_rule record;
+  v_key text;
+  v_pairs text;
+  v_differences text;
+begin
+  select * into strict v_rule from audit.rule_of(t, 'update') as r where r.is_grouped;
+  -- Old and new row are the same part while neither its key nor its item changed. A full join can
+  -- only hash or merge: a plan made for one row stays linear for a hundred thousand.
+  select min(c.ident) filter (where c.is_key),
+      string_agg(format('old.%1$s %2$s new.%1$s', c.ident, audit.equality_of(c.declared_type)),
+        ' and ' order by c.number)
+    into v_key, v_pairs
+    from audit.column_of(t.target) as c
+    where c.is_key or c.name in (select audit.names_in(t.item_id));
+  select string_agg(format('case when %s then jsonb_build_object(%L, %s) else ''{}'' end',
+      a.differs, a.name, a.both_entry), E'\n            || ' order by a.number)
+    into v_differences
+    from audit.audited_column(t) as a
+    where v_rule.columns is null or a.name = any (v_rule.columns);
+  return audit.group_body(t, v_row, quote_literal(v_rule.action),
+    format(E'case
+            when new.%1$s is null then %2$s
+            when old.%1$s is null then %3$s
+            else %4$s nullif(%5$s, ''{}'')
+          end', v_key, audit.row_changes(t, 'old'), audit.row_changes(t, 'new'),
+      coalesce(audit.part_identity(t) || ' ||', ''), v_differences),
+    'false', format('old_rows as old full join new_rows as new on %s', v_pairs),
+    coalesce(v_rule.condition, ''));
+end;
+$$;
+
+revoke all on function audit.merge_body(audit.tracked) from public;
+
+comment on function audit.merge_body(audit.tracked) is
+  'Body of the compiled function for UPDATE where an action is one row per item and statement.';

@@ -1,0 +1,16 @@
+-- The keys of a part's columns are paths below the item: features/F1/max_consumption.
+create or replace function audit.part_changes(t audit.tracked, row_sql jsonb, changes text)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select case when t.part is null then changes else format(
+    E'(select jsonb_object_agg(%L || %s || ''/'' || c.key, c.value)'
+    '\n     from jsonb_each(%s) as c)', t.part || '/', row_sql ->> 'part_name', changes) end
+$$;
+
+revoke all on function audit.part_changes(audit.tracked, jsonb, text) from public;
+
+comment on function audit.part_changes(audit.tracked, jsonb, text) is
+  'SQL that puts the path of a part before the keys of its changes.';

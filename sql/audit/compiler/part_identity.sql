@@ -1,0 +1,20 @@
+-- An update of a part says which part it was: its key columns, with equal old and new.
+create or replace function audit.part_identity(t audit.tracked)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select case when t.part is not null and count(*) > 0 then
+    'jsonb_build_object(' || string_agg(format('%L, %s', a.name, a.both_entry), ', '
+      order by a.number) || ')' end
+  from audit.audited_column(t) as a
+  where a.is_key
+    and a.name <> all (array(select audit.names_in(t.item_id)))
+    and t.part_name is distinct from a.ident
+$$;
+
+revoke all on function audit.part_identity(audit.tracked) from public;
+
+comment on function audit.part_identity(audit.tracked) is
+  'SQL for the key columns of a part, which its updates carry; null where there are none.';

@@ -1,0 +1,42 @@
+-- A setting is pinned only on the tables whose types depend on it: each costs a little.
+create or replace function audit.settings_of(types oid[])
+  returns text[]
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with element (type, is_array) as (
+    select distinct coalesce(nullif(t.typelem, 0), t.oid), t.typelem <> 0
+    from pg_type as t
+    where t.oid = any (types)
+  ), kind as (
+    select
+      e.type,
+      e.is_array,
+      e.type in (
+        'bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'uuid'::regtype,
+        'numeric'::regtype, 'date'::regtype, 'timestamp'::regtype, 'time'::regtype,
+        'timetz'::regtype, 'oid'::regtype, 'name'::regtype, 'char'::regtype, 'text'::regtype,
+        'varchar'::regtype, 'bpchar'::regtype, 'json'::regtype, 'jsonb'::regtype)
+      or t.typtype = 'e' as is_steady
+    from element as e
+    join pg_type as t on t.oid = e.type
+  )
+  select coalesce(array_agg(distinct s order by s), '{}')
+  from kind as k
+  cross join lateral unnest(case
+    when k.is_steady then '{}'::text[]
+    when not k.is_array and k.type in ('timestamptz'::regtype, 'bytea'::regtype) then '{}'
+    when k.type = 'timestamptz'::regtype then array['timezone = ''UTC''']
+    when k.type = 'bytea'::regtype then array['bytea_output = ''hex''']
+    when k.type in ('float4'::regtype, 'float8'::regtype) then array['extra_float_digits = ''1''']
+    when k.type = 'interval'::regtype then array['intervalstyle = ''postgres''']
+    else array['timezone = ''UTC''', 'datestyle = ''ISO''', 'intervalstyle = ''postgres''',
+      'extra_float_digits = ''1''', 'bytea_output = ''hex''', 'lc_monetary = ''C''']
+  end) as s
+$$;
+
+revoke all on function audit.settings_of(oid[]) from public;
+
+comment on function audit.settings_of(oid[]) is
+  'The settings that a function must pin to write values of these types the same for everybody.';

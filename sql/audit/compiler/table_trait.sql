@@ -1,0 +1,41 @@
+-- What about a table decides the kind of its triggers.
+create or replace function audit.table_trait(target regclass)
+  returns table (
+    is_partitioned boolean,
+    has_before_update boolean,
+    has_after_insert boolean,
+    has_after_delete boolean,
+    partition_columns text[]
+  )
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select
+    c.relkind = 'p',
+    -- tgtype: 1 row, 2 before, 4 insert, 8 delete, 16 update, 64 instead of.
+    coalesce(bool_or(g.tgtype & 19 = 19), false),
+    coalesce(bool_or(g.tgtype & 71 = 5), false),
+    coalesce(bool_or(g.tgtype & 75 = 9), false),
+    coalesce((
+      select case when 0 = any (p.partattrs::int2[]) then null
+        else (select array_agg(a.attname::text order by a.attnum) from pg_attribute as a
+              where a.attrelid = p.partrelid and a.attnum = any (p.partattrs::int2[])) end
+      from pg_partitioned_table as p where p.partrelid = c.oid
+    ), '{}')
+  from pg_class as c
+  left join lateral (
+    select g.tgtype
+    from pg_trigger as g
+    where not g.tgisinternal and g.tgenabled <> 'D' and g.tgname !~ '^_audit_'
+      and (g.tgrelid = c.oid
+        or (c.relkind = 'p' and g.tgrelid in (select relid from pg_partition_tree(c.oid))))
+  ) as g on true
+  where c.oid = table_trait.target
+  group by c.oid, c.relkind
+$$;
+
+revoke all on function audit.table_trait(regclass) from public;
+
+comment on function audit.table_trait(regclass) is
+  'Whether a table is partitioned, by which columns, and which triggers of its own it has.';

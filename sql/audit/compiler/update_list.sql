@@ -1,0 +1,25 @@
+-- The column list of the trigger for UPDATE: statements that name none of these pass for free.
+create or replace function audit.update_list(t audit.tracked)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select case
+    -- A BEFORE trigger may change columns that the statement does not name.
+    when r.has_before_update then ''
+    else ' of ' || (
+      select string_agg(a.ident, ', ' order by a.number)
+      from audit.audited_column(t) as a
+      where exists (
+        select from audit.rule_of(t, 'update') as u
+        where u.columns is null or a.name = any (u.columns)))
+    end
+  from audit.table_trait(t.target) as r
+$$;
+
+revoke all on function audit.update_list(audit.tracked) from public;
+
+comment on function audit.update_list(audit.tracked) is
+  'The column list of the trigger for UPDATE; empty where every UPDATE must be looked at.';
+

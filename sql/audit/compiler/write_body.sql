@@ -1,0 +1,39 @@
+-- Bodies for rows that came (new) or went (old): one row of the log each, or one for each item.
+create or replace function audit.write_body(t audit.tracked, event text, is_row_level boolean)
+  returns text
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_side text := case event when 'insert' then 'new' else 'old' end;
+  v_row jsonb := audit.bind_row(t, v_side, event = 'delete');
+  v_source text := case when is_row_level then '' else format('%1$s_rows as %1$s', v_side) end;
+  v_changes text := audit.row_changes(t, v_side);
+  v_cascade text := case event when 'delete' then audit.cascade_test(t) else 'false' end;
+  v_action text;
+  v_condition text;
+begin
+  select
+      case when count(*) = 1 then min(quote_literal(r.action))
+        else 'case ' || string_agg(format('when %s then %L', coalesce(r.condition, 'true'),
+          r.action), ' ' order by r.number) || ' end' end,
+      case when bool_and(r.condition is not null) then
+        string_agg('(' || r.condition || ')', ' or ' order by r.number) else '' end
+    into v_action, v_condition
+    from audit.rule_of(t, event) as r;
+  if v_action is null then
+    return null;
+  end if;
+  if (select bool_or(r.is_grouped) from audit.rule_of(t, event) as r) and not is_row_level then
+    return audit.group_body(t, v_row, v_action, v_changes, v_cascade, v_source, v_condition);
+  end if;
+  return audit.insert_log(t, v_row, v_action, audit.part_changes(t, v_row, v_changes), v_cascade,
+    v_source, v_condition);
+end;
+$$;
+
+revoke all on function audit.write_body(audit.tracked, text, boolean) from public;
+
+comment on function audit.write_body(audit.tracked, text, boolean) is
+  'Body of the compiled function for INSERT or DELETE; null where the event has no action.';

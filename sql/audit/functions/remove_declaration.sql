@@ -1,0 +1,34 @@
+-- Takes a declaration away with all that was compiled from it, also when its table is gone already.
+create or replace function audit.remove_declaration(t audit.tracked)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_relation regclass;
+  v_name text;
+begin
+  if audit.name_of(t.target) is not null then
+    for v_relation in select audit.triggered_relation(t.target) loop
+      for v_name in select jsonb_object_keys(t.compiled -> 'triggers') loop
+        if v_relation = t.target or v_name = '_audit_truncate' then
+          execute format('drop trigger if exists %I on %s', v_name, audit.name_of(v_relation));
+        end if;
+      end loop;
+    end loop;
+  end if;
+  for v_name in select jsonb_object_keys(t.compiled -> 'functions') loop
+    execute format('drop function if exists audit.%I()', v_name);
+  end loop;
+  delete from audit.tracked as k where k.id = t.id;
+  perform audit.write_table_event('tracking_stopped',
+    coalesce(audit.name_of(t.target), t.compiled ->> 'name', t.target::text),
+    (select jsonb_object_agg(e.key, jsonb_build_object('old', e.value))
+     from jsonb_each(audit.declaration_of(t)) as e));
+end;
+$$;
+
+revoke all on function audit.remove_declaration(audit.tracked) from public;
+
+comment on function audit.remove_declaration(audit.tracked) is
+  'Removes a declaration, its triggers and its functions, and says so in the log.';

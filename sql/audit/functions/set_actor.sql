@@ -1,0 +1,50 @@
+-- Application to transaction: names who is responsible for what follows.
+create or replace function audit.set_actor(
+  actor_type text,
+  actor_id text,
+  actor_label text default null,
+  context jsonb default null
+)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_query text := coalesce(current_query(), '');
+  v_stack text;
+begin
+  if coalesce(actor_type, '') = '' or coalesce(actor_id, '') = '' then
+    raise exception 'an actor needs a type and an id'
+      using errcode = 'UA005',
+        hint = 'For example: select audit.set_actor(''platform_user'', ''42'', ''ana@example.com'').';
+  end if;
+  if context is not null and jsonb_typeof(context) not in ('object', 'null') then
+    raise exception 'the context of an actor must be a JSON object, not %', jsonb_typeof(context)
+      using errcode = 'UA005';
+  end if;
+
+  -- The setting lives as long as the transaction. A statement that is a transaction of its own and
+  -- does nothing else would set it for nobody. The server shows that only by the two clocks: they
+  -- agree in the first message of a transaction.
+  if transaction_timestamp() = statement_timestamp()
+    and v_query !~ ';\s*\S'
+    and v_query !~* '\m(insert|update|delete|merge|copy|call)\M'
+  then
+    get diagnostics v_stack = pg_context;
+    if v_stack !~ '\n' then
+      raise exception 'audit.set_actor() was called outside a transaction'
+        using errcode = 'UA006',
+          detail = 'The actor holds until the end of the transaction, which is this statement.',
+          hint = 'Begin a transaction, set the actor, write, and commit.';
+    end if;
+  end if;
+
+  perform set_config('audit.actor',
+    array[actor_type, actor_id, actor_label, nullif(context, 'null')::text]::text, true);
+end;
+$$;
+
+grant execute on function audit.set_actor(text, text, text, jsonb) to public;
+
+comment on function audit.set_actor(text, text, text, jsonb) is
+  'Names the actor of the current transaction: type, id, label, and context such as a request id.';

@@ -1,0 +1,31 @@
+-- Before DDL that retypes or drops an audited column: PostgreSQL refuses it while the trigger for
+-- UPDATE lists the column. The wider trigger lists none; refresh() puts the narrow one back.
+create or replace function audit.widen(target regclass)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_tracked audit.tracked;
+  v_narrow text;
+  v_compiled jsonb;
+begin
+  select * into v_tracked from audit.tracked as k where k.target = widen.target;
+  if not found then
+    raise exception 'table % is not tracked', widen.target
+      using errcode = 'UA009', hint = 'Declare it with audit.track().';
+  end if;
+  v_narrow := v_tracked.compiled -> 'triggers' ->> '_audit_update';
+  if v_narrow like 'after update of %' then
+    v_compiled := jsonb_set(v_tracked.compiled, '{triggers,_audit_update}', to_jsonb(
+      'after update' || substr(v_narrow, strpos(v_narrow, format(' on %s for each', target)))));
+    perform audit.install_compiled(v_tracked, v_compiled);
+    update audit.tracked as k set compiled = v_compiled where k.id = v_tracked.id;
+  end if;
+end;
+$$;
+
+revoke all on function audit.widen(regclass) from public;
+
+comment on function audit.widen(regclass) is
+  'Replaces the trigger for UPDATE by one without a column list, so that columns can be altered.';

@@ -1,0 +1,29 @@
+-- Rows of the log that are about a table as a whole: truncated, tracked, changed, untracked.
+create or replace function audit.write_table_event(
+  action text, name text, changes jsonb, part_of text default null
+)
+  returns void
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_actor text[] := nullif(current_setting('audit.actor', true), '')::text[];
+begin
+  insert into audit.log (
+    action, item_type, item_id, item_label, parent_type, parent_id,
+    actor_type, actor_id, actor_label, db_role, application, changes, context
+  )
+  values (
+    write_table_event.action, 'table', write_table_event.name, write_table_event.name,
+    case when part_of is not null then 'table' end, part_of,
+    coalesce(v_actor[1], 'database'), coalesce(v_actor[2], session_user), v_actor[3],
+    session_user, current_setting('application_name'), write_table_event.changes, v_actor[4]::jsonb
+  );
+end;
+$$;
+
+revoke all on function audit.write_table_event(text, text, jsonb, text) from public;
+
+comment on function audit.write_table_event(text, text, jsonb, text) is
+  'Writes a row of the log about a table.';

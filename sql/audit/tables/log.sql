@@ -1,0 +1,69 @@
+-- The log itself: written by compiled triggers only, never changed, partitioned by time.
+create sequence audit.log_id_seq as bigint;
+
+comment on sequence audit.log_id_seq is 'Ids of the rows of audit.log, over all partitions.';
+
+create table audit.log (
+  id          bigint           not null default nextval('audit.log_id_seq'),
+  tx          bigint           not null default txid_current(),
+  occurred_at timestamptz      not null default clock_timestamp(),
+  account_id  text collate "C" not null default '',
+  action      text collate "C" not null,
+  item_type   text collate "C" not null,
+  item_id     text collate "C" not null,
+  item_label  text,
+  parent_type text collate "C",
+  parent_id   text collate "C",
+  actor_type  text collate "C" not null,
+  actor_id    text collate "C" not null,
+  actor_label text,
+  db_role     text collate "C" not null,
+  application text             not null default '',
+  is_cascade  boolean          not null default false,
+  changes     jsonb,
+  context     jsonb,
+  constraint log_pkey primary key (account_id, occurred_at, id)
+) partition by range (occurred_at);
+
+alter sequence audit.log_id_seq owned by audit.log.id;
+
+-- Ids are compared as bytes: the same order in every engine, no index to rebuild with a new libc.
+create index log_item_idx on audit.log (account_id, item_type, item_id, occurred_at, id);
+
+create index log_parent_idx on audit.log (account_id, parent_type, parent_id, occurred_at, id)
+  where parent_id is not null;
+
+create index log_actor_idx on audit.log (account_id, actor_type, actor_id, occurred_at, id)
+  where actor_type <> 'database';
+
+create index log_tx_idx on audit.log using brin (tx) with (pages_per_range = 128, autosummarize = on);
+
+revoke all on audit.log from public;
+revoke all on sequence audit.log_id_seq from public;
+
+comment on table audit.log is
+  'One row for each essential action: what was done, by whom, to what; append-only.';
+comment on column audit.log.id is
+  'Number from one sequence; together with occurred_at the order of reading.';
+comment on column audit.log.tx is
+  'Top-level transaction id (64 bits): the same for all rows of one transaction.';
+comment on column audit.log.occurred_at is 'Time of the action (wall clock, not transaction start).';
+comment on column audit.log.account_id is 'Tenant that the row belongs to; empty without tenants.';
+comment on column audit.log.action is 'What was done, a code listed in audit.actions.';
+comment on column audit.log.item_type is 'Kind of the item that the action was done to.';
+comment on column audit.log.item_id is 'Id of the item, as text.';
+comment on column audit.log.item_label is 'Name of the item at the time of the action.';
+comment on column audit.log.parent_type is 'Kind of the item on whose page the row is shown too.';
+comment on column audit.log.parent_id is 'Id of the item on whose page the row is shown too.';
+comment on column audit.log.actor_type is
+  'Kind of actor as given by audit.set_actor(), or database where none was given.';
+comment on column audit.log.actor_id is
+  'Id of the actor, or the login role where no actor was given.';
+comment on column audit.log.actor_label is 'Name of the actor at the time of the action.';
+comment on column audit.log.db_role is 'Login role of the session that wrote.';
+comment on column audit.log.application is 'The application_name of the session that wrote.';
+comment on column audit.log.is_cascade is 'Whether the row was written because a parent was deleted.';
+comment on column audit.log.changes is
+  'Changed columns as {"column": {"old": ..., "new": ...}}; a secret is {"redacted": true}.';
+comment on column audit.log.context is
+  'Request id, address, reason and the like, as given with the actor.';

@@ -1,0 +1,44 @@
+-- After DDL on a tracked table its triggers are compiled anew in the same transaction.
+create or replace function audit.after_ddl()
+  returns event_trigger
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_stack text;
+  v_touched oid[];
+begin
+  get diagnostics v_stack = pg_context;
+  if v_stack ~ 'function audit\.(install_compiled|remove_declaration)\(' then
+    return;
+  end if;
+  select array_agg(distinct coalesce(g.tgrelid, c.objid))
+    into v_touched
+    from pg_event_trigger_ddl_commands() as c
+    left join pg_trigger as g on c.classid = 'pg_trigger'::regclass and g.oid = c.objid
+    where c.classid in ('pg_class'::regclass, 'pg_trigger'::regclass);
+  perform audit.refresh(k.target)
+    from audit.tracked as k
+    where audit.is_stale(k, coalesce(v_touched, '{}'));
+end;
+$$;
+
+revoke all on function audit.after_ddl() from public;
+
+comment on function audit.after_ddl() is
+  'Event trigger: compiles tracked tables anew that a command has changed.';
+
+do $$
+begin
+  if (select r.rolsuper from pg_roles as r where r.rolname = current_user) then
+    create event trigger audit_after_ddl on ddl_command_end
+      when tag in ('ALTER TABLE', 'ALTER SCHEMA', 'CREATE TABLE', 'CREATE TRIGGER',
+        'ALTER TRIGGER', 'DROP TRIGGER', 'DROP TABLE', 'DROP SCHEMA', 'DROP OWNED')
+      execute function audit.after_ddl();
+    alter event trigger audit_after_ddl enable always;
+    comment on event trigger audit_after_ddl is
+      'Compiles tracked tables anew that a command has changed.';
+  end if;
+end;
+$$;

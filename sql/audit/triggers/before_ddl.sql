@@ -1,0 +1,49 @@
+-- ALTER TABLE on an audited column would be refused because the trigger lists it: widen it first.
+create or replace function audit.before_ddl()
+  returns event_trigger
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_query text := lower(coalesce(current_query(), ''));
+  v_stack text;
+  v_target regclass;
+begin
+  get diagnostics v_stack = pg_context;
+  if v_query !~ '\m(type|drop)\M'
+    or v_stack ~ 'function audit\.(install_compiled|remove_declaration)\('
+  then
+    return;
+  end if;
+  -- The command's target is not known yet: every tracked table that the text names is widened,
+  -- which changes nothing but the cost of its next updates, until after_ddl() narrows it again.
+  for v_target in
+    select k.target
+    from audit.tracked as k
+    join pg_class as c on c.oid = k.target
+    where strpos(v_query, lower(c.relname)) > 0
+  loop
+    perform audit.widen(v_target);
+  end loop;
+end;
+$$;
+
+revoke all on function audit.before_ddl() from public;
+
+comment on function audit.before_ddl() is
+  'Event trigger: makes way for ALTER TABLE on the columns of tracked tables.';
+
+-- Event triggers take a superuser; without them audit.refresh() is called by hand after DDL.
+do $$
+begin
+  if (select r.rolsuper from pg_roles as r where r.rolname = current_user) then
+    create event trigger audit_before_ddl on ddl_command_start
+      when tag in ('ALTER TABLE')
+      execute function audit.before_ddl();
+    alter event trigger audit_before_ddl enable always;
+    comment on event trigger audit_before_ddl is
+      'Makes way for ALTER TABLE on the columns of tracked tables.';
+  end if;
+end;
+$$;

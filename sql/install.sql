@@ -1,0 +1,129 @@
+-- Table of contents: all that the database contains, in the order data flows. Run by psql -f.
+\set ON_ERROR_STOP on
+
+-- The engine: schema audit
+\ir audit/schema.sql
+\ir audit/tables/log.sql
+\ir audit/tables/action.sql
+\ir audit/tables/tracked.sql
+\ir audit/functions/set_actor.sql
+\ir audit/functions/demand_actor.sql
+\ir audit/functions/write_table_event.sql
+\ir audit/functions/log_truncate.sql
+\ir audit/functions/refuse_change.sql
+\ir audit/functions/add_partition.sql
+\ir audit/functions/maintain.sql
+
+-- From a declaration to triggers
+\ir audit/compiler/name_of.sql
+\ir audit/compiler/fold_name.sql
+\ir audit/compiler/names_in.sql
+\ir audit/compiler/rewrite_expression.sql
+\ir audit/compiler/utc.sql
+\ir audit/compiler/json_value.sql
+\ir audit/compiler/text_value.sql
+\ir audit/compiler/settings_of.sql
+\ir audit/compiler/equality_of.sql
+\ir audit/compiler/column_of.sql
+\ir audit/compiler/audited_column.sql
+\ir audit/compiler/table_trait.sql
+\ir audit/compiler/rule_of.sql
+\ir audit/compiler/foreign_key_of.sql
+\ir audit/compiler/lookup_of.sql
+\ir audit/compiler/lookup_join.sql
+\ir audit/compiler/bind_row.sql
+\ir audit/compiler/fingerprint.sql
+\ir audit/compiler/is_current.sql
+\ir audit/compiler/compile_function.sql
+\ir audit/compiler/insert_log.sql
+\ir audit/compiler/row_changes.sql
+\ir audit/compiler/part_identity.sql
+\ir audit/compiler/part_changes.sql
+\ir audit/compiler/cascade_test.sql
+\ir audit/compiler/group_body.sql
+\ir audit/compiler/write_body.sql
+\ir audit/compiler/merge_body.sql
+\ir audit/compiler/update_body.sql
+\ir audit/compiler/update_list.sql
+\ir audit/compiler/update_variables.sql
+\ir audit/compiler/departed_body.sql
+\ir audit/compiler/write_function.sql
+\ir audit/compiler/departed_function.sql
+\ir audit/compiler/add_trigger.sql
+\ir audit/compiler/compile_moves.sql
+\ir audit/compiler/compile_partitioned.sql
+\ir audit/compiler/compile_table.sql
+\ir audit/compiler/check_trackable.sql
+\ir audit/compiler/problem_of_rules.sql
+\ir audit/compiler/check_declaration.sql
+\ir audit/compiler/columns_now.sql
+\ir audit/compiler/follow_names.sql
+\ir audit/compiler/follow_rules.sql
+\ir audit/compiler/follow_columns.sql
+\ir audit/compiler/triggered_relation.sql
+\ir audit/compiler/has_trigger.sql
+\ir audit/compiler/install_compiled.sql
+\ir audit/compiler/is_stale.sql
+\ir audit/functions/default_actions.sql
+\ir audit/functions/slug_for.sql
+\ir audit/functions/name_actions.sql
+\ir audit/functions/declaration_of.sql
+\ir audit/functions/apply_declaration.sql
+\ir audit/functions/remove_declaration.sql
+\ir audit/functions/track.sql
+\ir audit/functions/untrack.sql
+\ir audit/functions/refresh.sql
+\ir audit/functions/widen.sql
+\ir audit/triggers/before_ddl.sql
+\ir audit/triggers/after_ddl.sql
+
+-- What readers read
+\ir audit/views/events.sql
+\ir audit/views/changes.sql
+\ir audit/functions/describe_rule.sql
+\ir audit/views/actions.sql
+\ir audit/functions/item_log.sql
+
+-- The first partitions
+\ir audit/partitions.sql
+
+-- The worked example: schema licensing
+\ir licensing/schema.sql
+\ir licensing/tables/accounts.sql
+\ir licensing/tables/platform_users.sql
+\ir licensing/tables/memberships.sql
+\ir licensing/tables/user_permission_templates.sql
+\ir licensing/tables/user_permission_template_permissions.sql
+\ir licensing/tables/notification_policies.sql
+\ir licensing/tables/products.sql
+\ir licensing/tables/product_features.sql
+\ir licensing/tables/product_custom_fields.sql
+\ir licensing/tables/customers.sql
+\ir licensing/tables/orders.sql
+\ir licensing/tables/license_users.sql
+\ir licensing/tables/order_managers.sql
+\ir licensing/tables/licenses.sql
+\ir licensing/tables/license_features.sql
+\ir licensing/tables/license_custom_fields.sql
+\ir licensing/tables/license_user_assignments.sql
+\ir licensing/tables/devices.sql
+\ir licensing/actions/platform_users.sql
+\ir licensing/actions/memberships.sql
+\ir licensing/actions/user_permission_templates.sql
+\ir licensing/actions/user_permission_template_permissions.sql
+\ir licensing/actions/notification_policies.sql
+\ir licensing/actions/products.sql
+\ir licensing/actions/product_features.sql
+\ir licensing/actions/product_custom_fields.sql
+\ir licensing/actions/customers.sql
+\ir licensing/actions/orders.sql
+\ir licensing/actions/order_managers.sql
+\ir licensing/actions/licenses.sql
+\ir licensing/actions/license_features.sql
+\ir licensing/actions/license_custom_fields.sql
+\ir licensing/actions/license_user_assignments.sql
+\ir licensing/actions/devices.sql
+\ir licensing/views/license_log.sql
+\ir licensing/views/order_log.sql
+\ir licensing/views/customer_log.sql
+\ir licensing/views/product_log.sql

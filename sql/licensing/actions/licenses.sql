@@ -1,0 +1,37 @@
+-- A license's life: a reset takes the consumption's reset with it, the counters say nothing.
+select audit.track(
+  'licensing.licenses',
+  item_type => 'license',
+  item_label => 'right(license_key, 4)',
+  account => 'account_id',
+  operational => '{times_activated, total_consumption, transfer_count, floating_in_use,
+    last_checked_at, created_at, updated_at}',
+  secret => '{license_key}',
+  actions => $$[
+    {"action": "license_created", "on": "insert",
+     "label": "License created",
+     "description": "A license was created."},
+    {"action": "license_reset", "on": "update", "columns": ["reset_at", "consumption_reset_at"],
+     "when": "new.reset_at is not null and old.reset_at is distinct from new.reset_at",
+     "label": "License reset",
+     "description": "A license was reset: its activations and devices start anew."},
+    {"action": "license_disabled", "on": "update", "columns": ["is_enabled"],
+     "when": "old.is_enabled and not new.is_enabled",
+     "label": "License disabled",
+     "description": "A license was switched off."},
+    {"action": "license_enabled", "on": "update", "columns": ["is_enabled"],
+     "when": "not old.is_enabled and new.is_enabled",
+     "label": "License enabled",
+     "description": "A license was switched on."},
+    {"action": "license_consumption_reset", "on": "update", "columns": ["consumption_reset_at"],
+     "when": "new.consumption_reset_at is not null",
+     "label": "License consumption reset",
+     "description": "The consumption of a license was set back."},
+    {"action": "license_updated", "on": "update",
+     "label": "License updated",
+     "description": "The data or limits of a license or of one of its users changed."},
+    {"action": "license_deleted", "on": "delete",
+     "label": "License deleted",
+     "description": "A license was deleted."}
+  ]$$
+);

@@ -1,0 +1,35 @@
+-- A product's life: created, switched on and off, archived and brought back, deleted.
+select audit.track(
+  'licensing.products',
+  item_type => 'product',
+  item_label => 'name',
+  account => 'account_id',
+  operational => '{created_at, updated_at}',
+  actions => $$[
+    {"action": "product_created", "on": "insert",
+     "label": "Product created",
+     "description": "A product was created."},
+    {"action": "product_activated", "on": "update", "columns": ["is_active"],
+     "when": "not old.is_active and new.is_active",
+     "label": "Product activated",
+     "description": "A product's licenses can be used again."},
+    {"action": "product_deactivated", "on": "update", "columns": ["is_active"],
+     "when": "old.is_active and not new.is_active",
+     "label": "Product deactivated",
+     "description": "A product's licenses can no longer be used."},
+    {"action": "product_archived", "on": "update", "columns": ["archived_at"],
+     "when": "old.archived_at is null and new.archived_at is not null",
+     "label": "Product archived",
+     "description": "A product was put into the archive."},
+    {"action": "product_unarchived", "on": "update", "columns": ["archived_at"],
+     "when": "old.archived_at is not null and new.archived_at is null",
+     "label": "Product unarchived",
+     "description": "A product was taken out of the archive."},
+    {"action": "product_updated", "on": "update",
+     "label": "Product updated",
+     "description": "The data, features or custom fields of a product changed."},
+    {"action": "product_deleted", "on": "delete",
+     "label": "Product deleted",
+     "description": "A product was deleted."}
+  ]$$
+);

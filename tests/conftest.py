@@ -1,0 +1,161 @@
+"""What all tests share: the servers chosen, a migrated template, and databases cloned from it."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any, LiteralString, Protocol
+
+import hypothesis
+import psycopg
+import pytest
+from psycopg import conninfo
+
+from auditdb import migrate
+from tests.servers import Candidate, NoServerError, Server, chosen
+
+CANDIDATES = pytest.StashKey[list[Candidate]]()
+
+hypothesis.settings.register_profile("auditdb", deadline=None)
+hypothesis.settings.load_profile("auditdb")
+
+
+class Connect(Protocol):
+    """Opens one more session on the test's database; it is closed when the test ends."""
+
+    def __call__(
+        self, *, user: str | None = None, autocommit: bool = False, **parameters: Any
+    ) -> psycopg.Connection: ...
+
+
+class CreateRole(Protocol):
+    """Creates a role that may log in, and returns its name; it is dropped when the test ends."""
+
+    def __call__(self, options: LiteralString = "login") -> str: ...
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    try:
+        config.stash[CANDIDATES] = chosen(os.environ)
+    except NoServerError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    servers = [f"{candidate.id} ({candidate.origin})" for candidate in config.stash[CANDIDATES]]
+    return f"servers: {', '.join(servers)}"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "server" in metafunc.fixturenames:
+        candidates = metafunc.config.stash[CANDIDATES]
+        ids = [candidate.id for candidate in candidates]
+        metafunc.parametrize("server", candidates, ids=ids, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_environment() -> Iterator[None]:
+    """Keep the settings of the person who runs the tests out of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith("PG") or name == "AUDITDB_URL":
+                patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """One of the chosen servers; a test that uses it runs once on each."""
+    candidate: Candidate = request.param
+    with candidate.start() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def template(server: Server) -> Iterator[str]:
+    """The name of a database with all migrations, to clone; clones fail while it is in use."""
+    with _new_database(server) as name:
+        migrate.upgrade(server.url(name))
+        yield name
+
+
+@pytest.fixture(scope="session")
+def _shared_database(server: Server, template: str) -> Iterator[str]:
+    """The URL of the migrated database whose tests roll back what they do."""
+    with _new_database(server, template) as name:
+        yield server.url(name)
+
+
+@pytest.fixture
+def connection(_shared_database: str) -> Iterator[psycopg.Connection]:
+    """A session whose transaction is rolled back, for tests that need no commit."""
+    with closing(psycopg.connect(_shared_database)) as session:
+        yield session
+
+
+@pytest.fixture
+def database(server: Server, template: str, _roles: list[str]) -> Iterator[str]:
+    """The URL of a migrated database that is this test's own."""
+    with _new_database(server, template) as name:
+        yield server.url(name)
+
+
+@pytest.fixture
+def empty_database(server: Server, _roles: list[str]) -> Iterator[str]:
+    """The URL of a database with nothing in it that is this test's own."""
+    with _new_database(server) as name:
+        yield server.url(name)
+
+
+@pytest.fixture
+def connect(server: Server, database: str) -> Iterator[Connect]:
+    """A function that opens sessions on `database`, as its owner or as another `user`."""
+    name = conninfo.conninfo_to_dict(database)["dbname"]
+    with ExitStack() as sessions:
+
+        def connect(
+            *, user: str | None = None, autocommit: bool = False, **parameters: Any
+        ) -> psycopg.Connection:
+            url = server.url(str(name), user)
+            session = psycopg.connect(url, autocommit=autocommit, **parameters)
+            return sessions.enter_context(closing(session))
+
+        yield connect
+
+
+@pytest.fixture
+def _roles(server: Server) -> Iterator[list[str]]:
+    """The roles to drop after the databases in which they have rights."""
+    names: list[str] = []
+    yield names
+    for name in names:
+        server.execute("drop role {}", name)
+
+
+@pytest.fixture
+def create_role(server: Server, _roles: list[str]) -> CreateRole:
+    """A function that creates a role for `database`; with `connection`, create it in there."""
+
+    def create_role(options: LiteralString = "login") -> str:
+        name = _new_name()
+        server.execute(f"create role {{}} {options}", name)
+        _roles.append(name)
+        return name
+
+    return create_role
+
+
+@contextmanager
+def _new_database(server: Server, template: str = "template0") -> Iterator[str]:
+    """Create a database, and drop it in the end whoever is still connected."""
+    name = _new_name()
+    server.execute("create database {} template {}", name, template)
+    try:
+        yield name
+    finally:
+        server.execute("drop database {} with (force)", name)
+
+
+def _new_name() -> str:
+    """Return a name that no other database or role of any test run has."""
+    return f"auditdb_{secrets.token_hex(6)}"
