@@ -24,7 +24,7 @@ CONNECT_TIMEOUT = 10
 _SCHEME = re.compile(r"postgres(ql)?(\+[a-z0-9]+)?://", re.IGNORECASE)
 _PORTS = re.compile(r"\d*(,\d*)*")
 _WHERE_FROM = ("PGDATABASE", "PGHOST", "PGHOSTADDR", "PGPORT", "PGSERVICE", "PGUSER")
-_ENCODE = "In a user name or password, write the characters @ : / ? # % as %40 %3A %2F %3F %23 %25."
+_ENCODE = "In a user name or password, write the characters @ : / ? % as %40 %3A %2F %3F %25."
 
 
 def resolve(url: str | None = None, environ: Mapping[str, str] = os.environ) -> str:

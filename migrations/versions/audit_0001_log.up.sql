@@ -483,6 +483,7 @@ create or replace function audit.rewrite_expression(expression text, names jsonb
   returns text
   language plpgsql
   immutable
+  strict
   set search_path = pg_catalog, pg_temp
 as $$
 declare
