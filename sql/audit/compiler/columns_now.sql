@@ -5,17 +5,19 @@ create or replace function audit.columns_now(t audit.tracked)
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select coalesce(jsonb_agg(jsonb_build_object('alias', c.alias, 'number', c.number,
-    'name', c.name, 'type', c.type) order by c.alias nulls first, c.number), '[]')
+  select coalesce(jsonb_agg(jsonb_build_object('table', c.place, 'alias', c.alias,
+    'number', c.number, 'name', c.name, 'type', c.type) order by c.alias nulls first, c.number), '[]')
   from (
-    select null as alias, a.attnum as number, a.attname as name,
+    select 1 as place, null as alias, a.attnum as number, a.attname as name,
       format_type(a.atttypid, a.atttypmod) as type
     from pg_attribute as a
     where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped
     union all
-    select l.alias, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod)
+    select array_position(t.tables, l.target), l.alias, a.attnum, a.attname,
+      format_type(a.atttypid, a.atttypmod)
     from audit.lookup_of(t) as l
-    join pg_attribute as a on a.attrelid = l.target and a.attname = any (l.columns)
+    join pg_attribute as a
+      on a.attrelid = l.target and a.attname = any (l.columns || l.key_column)
   ) as c
 $$;
 

@@ -35,10 +35,7 @@ end;
 ',
       t.target, t.id, audit.fingerprint(t),
       (select string_agg(format('%L::regclass', r::oid::text), ', ' order by n)
-       from (select t.target as r, 0 as n
-             union all
-             select l.target, row_number() over (order by l.depth, l.alias)
-             from audit.lookup_of(t) as l) as x),
+       from unnest(t.tables) with ordinality as u (r, n)),
       (select coalesce(string_agg('  ' || v || E';\n', '' order by n), '')
        from unnest(variables) with ordinality as u (v, n)),
       body))

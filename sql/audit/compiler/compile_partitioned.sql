@@ -18,7 +18,7 @@ declare
   v_insert text := coalesce(audit.write_body(t, 'insert', true), '');
   v_delete text := coalesce(audit.write_body(t, 'delete', true), '');
   v_update text := coalesce(audit.update_body(t), '');
-  v_actor text := E'  v_actor := nullif(current_setting(''audit.actor'', true), '''')::text[];\n';
+  v_actor text := audit.read_actor();
   v_moving text := format(
     E'  v_moving := nullif(current_setting(%s, true), '''');\n', v_setting);
   v_variables text[] := audit.update_variables(t)

@@ -31,8 +31,8 @@ begin
     v_result := audit.add_trigger(v_result, t, 'update', 'after update',
       'old table as old_rows new table as new_rows',
       audit.compile_function(t, 'update',
-        array['v_actor constant text[] := nullif(current_setting(''audit.actor'', true), '''')::text[]'],
-        audit.merge_body(t), true, v_settings));
+        audit.actor_variables(),
+        audit.read_actor() || audit.merge_body(t), true, v_settings));
   elsif exists (select from audit.rule_of(t, 'update')) then
     v_result := audit.add_trigger(v_result, t, 'update', 'after update' || audit.update_list(t), null,
       audit.compile_function(t, 'update', audit.update_variables(t), audit.update_body(t),

@@ -1,4 +1,5 @@
--- What a compiled function relies on. When it changes, the function is out of date.
+-- What a compiled function relies on. When it changes, the function is out of date. Asked in every
+-- new session at the first write to a table, so it reads the catalogue and parses nothing.
 create or replace function audit.fingerprint(t audit.tracked)
   returns text
   language sql
@@ -6,14 +7,17 @@ create or replace function audit.fingerprint(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
   select left(md5(concat_ws(E'\n',
-    (select string_agg(concat_ws(' ', c.number, c.declared_type::regtype, c.is_key, c.is_plain,
-                                 c.ident), E'\n' order by c.number)
-     from audit.column_of(t.target) as c),
-    (select string_agg(concat_ws(' ', l.alias, a.attnum, a.atttypid::regtype, a.attname), E'\n'
-                       order by l.alias, a.attnum)
-     from audit.lookup_of(t) as l
+    (select string_agg(concat_ws(' ', a.attnum, a.atttypid::regtype, a.attcollation,
+                                 a.attgenerated, a.attname), E'\n' order by a.attnum)
+     from pg_attribute as a
+     where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped),
+    (select i.indkey::text from pg_index as i where i.indrelid = t.target and i.indisprimary),
+    (select string_agg(concat_ws(' ', c ->> 'alias', a.attnum, a.atttypid::regtype, a.attname),
+                       E'\n' order by c ->> 'alias', a.attnum)
+     from jsonb_array_elements(t.columns) as c
      join pg_attribute as a
-       on a.attrelid = l.target and a.attname = any (l.columns || l.key_column)),
+       on a.attrelid = t.tables[(c ->> 'table')::int] and a.attnum = (c ->> 'number')::int
+     where c ->> 'alias' is not null),
     -- A trigger that may change columns which the statement does not name needs the wider trigger.
     (select r.has_before_update from audit.table_trait(t.target) as r))), 12)
 $$;

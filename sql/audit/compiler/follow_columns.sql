@@ -10,20 +10,12 @@ declare
   v_names jsonb;
   v_dropped text[];
 begin
-  with was as (
-    select c ->> 'alias' as alias, (c ->> 'number')::int as number, c ->> 'name' as name
+  with now as (
+    select c ->> 'alias' as alias, c ->> 'name' as name, a.attname as new_name
     from jsonb_array_elements(t.columns) as c
-  ), now as (
-    select w.alias, w.name, a.attname as new_name
-    from was as w
-    -- Lookups whose foreign key column was renamed with the same statement are found by it.
-    join lateral (
-      select t.target as relation where w.alias is null
-      union all
-      select l.target from audit.lookup_of(t) as l where l.alias = w.alias
-    ) as r on true
     left join pg_attribute as a
-      on a.attrelid = r.relation and a.attnum = w.number and not a.attisdropped
+      on a.attrelid = t.tables[(c ->> 'table')::int] and a.attnum = (c ->> 'number')::int
+      and not a.attisdropped
   )
   select
       coalesce(jsonb_object_agg(n.name, n.new_name)

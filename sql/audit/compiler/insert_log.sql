@@ -21,11 +21,10 @@ E'  insert into audit.log (
     %s,
     %s,
     %s,
-    coalesce(v_actor[1], ''database''), coalesce(v_actor[2], session_user), v_actor[3],
-    session_user, current_setting(''application_name''),
+    v_actor_type, v_actor_id, v_actor_label, session_user, current_setting(''application_name''),
     %s,
     %s,
-    v_actor[4]::jsonb%s%s;
+    v_context%s%s;
 %s',
     row_sql ->> 'account', action, t.item_type, row_sql ->> 'item_id', row_sql ->> 'item_label',
     row_sql ->> 'parent_type', row_sql ->> 'parent_id', is_cascade, changes,
@@ -34,7 +33,7 @@ E'  insert into audit.log (
       else '' end,
     case when condition <> '' then E'\n  where ' || condition else '' end,
     case when t.require_actor then
-E'  if v_actor is null and found then
+E'  if v_actor_type = ''database'' and found then
     perform audit.demand_actor(''' || replace(t.target::text, '''', '''''') || E''');
   end if;\n' else '' end)
 $$;

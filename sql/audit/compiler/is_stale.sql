@@ -13,8 +13,7 @@ as $$
     or exists (
       select from pg_partition_tree(t.target) as p
       where not audit.has_trigger(p.relid, '_audit_truncate'))
-    or (exists (select from jsonb_array_elements_text(t.compiled -> 'tables') as e
-                where e.value::oid = any (touched))
+    or (t.tables::oid[] && touched
       and (audit.fingerprint(t) <> t.compiled ->> 'fingerprint'
         or audit.compile_table(t) -> 'triggers' <> t.compiled -> 'triggers'))
 $$;

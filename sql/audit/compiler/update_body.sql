@@ -5,49 +5,63 @@ create or replace function audit.update_body(t audit.tracked)
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  with rule as (
+  with style as (
+    -- No indentation where it could reach into a string of the declaration.
+    select case when concat(t.item_id, t.item_label, t.account, t.accounts, t.parent_id,
+      t.part_name, (select string_agg(r.condition, '') from audit.rule_of(t, 'update') as r))
+      ~ '\n' then 0 else 1 end as step
+  ), rule as (
     select r.*, quote_ident('v_' || r.action) as variable
     from audit.rule_of(t, 'update') as r
   ), taker as (
     select
-      a.number, a.name, a.differs, r.variable, r.condition,
-      format('%1$s := case when %1$s is null then %2$s else %1$s || %2$s end;', r.variable,
-        format('jsonb_build_object(%L, %s)', a.name, a.both_entry)) as assignment,
+      a.number, a.differs, r.condition,
+      format('%1$s := jsonb_set(coalesce(%1$s, ''{}''), %2$L, %3$s);',
+        r.variable, array[a.name], a.both_entry) as assignment,
       row_number() over (partition by a.number
                          order by (r.columns is null)::int, r.number) as n
     from audit.audited_column(t) as a
     join rule as r on r.columns is null or a.name = any (r.columns)
-  ), chain as (
+  ), taken as (
     select
       k.number,
       k.differs,
+      bool_and(k.condition is null) as is_simple,
       -- Nothing comes after the first taker without a condition.
       case when min(k.n) filter (where k.condition is null) = 1
-        then E'    ' || min(k.assignment) filter (where k.n = 1) || E'\n'
-        else string_agg(format(E'    %s then\n      %s\n',
-            case when k.n = 1 then 'if ' else 'elsif ' end || coalesce(k.condition, 'true'),
-            k.assignment), '' order by k.n) || E'    end if;\n' end as assignments
+        then E'  ' || min(k.assignment) filter (where k.n = 1) || E'\n'
+        else string_agg(format(E'  %s\n    %s\n',
+            case when k.n > 1 and k.condition is null then 'else'
+              else format('%s %s then', case when k.n = 1 then 'if' else 'elsif' end, k.condition)
+              end, k.assignment), '' order by k.n) || E'  end if;\n' end as assignments
     from taker as k
+    where not exists (select from taker as o
+                      where o.number = k.number and o.n < k.n and o.condition is null)
     group by k.number, k.differs
+  ), block as (
+    select b.place, count(*) as size, min(b.number) as number,
+      string_agg(b.differs, E'\n    or ' order by b.number) as differs,
+      string_agg(format(E'if %s then\n%send if;\n', b.differs, b.assignments), ''
+        order by b.number) as statements
+    from (
+      -- Most updates change few columns: one question for five of them, then the five.
+      select k.*, case when k.is_simple
+        then (row_number() over (partition by k.is_simple order by k.number) - 1) / 5
+        else -k.number end as place
+      from taken as k
+    ) as b
+    group by b.place
   )
   select
-    (select string_agg(format(E'  if %s then\n%s  end if;\n', c.differs, c.assignments), ''
-                       order by c.number) from chain as c)
-    || (
-      select string_agg(format(
-E'  if %1$s is not null then
-    v_actor := nullif(current_setting(''audit.actor'', true), '''')::text[];
-%2$s  end if;\n',
-        r.variable,
-        regexp_replace(audit.insert_log(t, b.row_sql, quote_literal(r.action),
-          audit.part_changes(t, b.row_sql,
-            concat_ws(' || ', audit.part_identity(t), r.variable)), 'false', '', ''),
-          -- Indented, unless that could reach into a string of the declaration.
-          case when concat(t.item_id, t.item_label, t.account, t.accounts, t.parent_id, t.part_name)
-            ~ '\n' then '(?!)' else '^(?=.)' end, '  ', 'gn')), '' order by r.number)
-      from (select variable, action, min(number) as number from rule group by 1, 2) as r
-    )
+    (select string_agg(case when b.size = 1 then audit.indent(b.statements, 2 * s.step)
+        else format(E'  if %s then\n%s  end if;\n', b.differs,
+          audit.indent(b.statements, 4 * s.step)) end,
+        '' order by b.number) from block as b)
+    || (select string_agg(audit.update_insert(t, b.row_sql, r.action, s.step), ''
+                          order by r.number)
+        from (select action, min(number) as number from rule group by 1) as r)
   from (select audit.bind_row(t, 'new', false) as row_sql) as b
+  cross join style as s
 $$;
 
 revoke all on function audit.update_body(audit.tracked) from public;

@@ -8,11 +8,11 @@ create or replace function audit.write_function(
   set search_path = pg_catalog, pg_temp
 as $$
   select audit.compile_function(t, event,
-    array['v_actor constant text[] := nullif(current_setting(''audit.actor'', true), '''')::text[]']
+    audit.actor_variables()
       || case when d.uses_departed then array[
         'v_departed constant jsonb := nullif(current_setting(''audit.departed'', true), '''')::jsonb']
         else '{}' end,
-    b.body || case when d.uses_departed
+    audit.read_actor() || b.body || case when d.uses_departed
       then E'  perform set_config(''audit.departed'', '''', true);\n' else '' end,
     t.lookups <> '{}' or t.accounts is not null
       or (event = 'delete' and audit.cascade_test(t) <> 'false'),

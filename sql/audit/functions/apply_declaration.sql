@@ -23,6 +23,9 @@ begin
   end if;
   perform audit.check_declaration(now);
 
+  now.tables := now.target || array(
+    select distinct l.target from audit.lookup_of(now) as l
+    where l.target <> now.target order by l.target);
   now.columns := audit.columns_now(now);
   if was.id is null then
     now.slug := audit.slug_for(now.target);
@@ -37,15 +40,13 @@ begin
       parent_type = now.parent_type, parent_id = now.parent_id, lookups = now.lookups,
       part = now.part, part_name = now.part_name, operational = now.operational,
       secret = now.secret, actions = now.actions, require_actor = now.require_actor,
-      on_truncate = now.on_truncate, columns = now.columns
+      on_truncate = now.on_truncate, tables = now.tables, columns = now.columns
     where k.id = now.id;
   perform audit.name_actions(now.actions);
 
   v_compiled := audit.compile_table(now) || jsonb_build_object(
     'name', audit.name_of(now.target),
-    'fingerprint', audit.fingerprint(now),
-    'tables', array(select now.target::oid::text
-                    union select l.target::oid::text from audit.lookup_of(now) as l));
+    'fingerprint', audit.fingerprint(now));
   v_rebuilt := audit.install_compiled(now, v_compiled);
   now.compiled := v_compiled;
   update audit.tracked as k set compiled = v_compiled where k.id = now.id;

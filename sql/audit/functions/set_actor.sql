@@ -18,6 +18,10 @@ begin
       using errcode = 'UA005',
         hint = 'For example: select audit.set_actor(''platform_user'', ''42'', ''ana@example.com'').';
   end if;
+  if actor_type = 'database' then
+    raise exception 'the actor type database stands for a transaction without an actor'
+      using errcode = 'UA005', hint = 'Give the type of the actor a name of its own.';
+  end if;
   if context is not null and jsonb_typeof(context) not in ('object', 'null') then
     raise exception 'the context of an actor must be a JSON object, not %', jsonb_typeof(context)
       using errcode = 'UA005';
@@ -39,8 +43,10 @@ begin
     end if;
   end if;
 
-  perform set_config('audit.actor',
-    array[actor_type, actor_id, actor_label, nullif(context, 'null')::text]::text, true);
+  -- Fields are parted by a character that names cannot hold (U+001F, unit separator).
+  perform set_config('audit.actor', concat_ws(chr(31), translate(actor_type, chr(31), ''),
+    translate(actor_id, chr(31), ''), translate(coalesce(actor_label, ''), chr(31), ''),
+    nullif(context, 'null')), true);
 end;
 $$;
 

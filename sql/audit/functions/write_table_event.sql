@@ -8,7 +8,7 @@ create or replace function audit.write_table_event(
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_actor text[] := nullif(current_setting('audit.actor', true), '')::text[];
+  v_actor text[] := string_to_array(current_setting('audit.actor', true), chr(31), '');
 begin
   insert into audit.log (
     action, item_type, item_id, item_label, parent_type, parent_id,

