@@ -212,7 +212,6 @@ def test_16_a_statement_without_rows_is_not_recorded(
         ("char(5)", "a", "b"),
         ("float8", "0", "-0"),
         ("numeric[]", "{1.1}", "{1.10}"),
-        ("xml", "<a/>", "<a></a>"),
         ("point", "(1,2)", "(1,3)"),
     ],
 )
@@ -233,12 +232,13 @@ def test_17_what_looks_different_is_a_change_even_where_it_compares_as_equal(
 
 
 def test_17_case_is_a_change_even_where_the_collation_ignores_it(conn: psycopg.Connection) -> None:
-    if value(conn, "select not exists (select from pg_collation where collprovider = 'i')"):
+    try:
+        conn.execute(
+            "create collation public.any_case"
+            " (provider = icu, locale = 'und-u-ks-level2', deterministic = false)"
+        )
+    except psycopg.errors.FeatureNotSupported:
         pytest.skip("this PostgreSQL was built without ICU, which such collations need")
-    conn.execute(
-        "create collation public.any_case"
-        " (provider = icu, locale = 'und-u-ks-level2', deterministic = false)"
-    )
     track(conn, "id integer primary key, it text collate public.any_case")
     conn.execute("insert into public.thing values (1, 'Ana')")
     with recorded(conn) as rows:

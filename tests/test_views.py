@@ -11,6 +11,10 @@ from tests.expected import signed_in
 from tests.helpers import Platform, new_log, newest, platform, value
 
 VIEWS = ["license", "order", "customer", "product"]
+BLACKLISTED = (
+    "update (is_blacklisted) when not old.is_blacklisted and new.is_blacklisted"
+    " of licensing.devices"
+)
 NOON = "2026-11-22T12:00:00+00:00"
 
 ACTIONS = """
@@ -317,10 +321,7 @@ def test_the_catalogue_has_every_action_with_its_meaning(connection: psycopg.Con
         (
             "device_blacklisted",
             "device",
-            [
-                "update (is_blacklisted) when not old.is_blacklisted and new.is_blacklisted of "
-                "licensing.devices"
-            ],
+            [BLACKLISTED],
         ),
         (
             "license_features_updated",

@@ -1,0 +1,1 @@
+"""What auditing costs, measured so that anyone can repeat it."""
