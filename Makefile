@@ -13,7 +13,7 @@ demo: .venv/demo.stamp ## Run a licensing platform on its own PostgreSQL and sho
 	$(BIN)/auditdb demo $(ARGS)
 
 test: .venv/dev.stamp ## Run the tests (ARGS="-k upgrade")
-	$(BIN)/pytest -n 2 $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: .venv/dev.stamp ## Check style and types
 	$(BIN)/ruff check .

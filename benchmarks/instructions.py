@@ -128,7 +128,7 @@ def plain_bulk(database: str) -> dict[str, Callable[[int], list[str]]]:
             "select prosrc from pg_proc where oid = 'audit.licensing_licenses_insert'::regproc"
         ).fetchone()
     assert found
-    body = re.search(r"insert into audit\.log.*?;\n", found[0], re.S)
+    body = re.search(r"insert into audit\.log.*?;\n", found[0], re.DOTALL)
     assert body
     built = body[0].rstrip(";\n")
     for variable, value in {

@@ -90,7 +90,8 @@ def accounts_of(parent: str, column: str) -> Read:
 
 def order_label(view: View, order: Row) -> str | None:
     """Return what an order is called: its reference, else what the store calls it."""
-    return order["store_id"] if order["reference"] is None else order["reference"]
+    label: str | None = order["store_id" if order["reference"] is None else "reference"]
+    return label
 
 
 def license_label(view: View, row: Row) -> str | None:

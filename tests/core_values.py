@@ -207,3 +207,56 @@ def complete(table: str, row: Row) -> dict[str, Any]:
     if table in ONE_ACTIVATION and "max_activations" not in row:
         full["max_activations"] = 1
     return full
+
+
+def small_platform(a: int) -> dict[str, list[dict[str, Any]]]:
+    """Return rows of every table, with ids from `a` on: two of a kind are in different states."""
+    b = a + 1
+    mine = {"account_id": a}
+    product = {**mine, "name": "P"}
+    license_ = {**mine, "product_id": a, "order_id": a, "customer_id": b}
+    device = {"license_id": a, "license_user_id": b}
+    return {
+        "accounts": [{"id": a, "name": "A"}, {"id": b, "name": "B"}],
+        "platform_users": [{"id": i, "email": f"u{i}@x.example"} for i in (a, b)],
+        "memberships": [{"account_id": i, "platform_user_id": a} for i in (a, b)],
+        "user_permission_templates": [{"id": a, **mine, "name": "T"}],
+        "user_permission_template_permissions": [{"template_id": a, "resource": "a/b"}],
+        "notification_policies": [{"id": a, **mine, "event_type": "e", "recipients": ["x"]}],
+        "products": [
+            {"id": a, **product, "code": f"P{a}", "is_active": True, "archived_at": None},
+            {"id": b, **product, "code": f"P{b}", "is_active": False, "archived_at": LATE[0]},
+        ],
+        "product_features": [
+            {"id": a, "product_id": a, "code": "F1"},
+            {"id": b, "product_id": a, "code": "a/b"},
+        ],
+        "product_custom_fields": [{"id": a, "product_id": a, "name": "x~y"}],
+        "customers": [{"id": i, **mine, "email": f"c{i}@x.example"} for i in (a, b)],
+        "orders": [{"id": i, **mine, "customer_id": a, "reference": "R"} for i in (a, b)],
+        "license_users": [{"id": i, **mine, "email": f"l{i}@x.example"} for i in (a, b)],
+        "order_managers": [{"order_id": a, "license_user_id": i} for i in (a, b)],
+        "licenses": [
+            {"id": a, **license_, "license_key": f"AAAA-{a:04}", "is_enabled": True},
+            {"id": b, **license_, "license_key": f"AAAA-{b:04}", "is_enabled": False},
+        ],
+        "license_features": [{"license_id": a, "product_feature_id": i} for i in (a, b)],
+        "license_custom_fields": [{"id": a, "license_id": a, "product_custom_field_id": a}],
+        "license_user_assignments": [{"license_id": a, "license_user_id": i} for i in (a, b)],
+        "devices": [
+            {
+                "id": a,
+                **device,
+                "hardware_id": "h",
+                "is_blacklisted": False,
+                "borrowed_until": None,
+            },
+            {
+                "id": b,
+                **device,
+                "hardware_id": "i",
+                "is_blacklisted": True,
+                "borrowed_until": LATE[0],
+            },
+        ],
+    }

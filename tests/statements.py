@@ -116,7 +116,7 @@ class Statements:
         columns = [column for column in mutable(table) if column not in unique]
         if not keys or not columns:
             return None
-        chosen = draw(st.lists(st.sampled_from(columns), min_size=1, max_size=4, unique=True))
+        chosen = choose(draw, table, columns)
         own = {column for column in chosen if draw(st.integers(0, 4)) == 4}
         values = {c: self._value(draw, tables, table, c) for c in chosen if c not in own}
         settings = [f"{c} = t.{c}" if c in own else f"{c} = %s" for c in chosen]
@@ -138,7 +138,7 @@ class Statements:
         columns = mutable(table)
         if not keys or not columns:
             return None
-        chosen = draw(st.lists(st.sampled_from(columns), min_size=1, max_size=3, unique=True))
+        chosen = choose(draw, table, columns)
         values = {k: {c: self._value(draw, tables, table, c) for c in chosen} for k in keys}
         rows = [{**tables[table][key], **values[key]} for key in keys]
         effects = tuple(updated(tables, table, values))
@@ -164,7 +164,7 @@ class Statements:
         new = self.rows(draw, tables, table, 2)
         if not new or not keys or not columns:
             return None
-        chosen = draw(st.lists(st.sampled_from(columns), min_size=1, max_size=3, unique=True))
+        chosen = choose(draw, table, columns)
         values = {k: {c: self._value(draw, tables, table, c) for c in chosen} for k in keys}
         new = [complete(table, row) for row in new]
         form = draw(st.sampled_from(("update", "nothing", "merge")))
@@ -365,6 +365,14 @@ def updated(
     for key, new in values.items():
         old = tables[table][key]
         yield Effect(table=table, old=old, new={**old, **new})
+
+
+def choose(draw: Draw, table: str, columns: Sequence[str]) -> list[str]:
+    """Draw some of the columns, more often those that have actions of their own."""
+    claimed = [column for claim in TABLES[table].claims for column in claim.columns]
+    weighted = st.sampled_from([*columns, *claimed, *claimed])
+    chosen: list[str] = draw(st.lists(weighted, min_size=1, max_size=4, unique=True))
+    return chosen
 
 
 def added(table: str, rows: Sequence[Row], form: Form) -> Statement:

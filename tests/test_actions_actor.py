@@ -82,7 +82,7 @@ def test_the_role_and_the_application_stand_beside_the_actor(connect: Connect, n
     [
         ("platform_user", "ana@x.example", {"request_id": "r-1", "ip": "192.0.2.1"}),
         ("api_key", None, None),
-        ("license_manager", "", {}),
+        ("license_manager", " ", {}),
         ("end_user", "NULL", {"nested": {"a": [1, None, "{}"]}, "quote": "\"'\\"}),
         ("integration", 'a "quoted", {braced} \\ label', {"é": "\n"}),
         ("system", "two\nlines\tand é 😀", None),
@@ -109,6 +109,21 @@ def test_label_and_context_may_be_left_out(connection: psycopg.Connection) -> No
     assert who(connection) == ("system", "nightly", None, None)
     connection.execute("select audit.set_actor('system', 'nightly', context => '{\"n\": 1}')")
     assert who(connection) == ("system", "nightly", None, {"n": 1})
+
+
+def test_an_empty_label_is_none(connection: psycopg.Connection) -> None:
+    platform(connection)
+    connection.execute(SET_ACTOR, ["api_key", "k-1", "", None])
+    assert who(connection) == ("api_key", "k-1", None, None)
+
+
+def test_separators_and_control_characters_move_nothing_between_the_fields(
+    connection: psycopg.Connection,
+) -> None:
+    platform(connection)
+    forged = {"a\x1fb": "\x1f\x01", "c": "\x1e,"}
+    connection.execute(SET_ACTOR, ["api\x1f_key", "k\x1f1\x1e", "\x1fAna\x1f{}", Jsonb(forged)])
+    assert who(connection) == ("api_key", "k1\x1e", "Ana{}", forged)
 
 
 def test_every_row_of_every_statement_has_the_actor_of_its_time(
@@ -174,6 +189,10 @@ def test_a_rolled_back_savepoint_brings_the_former_actor_back(
         ("platform_user", None, None, "needs a type and an id"),
         ("", "1", None, "needs a type and an id"),
         (None, "1", None, "needs a type and an id"),
+        ("\x1f", "1", None, "needs a type and an id"),
+        ("platform_user", "\x1f", None, "needs a type and an id"),
+        ("database", "postgres", None, "without an actor"),
+        ("data\x1fbase", "postgres", None, "without an actor"),
         ("platform_user", "1", [], "JSON object, not array"),
         ("platform_user", "1", "canary", "JSON object, not string"),
         ("platform_user", "1", 1, "JSON object, not number"),

@@ -183,7 +183,7 @@ def test_8_comments_and_values_are_never_code(
             sql.SQL("update licensing.customers set email = {} /* {} */ -- {}").format(
                 sql.Literal(text),
                 sql.SQL(comment),
-                sql.SQL(comment),  # type: ignore[arg-type]
+                sql.SQL(comment),
             )
         )
     (row,) = rows

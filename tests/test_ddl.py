@@ -8,10 +8,16 @@ import pytest
 from psycopg import sql
 
 from tests.conftest import Connect
-from tests.helpers import LogRow, recorded, value
+from tests.helpers import LogRow, recorded
 
 SETUP = """
 create schema app;
+create schema away;
+create table away.region (id int primary key);
+create table app.place (id int primary key, region_id int references away.region on delete cascade);
+insert into away.region values (1);
+insert into app.place values (1, 1);
+select audit.track('app.place');
 create table app.tenant (id int primary key, name text not null, note text);
 create table app.thing (
   id int primary key,
@@ -100,14 +106,15 @@ CHANGES: dict[str, tuple[str, str, list[tuple[str, dict[str, Any]]]]] = {
         [("thing_updated", {"owner_id": {"old": 1, "new": 2}})],
     ),
     "rename the key": (
-        "alter table app.thing rename id to number;"
-        "alter table app.thing add id int default 7",
+        "alter table app.thing rename id to number;alter table app.thing add id int default 7",
         "update app.thing set id = 8 where number = 1",
         [("thing_updated", {"id": {"old": 7, "new": 8}})],
     ),
     "swap the names of two columns": (
-        "alter table app.thing rename title to t; alter table app.thing rename state to title;"
-        "alter table app.thing rename t to state",
+        (
+            "alter table app.thing rename title to t; alter table app.thing rename state to title;"
+            "alter table app.thing rename t to state"
+        ),
         "update app.thing set title = 'closed', state = 'uno' where id = 1",
         [
             ("thing_closed", {"title": {"old": "new", "new": "closed"}}),
@@ -206,25 +213,34 @@ CHANGES: dict[str, tuple[str, str, list[tuple[str, dict[str, Any]]]]] = {
         [("thing_updated", {"title": {"old": "one", "new": "uno"}})],
     ),
     "add a before trigger": (
-        "create function app.touch() returns trigger language plpgsql as"
-        " $$ begin new.title := 'set'; return new; end $$;"
-        "create trigger touch before update on app.thing for each row execute function app.touch()",
+        (
+            "create function app.touch() returns trigger language plpgsql as"
+            " $$ begin new.title := 'set'; return new; end $$;"
+            "create trigger touch before update on app.thing for each row"
+            " execute function app.touch()"
+        ),
         "update app.thing set seen = seen + 1 where id = 1",
         [("thing_updated", {"title": {"old": "one", "new": "set"}})],
     ),
     "add and drop a before trigger": (
-        "create function app.touch() returns trigger language plpgsql as"
-        " $$ begin new.title := 'set'; return new; end $$;"
-        "create trigger touch before update on app.thing for each row execute function app.touch();"
-        "drop trigger touch on app.thing",
+        (
+            "create function app.touch() returns trigger language plpgsql as"
+            " $$ begin new.title := 'set'; return new; end $$;"
+            "create trigger touch before update on app.thing for each row"
+            " execute function app.touch();"
+            "drop trigger touch on app.thing"
+        ),
         "update app.thing set title = 'uno' where id = 1",
         [("thing_updated", {"title": {"old": "one", "new": "uno"}})],
     ),
     "drop the function of a before trigger": (
-        "create function app.touch() returns trigger language plpgsql as"
-        " $$ begin return new; end $$;"
-        "create trigger touch before update on app.thing for each row execute function app.touch();"
-        "drop function app.touch() cascade",
+        (
+            "create function app.touch() returns trigger language plpgsql as"
+            " $$ begin return new; end $$;"
+            "create trigger touch before update on app.thing for each row"
+            " execute function app.touch();"
+            "drop function app.touch() cascade"
+        ),
         "update app.thing set title = 'uno' where id = 1",
         [("thing_updated", {"title": {"old": "one", "new": "uno"}})],
     ),
@@ -234,8 +250,10 @@ CHANGES: dict[str, tuple[str, str, list[tuple[str, dict[str, Any]]]]] = {
         [("thing_updated", {"title": {"old": "one", "new": "uno"}})],
     ),
     "drop the foreign key that nothing else needs": (
-        "alter table app.thing add ref int references app.thing;"
-        "alter table app.thing drop constraint thing_ref_fkey",
+        (
+            "alter table app.thing add ref int references app.thing;"
+            "alter table app.thing drop constraint thing_ref_fkey"
+        ),
         "update app.thing set ref = 2 where id = 1",
         [("thing_updated", {"ref": {"old": None, "new": 2}})],
     ),
@@ -249,9 +267,7 @@ LABELS = {
 
 
 def short(rows: list[LogRow]) -> list[tuple[str, dict[str, Any] | None]]:
-    return [
-        (row.action, row.changes) for row in rows if not row.action.startswith("tracking_")
-    ]
+    return [(row.action, row.changes) for row in rows if not row.action.startswith("tracking_")]
 
 
 @pytest.fixture

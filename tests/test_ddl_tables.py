@@ -1,4 +1,4 @@
-"""Tables renamed, moved, dropped and meddled with; roles without superuser rights; and the log of it."""
+"""Tables renamed, moved, dropped and meddled with, by roles of all kinds; and the log of it."""
 
 import psycopg
 import pytest
@@ -178,8 +178,11 @@ def test_without_event_triggers_widening_makes_way_for_ddl(
             conn.execute(sql.SQL(statement))
         assert refused.value.sqlstate in {"0A000", "2BP01"}
         conn.rollback()
-    narrow = value(conn, "select pg_get_triggerdef(oid) from pg_trigger where tgname ="
-                   " '_audit_update' and tgrelid = 'app.thing'::regclass")
+    narrow = value(
+        conn,
+        "select pg_get_triggerdef(oid) from pg_trigger where tgname ="
+        " '_audit_update' and tgrelid = 'app.thing'::regclass",
+    )
     assert "UPDATE OF id, v, n ON" in narrow
     if not statement.endswith("cascade"):
         conn.execute("select audit.widen('app.thing')")
@@ -192,16 +195,21 @@ def test_without_event_triggers_widening_makes_way_for_ddl(
         conn.execute("update app.thing set seen = 1")
         conn.execute("update app.thing set n = 9 where id = 1")
     assert [row.changes for row in log] == [{"n": {"old": 1, "new": 9}}]
-    assert value(conn, "select cardinality(tgattr) from pg_trigger where tgname = '_audit_update'"
-                 " and tgrelid = 'app.thing'::regclass") == (2 if "drop" in statement else 3)
+    assert value(
+        conn,
+        "select cardinality(tgattr) from pg_trigger where tgname = '_audit_update'"
+        " and tgrelid = 'app.thing'::regclass",
+    ) == (2 if "drop" in statement else 3)
 
 
 def test_widening_a_table_that_is_not_tracked_is_refused(connection: psycopg.Connection) -> None:
     connection.execute("create table thing (id int primary key)")
     for call in ("audit.widen('thing')", "audit.refresh('thing')", "audit.untrack('thing')"):
-        with pytest.raises(psycopg.Error, match="thing is not tracked") as refused:
-            with connection.transaction():
-                connection.execute(sql.SQL("select {}").format(sql.SQL(call)))
+        with (
+            pytest.raises(psycopg.Error, match="thing is not tracked") as refused,
+            connection.transaction(),
+        ):
+            connection.execute(sql.SQL("select {}").format(sql.SQL(call)))
         assert refused.value.sqlstate == "UA009"
 
 
@@ -220,13 +228,15 @@ def test_a_migration_of_tables_functions_and_data_in_one_transaction(
             "insert into app.thing values (3, 'c');"
             "create table app.kind (name text primary key);"
             "insert into app.kind values ('k');"
-            "alter table app.thing add kind text references app.kind;" + refresh +
-            "update app.thing set kind = 'k' where id = 1;"
+            "alter table app.thing add kind text references app.kind;"
+            + refresh
+            + "update app.thing set kind = 'k' where id = 1;"
             "create function app.touch() returns trigger language plpgsql as"
             " $$ begin new.n := 0; return new; end $$;"
             "create trigger touch before update on app.thing"
-            " for each row execute function app.touch();" + refresh +
-            "update app.thing set seen = 5 where id = 2;"
+            " for each row execute function app.touch();"
+            + refresh
+            + "update app.thing set seen = 5 where id = 2;"
             "select audit.track('app.kind');"
             "update app.kind set name = 'l' where name = 'none';"
             "delete from app.thing where id = 3"
@@ -247,9 +257,7 @@ def test_ddl_of_a_role_without_rights_on_audit(connect: Connect, create_role: Cr
     role = create_role()
     owner = connect()
     owner.execute(THING)
-    owner.execute(
-        f"alter schema app owner to {role}; alter table app.thing owner to {role}"
-    )
+    owner.execute(f"alter schema app owner to {role}; alter table app.thing owner to {role}")
     owner.commit()
     writer = connect(user=role)
     with recorded(owner) as log:

@@ -18,12 +18,21 @@ from psycopg import conninfo
 from sqlalchemy import text
 
 from auditdb import errors, migrate
+from tests.conftest import CreateRole
 from tests.helpers import value
 from tests.servers import Server
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ROOT / "migrations" / "versions"
 SCRIPTS = sorted(VERSIONS.glob("*.sql"))
+
+ACTIONS = b"select jsonb_pretty(to_jsonb(a)) from audit.action as a order by a.action"
+DECLARATIONS = b"""
+  select jsonb_pretty(to_jsonb(t) || jsonb_build_object(
+    'target', t.target::text,
+    'tables', (select array_agg(r::text order by r::text) from unnest(t.tables) as r)))
+  from audit.tracked as t
+  order by t.target::text"""
 
 NewDatabase = Callable[[], str]
 
@@ -66,10 +75,7 @@ def describe(server: Server, url: str) -> list[str]:
         line for line in dump.splitlines() if line and not re.match(r"--|\\(un)?restrict", line)
     ]
     with psycopg.connect(url) as connection:
-        for query in (
-            "select jsonb_pretty(to_jsonb(a)) from audit.action as a order by action",
-            "select jsonb_pretty(to_jsonb(t)) from audit.tracked as t order by t.target::text",
-        ):
+        for query in (ACTIONS, DECLARATIONS):
             for row in connection.execute(query).fetchall():
                 lines += row[0].replace("\\n", "\n").splitlines()
     return [re.sub(r"'\d+'(?='?::regclass)", "oid", line) for line in lines]
@@ -97,37 +103,32 @@ def objects(url: str) -> set[str]:
 
 
 def test_sql_and_migrations_and_the_offline_script_build_the_same(
-    server: Server, new_database: NewDatabase
+    server: Server, new_database: NewDatabase, database: str
 ) -> None:
-    from_sql, from_migrations, from_script = (new_database() for _ in range(3))
+    from_sql, from_script = new_database(), new_database()
     install(server, from_sql)
-    migrate.upgrade(from_migrations)
     server.run(
         *("psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", name_of(from_script)),
         input=migrate.script(),
     )
     expected = describe(server, from_sql)
-    assert_same(expected, describe(server, from_migrations))
+    assert_same(expected, describe(server, database))
     assert_same(expected, describe(server, from_script))
     with psycopg.connect(from_script) as connection:
         state = migrate.current(connection)
     assert [branch.current for branch in state.branches] == list(migrate.heads())
 
 
-def test_the_engine_can_be_had_alone(server: Server, new_database: NewDatabase) -> None:
-    alone, whole = new_database(), new_database()
-    assert [title.split()[0] for title in migrate.upgrade(alone, "audit@head")] == ["audit_0001"]
-    with psycopg.connect(alone) as connection:
+def test_the_engine_can_be_had_alone(server: Server, empty_database: str, database: str) -> None:
+    ran = migrate.upgrade(empty_database, "audit@head")
+    assert [title.split()[0] for title in ran] == ["audit_0001"]
+    with psycopg.connect(empty_database) as connection:
         assert value(connection, "select to_regnamespace('licensing')") is None
         state = migrate.current(connection)
     assert state.missing == ()
-    assert {branch.name: branch.current for branch in state.branches} == {
-        "audit": "audit_0001",
-        "licensing": None,
-    }
-    migrate.upgrade(alone)
-    migrate.upgrade(whole)
-    assert_same(describe(server, whole), describe(server, alone))
+    assert [branch.current for branch in state.branches] == ["audit_0001", None]
+    migrate.upgrade(empty_database)
+    assert_same(describe(server, database), describe(server, empty_database))
 
 
 def test_eight_upgrades_at_once_all_succeed(empty_database: str) -> None:
@@ -142,18 +143,18 @@ def test_eight_upgrades_at_once_all_succeed(empty_database: str) -> None:
         assert migrate.current(connection).missing == ()
 
 
-def test_alembic_itself_upgrades(new_database: NewDatabase) -> None:
-    by_option, by_environment = new_database(), new_database()
-    command = [sys.executable, "-m", "alembic"]
-    environment = {k: v for k, v in os.environ.items() if k != "AUDITDB_URL"}
+def test_alembic_itself_upgrades(empty_database: str) -> None:
+    kept = {name: text for name, text in os.environ.items() if name != "AUDITDB_URL"}
     for arguments, variables in (
-        (["-x", f"url={by_option}", "upgrade", "heads"], {}),
-        (["upgrade", "heads"], {"AUDITDB_URL": f"{by_environment}"}),
+        (["-x", f"url={empty_database}", "upgrade", "audit@head"], {}),
+        (["upgrade", "heads"], {"AUDITDB_URL": empty_database}),
     ):
-        subprocess.run([*command, *arguments], cwd=ROOT, env=environment | variables, check=True)
-    for url in (by_option, by_environment):
-        with psycopg.connect(url) as connection:
-            assert migrate.current(connection).missing == ()
+        command = [sys.executable, "-m", "alembic", *arguments]
+        subprocess.run(command, cwd=ROOT, env=kept | variables, check=True)
+        with psycopg.connect(empty_database) as connection:
+            state = migrate.current(connection)
+        assert state.missing == ()
+    assert all(branch.current for branch in state.branches)
 
 
 def test_an_upgrade_that_fails_leaves_nothing_behind(empty_database: str) -> None:
@@ -214,6 +215,20 @@ def test_a_downgrade_of_the_platform_says_so_in_the_log_and_keeps_it(
     assert log("tracking_stopped") == tracked
     migrate.upgrade(database)
     assert_same(before, without_numbers(describe(server, database)))
+
+
+def test_none_of_it_takes_a_superuser(
+    server: Server, empty_database: str, create_role: CreateRole
+) -> None:
+    name, owner = name_of(empty_database), create_role()
+    server.execute("alter database {} owner to {}", name, owner)
+    url = server.url(name, owner)
+    migrate.upgrade(url)
+    migrate.downgrade(url, "licensing@base")
+    with psycopg.connect(url) as connection:
+        query = "select count(*) from audit.log where action = %s and db_role = %s"
+        for action in ("tracking_started", "tracking_stopped"):
+            assert value(connection, query, action, owner) == 16
 
 
 def without_numbers(lines: list[str]) -> list[str]:
@@ -277,6 +292,20 @@ def test_a_new_migration_is_three_files_that_follow_the_last(workshop: Path) -> 
     scripts = ScriptDirectory(str(workshop / "migrations"))
     assert set(scripts.get_heads()) == {"audit_0001", "licensing_0002"}
     assert scripts.get_revision("licensing_0002").down_revision == "licensing_0001"
+
+
+def test_a_database_is_behind_until_a_new_migration_has_run(
+    workshop: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(workshop, "new", "--branch", "licensing", "redact columns")
+    monkeypatch.setattr(migrate, "directory", lambda: workshop / "migrations")
+    title = "licensing_0002 (redact columns)"
+    with psycopg.connect(database) as connection:
+        assert migrate.current(connection).missing == (title,)
+    assert migrate.upgrade(database) == (title,)
+    with psycopg.connect(database) as connection:
+        assert migrate.current(connection).missing == ()
+    assert migrate.downgrade(database, "licensing@-1") == (title,)
 
 
 def test_a_released_migration_is_not_drafted_anew_nor_sealed_twice(workshop: Path) -> None:

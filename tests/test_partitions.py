@@ -1,9 +1,10 @@
-"""audit.maintain() keeps partitions of the log ahead of time, and loses no row whatever its time."""
+"""audit.maintain() keeps partitions of the log ahead of time, and loses no row of any time."""
 
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import psycopg
 import pytest
@@ -74,13 +75,18 @@ def test_the_log_begins_with_two_years_of_months_between_catch_alls(
     firsts = list(months(created, 26))
     expected = {
         month_of(first): f"FOR VALUES FROM ({month_bound(first)}) TO ({month_bound(after)})"
-        for first, after in zip(firsts[:25], firsts[1:], strict=True)
+        for first, after in pairwise(firsts)
     }
     expected["log_past"] = f"FOR VALUES FROM (MINVALUE) TO ({month_bound(firsts[0])})"
     expected["log_future"] = f"FOR VALUES FROM ({month_bound(firsts[25])}) TO (MAXVALUE)"
     assert found == expected
-    assert value(connection, "select partdefid from pg_partitioned_table"
-                 " where partrelid = 'audit.log'::regclass") == 0
+    assert (
+        value(
+            connection,
+            "select partdefid from pg_partitioned_table where partrelid = 'audit.log'::regclass",
+        )
+        == 0
+    )
 
 
 def test_a_row_at_the_border_of_months_lies_in_its_own(connection: psycopg.Connection) -> None:
@@ -99,9 +105,7 @@ def test_a_row_at_the_border_of_months_lies_in_its_own(connection: psycopg.Conne
 
 
 @pytest.mark.parametrize("setting", ["timezone = 'Asia/Kathmandu'", "datestyle = 'SQL, DMY'"])
-def test_maintaining_again_changes_nothing(
-    connection: psycopg.Connection, setting: str
-) -> None:
+def test_maintaining_again_changes_nothing(connection: psycopg.Connection, setting: str) -> None:
     connection.execute(sql.SQL("set local {}").format(sql.SQL(setting)))
     before = connection.execute(
         "select oid, xmin::text from pg_class where relnamespace = 'audit'::regnamespace order by 1"
@@ -123,7 +127,7 @@ def test_more_months_are_added_without_a_gap(connection: psycopg.Connection, set
     connection.execute("set local datestyle = 'ISO'")
     firsts = list(months(last, 8))
     found = partitions(connection)
-    for first, after in zip(firsts[1:7], firsts[2:], strict=True):
+    for first, after in pairwise(firsts[1:]):
         bounds = f"FOR VALUES FROM ({month_bound(first)}) TO ({month_bound(after)})"
         assert found[month_of(first)] == bounds
     assert found["log_future"] == f"FOR VALUES FROM ({month_bound(firsts[7])}) TO (MAXVALUE)"
@@ -182,11 +186,15 @@ def test_every_partition_is_guarded(connection: psycopg.Connection, are_filled: 
         assert triggers == [("refuse_change", "A"), ("refuse_truncate", "A")], name
     granted = (
         "select count(*) from pg_class as c, aclexplode(c.relacl) as a"
-        " where c.relnamespace = 'audit'::regnamespace and starts_with(c.relname, 'log') and a.grantee = 0"
+        " where c.relnamespace = 'audit'::regnamespace and starts_with(c.relname, 'log')"
+        " and a.grantee = 0"
     )
     assert value(connection, granted) == 0
-    own = "select count(distinct (relowner, relpersistence)) from pg_class where starts_with(relname, 'log')"
-    assert value(connection, own + " and relnamespace = 'audit'::regnamespace") == 1
+    owners = (
+        "select count(distinct (relowner, relpersistence)) from pg_class"
+        " where starts_with(relname, 'log') and relnamespace = 'audit'::regnamespace"
+    )
+    assert value(connection, owners) == 1
 
 
 @pytest.mark.parametrize("role", ["origin", "replica"])
@@ -258,8 +266,10 @@ def test_a_write_without_a_partition_for_its_row_fails(connection: psycopg.Conne
     connection.execute("create table thing (id int primary key); select audit.track('thing')")
     name = sql.Identifier("audit", month_of(now(connection)))
     connection.execute(sql.SQL("alter table audit.log detach partition {}").format(name))
-    with pytest.raises(psycopg.errors.CheckViolation, match="no partition") as refused:
-        with connection.transaction():
-            connection.execute("insert into thing values (1)")
+    with (
+        pytest.raises(psycopg.errors.CheckViolation, match="no partition") as refused,
+        connection.transaction(),
+    ):
+        connection.execute("insert into thing values (1)")
     assert "audit.public_thing_insert()" in (refused.value.diag.context or "")
     assert value(connection, "select count(*) from thing") == 0

@@ -57,7 +57,7 @@ def test_the_log_of_pgbench_adds_up_to_its_balances(
     )
     assert f"actually processed: {TOTAL}/{TOTAL}" in finished.stdout
 
-    counted = dict(
+    counted: dict[str, int] = dict(
         conn.execute(
             "select action, count(*) from audit.log where item_type <> 'table' group by 1"
         ).fetchall()
@@ -75,14 +75,15 @@ def test_the_log_of_pgbench_adds_up_to_its_balances(
         assert value(conn, DIFFERENCES.format(**names)) == 0, table
         assert value(conn, CHAINS.format(**names)) == 0, table
 
-    per_transaction = (
+    unequal = (
         "select count(*) from (select tx from audit.log where action <> 'transfer_created'"
         " and item_type <> 'table' group by tx having count(*) <> 3 or count(distinct"
         " coalesce((changes #>> '{abalance,new}')::bigint - (changes #>> '{abalance,old}')::bigint,"
         " (changes #>> '{tbalance,new}')::bigint - (changes #>> '{tbalance,old}')::bigint,"
         " (changes #>> '{bbalance,new}')::bigint - (changes #>> '{bbalance,old}')::bigint)) <> 1)"
-    ) + " as t"
-    assert value(conn, per_transaction) == 0
+        " as t"
+    )
+    assert value(conn, unequal) == 0
     equal = (
         "select count(*) from audit.log as l, jsonb_each(l.changes) as c"
         " where l.action ~ '_updated$' and c.value -> 'old' = c.value -> 'new'"
@@ -95,5 +96,6 @@ def test_the_log_of_pgbench_adds_up_to_its_balances(
     total = value(conn, overall)
     for table, _, _, column in TABLES:
         assert value(conn, f"select sum({column}) from pgbench_{table}") == total
-    assert value(conn, "select array_agg(distinct application) from audit.log"
-                 " where item_type <> 'table'") == ["pgbench"]
+    assert value(
+        conn, "select array_agg(distinct application) from audit.log where item_type <> 'table'"
+    ) == ["pgbench"]

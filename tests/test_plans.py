@@ -56,8 +56,11 @@ def test_licenses(connect: Connect, sizes: tuple[int, int]) -> None:
     for size in (*sizes, 1):
         written = run(conn, LICENSES, low=1, high=size, **ids)
         assert written == {("license_created", False): size}
-        written = run(conn, "update licensing.licenses set note = 'x', is_enabled = not is_enabled"
-                      " where license_key like 'K-%'")
+        written = run(
+            conn,
+            "update licensing.licenses set note = 'x', is_enabled = not is_enabled"
+            " where license_key like 'K-%'",
+        )
         assert written == {("license_disabled", False): size, ("license_updated", False): size}
         written = run(conn, "update licensing.licenses set note = note, times_activated = 5")
         assert written == {}

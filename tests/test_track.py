@@ -3,8 +3,9 @@
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
-from tests.helpers import LogRow, newest, new_log, recorded, value
+from tests.helpers import LogRow, new_log, newest, recorded, value
 
 LONG = "é" * 31 + "x"  # 63 bytes
 COLUMNS = [
@@ -29,7 +30,7 @@ COLUMNS = [
 # What the compiled functions themselves give names to.
 TAKEN = ["changes", "found", "tg_op", "d", "g", "p", "r", "key", "value", "new_rows", "old_rows"]
 TAKEN += ["account", "account_id", "item_id", "v_actor", "v_current", "v_departed", "v_moving"]
-TAKEN += ["v_thing_updated", "k", "f", "q", "here", "tx"]
+TAKEN += ["v_thing_updated", "v_actor_type", "v_context", "e1", "k", "f", "q", "here", "tx"]
 
 TABLES = [
     ("public", "thing"),
@@ -150,6 +151,40 @@ def test_columns_named_as_something_in_the_compiled_functions(
     assert log[1].changes == {column: {"old": "a", "new": "b"}}
 
 
+@pytest.mark.parametrize("partition", ["", " partition by list (id)"])
+def test_actions_of_any_name(connection: psycopg.Connection, partition: str) -> None:
+    names = ["actor", "actor_type", "context", "current", "moving", "departed", "item_id", "select"]
+    names += ["line\nbreak", "it's $$ \\ %s", "é" * 40, "é" * 40 + "2"]
+    run(
+        connection,
+        f"create schema s; create table s.thing (id int primary key, {{}}){partition}",
+        sql.SQL(", ").join(sql.SQL(f"c{number} int") for number, _ in enumerate(names)),
+    )
+    if partition:
+        run(connection, "create table s.thing_all partition of s.thing default")
+    connection.execute(
+        "select audit.track('s.thing', actions => %s)",
+        [
+            Jsonb(
+                [{"action": "made", "on": "insert"}]
+                + [
+                    {"action": name, "on": "update", "columns": [f"c{number}"]}
+                    for number, name in enumerate(names)
+                ]
+            )
+        ],
+    )
+    run(connection, "insert into s.thing values (1)")
+    with recorded(connection) as log:
+        for number, _ in enumerate(names):
+            run(connection, f"update s.thing set c{number} = {number}")
+        columns = ", ".join(f"c{number} = -1" for number, _ in enumerate(names))
+        run(connection, f"update s.thing set {columns}")
+    assert [(row.action, row.changes) for row in log] == [
+        (name, {f"c{number}": {"old": None, "new": number}}) for number, name in enumerate(names)
+    ] + [(name, {f"c{number}": {"old": number, "new": -1}}) for number, name in enumerate(names)]
+
+
 def test_names_in_every_place_of_a_declaration(connection: psycopg.Connection) -> None:
     name = create(
         connection,
@@ -166,7 +201,8 @@ def test_names_in_every_place_of_a_declaration(connection: psycopg.Connection) -
         operational => '{new}', secret => $${it's}$$,
         actions => $$[
           {"action": "it's made", "on": "insert"},
-          {"action": "bi\\"g", "on": "update", "columns": ["a\\"b"], "when": "new.\\"a\\"\\"b\\" > 9"},
+          {"action": "bi\\"g", "on": "update", "columns": ["a\\"b"],
+           "when": "new.\\"a\\"\\"b\\" > 9"},
           {"action": "moved", "on": "update"},
           {"action": "gone", "on": "delete", "when": "old.\\"new\\" <> 'it''s'"}
         ]$$""",
@@ -206,8 +242,11 @@ def test_names_in_every_place_of_a_declaration(connection: psycopg.Connection) -
         ("id bigint primary key", "9007199254740993", "9007199254740993"),
         ("id text primary key", "'a/b ~ c'", "a/b ~ c"),
         ("id text primary key", "''", ""),
-        ("id uuid primary key", "'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'")
-        + ("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",),
+        (
+            "id uuid primary key",
+            "'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'",
+            "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+        ),
         ("id timestamptz primary key", "'2026-03-01 05:45+05:45'", "2026-03-01T00:00:00+00:00"),
         ("id bytea primary key", r"'\x00ff'", r"\x00ff"),
         ("id date primary key", "'2026-03-01'", "2026-03-01"),
@@ -419,9 +458,11 @@ def test_truncate_is_refused_where_it_is_declared_so(connection: psycopg.Connect
     run(connection, "insert into {} values (1)", name)
     track(connection, name, ", on_truncate => 'refuse'")
     for statement in ("truncate s.thing", "truncate s.parent cascade"):
-        with pytest.raises(psycopg.Error, match=r"truncate of s\.thing refused") as refused:
-            with connection.transaction():
-                connection.execute(statement)
+        with (
+            pytest.raises(psycopg.Error, match=r"truncate of s\.thing refused") as refused,
+            connection.transaction(),
+        ):
+            connection.execute(statement)
         assert refused.value.sqlstate == "UA007"
     assert value(connection, "select count(*) from s.thing") == 1
     track(connection, name, ", on_truncate => 'log'")

@@ -118,8 +118,10 @@ def test_writes_straight_into_a_partition(things: psycopg.Connection) -> None:
     [
         "update s.thing set region = 'b' where id = 1",
         "update s.thing set region = 'b', seen = 9 where id = 1",
-        "merge into s.thing using (values (1)) as m (id) on m.id = thing.id"
-        " when matched then update set region = 'b'",
+        (
+            "merge into s.thing using (values (1)) as m (id) on m.id = thing.id"
+            " when matched then update set region = 'b'"
+        ),
         "with w as (update s.thing set region = 'b' where id = 1 returning *) select from w",
     ],
 )
@@ -213,7 +215,9 @@ def test_a_delete_and_an_insert_in_one_statement_are_two(things: psycopg.Connect
 
 
 def test_a_move_beside_a_delete_in_one_statement(things: psycopg.Connection) -> None:
-    things.execute("insert into s.thing values ('a', 1, 'x', 0), ('a', 2, 'y', 0), ('b', 3, 'z', 0)")
+    things.execute(
+        "insert into s.thing values ('a', 1, 'x', 0), ('a', 2, 'y', 0), ('b', 3, 'z', 0)"
+    )
     with recorded(things) as log:
         things.execute(
             "with gone as (delete from s.thing where id = 2 returning *),"
@@ -227,7 +231,9 @@ def test_a_move_beside_a_delete_in_one_statement(things: psycopg.Connection) -> 
 
 
 def test_a_move_that_fails_leaves_no_trace(things: psycopg.Connection) -> None:
-    things.execute("insert into s.thing values ('a', 1, 'x', 0), ('b', 1, 'y', 0), ('b', 2, 'y', 0)")
+    things.execute(
+        "insert into s.thing values ('a', 1, 'x', 0), ('b', 1, 'y', 0), ('b', 2, 'y', 0)"
+    )
     with recorded(things) as log:
         with pytest.raises(psycopg.errors.UniqueViolation), things.transaction():
             things.execute("update s.thing set region = 'b' where region = 'a'")
@@ -245,9 +251,7 @@ def test_truncate_of_the_root_and_of_a_leaf(things: psycopg.Connection) -> None:
     ]
     with recorded(things) as log:
         things.execute("truncate s.thing")
-    relations = value(
-        things, "select array_agg(relid::text) from pg_partition_tree('s.thing')"
-    )
+    relations = value(things, "select array_agg(relid::text) from pg_partition_tree('s.thing')")
     assert sorted(row.item_id for row in log) == sorted(relations)
     assert [row.parent for row in log if row.item_id == "s.thing"] == [None]
 
@@ -328,19 +332,25 @@ def test_moves_with_lookups_cascades_and_triggers(
         "insert into s.owner values ('ana'), ('ben');"
         "select audit.track('s.owner');"
         "select audit.track('s.thing', operational => '{seen}', item_label => 'o.name',"
-        " lookups => '{\"o\": \"owner\"}')"
+        ' lookups => \'{"o": "owner"}\')'
     )
     connection.execute(
         "create function s.touch() returns trigger language plpgsql as $$ begin"
-        " if tg_level = 'ROW' and tg_when = 'BEFORE' then new.v := new.v || '!'; return new; end if;"
+        " if tg_level = 'ROW' and tg_when = 'BEFORE' then new.v := new.v || '!';"
+        " return new; end if;"
         " return null; end $$;"
         "create trigger touch "
-        + ("before update on s.thing for each row" if kind == "row"
-           else "after update on s.thing for each statement")
+        + (
+            "before update on s.thing for each row"
+            if kind == "row"
+            else "after update on s.thing for each statement"
+        )
         + " execute function s.touch()"
     )
     bang = "!" if kind == "row" else ""
-    connection.execute("insert into s.thing values ('a', 1, 'x', 0, 'ana'), ('b', 2, 'y', 0, 'ben')")
+    connection.execute(
+        "insert into s.thing values ('a', 1, 'x', 0, 'ana'), ('b', 2, 'y', 0, 'ben')"
+    )
     with recorded(connection) as log:
         connection.execute("update s.thing set region = 'c' where id = 1")
         connection.execute("update s.owner set name = 'anna' where name = 'ana'")
@@ -387,7 +397,8 @@ def test_moves_of_values_that_text_changes(connection: psycopg.Connection) -> No
         "set local intervalstyle = 'sql_standard'; set local bytea_output = 'escape'"
     )
     connection.execute(
-        "insert into s.thing values ('a', 1, 0.1::float8 + 0.2, '2026-03-01 00:00+05', '1 day 2:00',"
+        "insert into s.thing values ('a', 1, 0.1::float8 + 0.2, '2026-03-01 00:00+05',"
+        " '1 day 2:00',"
         " row('x,\"y', '{\"a\": 1}'), '{\"a\":  1}', '\\x00ff', repeat('x', 2000000), '1.50')"
     )
     with recorded(connection) as log:

@@ -128,8 +128,11 @@ def test_a_trigger_that_writes_its_own_row_again(connection: psycopg.Connection)
         connection.execute("insert into s.thing values (1, 'a')")
         connection.execute("update s.thing set v = 'b'")
     assert short(log) == [
-        ("thing_created", "thing:1")
-        + ({"id": {"new": 1}, "v": {"new": "a"}, "n": {"new": None}, "seen": {"new": None}},),
+        (
+            "thing_created",
+            "thing:1",
+            {"id": {"new": 1}, "v": {"new": "a"}, "n": {"new": None}, "seen": {"new": None}},
+        ),
         ("thing_updated", "thing:1", {"n": {"old": None, "new": 1}}),
         ("thing_updated", "thing:1", {"n": {"old": 1, "new": 2}}),
         ("thing_updated", "thing:1", {"v": {"old": "a", "new": "b"}}),
@@ -208,8 +211,12 @@ def test_a_cascading_update_is_a_change_of_the_children(connection: psycopg.Conn
     with recorded(connection) as log:
         connection.execute("update s.parent set id = 10, name = 'P10' where id = 1")
     assert [(*row, log[n].is_cascade) for n, row in enumerate(short(log))] == [
-        ("parent_updated", "parent:10")
-        + ({"id": {"old": 1, "new": 10}, "name": {"old": "P1", "new": "P10"}}, False),
+        (
+            "parent_updated",
+            "parent:10",
+            {"id": {"old": 1, "new": 10}, "name": {"old": "P1", "new": "P10"}},
+            False,
+        ),
         ("child_updated", "child:1", {"parent_id": {"old": 1, "new": 10}}, False),
         ("child_updated", "child:2", {"parent_id": {"old": 1, "new": 10}}, False),
     ]
@@ -268,7 +275,7 @@ def test_a_tree_that_refers_to_itself(connection: psycopg.Connection) -> None:
         " up int references s.node on delete cascade on update cascade);"
         "insert into s.node values (1, null), (2, 1), (3, 2), (4, 3), (5, 1);"
         "select audit.track('s.node', item_label => $$'under ' || parent.id$$,"
-        " lookups => '{\"parent\": \"up\"}')"
+        ' lookups => \'{"parent": "up"}\')'
     )
     with recorded(connection) as log:
         connection.execute("update s.node set id = 20 where id = 2")
@@ -319,9 +326,9 @@ def test_a_chain_of_cascades_keeps_what_each_row_looked_up(connection: psycopg.C
         "insert into s.c values (1, 1), (2, 1), (3, 2);"
         "select audit.track('s.a', item_label => 'name');"
         "select audit.track('s.b', item_label => 'a.name', account => 'a.id',"
-        " lookups => '{\"a\": \"a_id\"}');"
+        ' lookups => \'{"a": "a_id"}\');'
         "select audit.track('s.c', item_label => 'a.name', account => 'a.id',"
-        " parent_type => 'b', parent_id => 'b.id', lookups => '{\"b\": \"b_id\", \"a\": \"b.a_id\"}')"
+        ' parent_type => \'b\', parent_id => \'b.id\', lookups => \'{"b": "b_id", "a": "b.a_id"}\')'
     )
     with recorded(connection) as log:
         connection.execute("delete from s.a")
@@ -337,9 +344,7 @@ def test_a_chain_of_cascades_keeps_what_each_row_looked_up(connection: psycopg.C
 
 
 @pytest.mark.parametrize("force", ["", "alter table s.thing force row level security;"])
-def test_a_table_with_row_security(
-    connect: Connect, create_role: CreateRole, force: str
-) -> None:
+def test_a_table_with_row_security(connect: Connect, create_role: CreateRole, force: str) -> None:
     role = create_role()
     owner = connect()
     owner.execute(THING)

@@ -11,6 +11,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# One worker builds and installs for all.
+pytestmark = pytest.mark.xdist_group("wheel")
+
 
 def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run a program in `cwd`, with nothing in its environment that leads to the checkout."""
@@ -30,8 +33,8 @@ def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel that is built from the source distribution that the checkout builds."""
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, ROOT]
-    built = run(*command, cwd=folder)
+    options = ["--no-isolation", "--outdir", str(folder), str(ROOT)]
+    built = run(sys.executable, "-m", "build", *options, cwd=folder)
     assert built.returncode == 0, built.stdout + built.stderr
     (path,) = folder.glob("auditdb-*.whl")
     return path
@@ -43,7 +46,7 @@ def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("elsewhere")
     for command in (
         [sys.executable, "-m", "venv", ".venv"],
-        [".venv/bin/python", "-m", "pip", "install", "--quiet", wheel],
+        [".venv/bin/python", "-m", "pip", "install", "--quiet", str(wheel)],
     ):
         done = run(*command, cwd=folder)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -180,6 +180,9 @@ declare
   v_query text := coalesce(current_query(), '');
   v_stack text;
 begin
+  -- Fields are parted by a character that names cannot hold (U+001F, unit separator).
+  actor_type := translate(actor_type, chr(31), '');
+  actor_id := translate(actor_id, chr(31), '');
   if coalesce(actor_type, '') = '' or coalesce(actor_id, '') = '' then
     raise exception 'an actor needs a type and an id'
       using errcode = 'UA005',
@@ -210,10 +213,8 @@ begin
     end if;
   end if;
 
-  -- Fields are parted by a character that names cannot hold (U+001F, unit separator).
-  perform set_config('audit.actor', concat_ws(chr(31), translate(actor_type, chr(31), ''),
-    translate(actor_id, chr(31), ''), translate(coalesce(actor_label, ''), chr(31), ''),
-    nullif(context, 'null')), true);
+  perform set_config('audit.actor', concat_ws(chr(31), actor_type, actor_id,
+    translate(coalesce(actor_label, ''), chr(31), ''), nullif(context, 'null')), true);
 end;
 $$;
 
@@ -849,8 +850,7 @@ create or replace function audit.foreign_key_of(relation regclass, column_name t
     target regclass,
     key_column text,
     key_type oid,
-    key_operator text,
-    is_cascade boolean
+    key_operator text
   )
   language sql
   stable
@@ -860,8 +860,7 @@ as $$
     c.confrelid::regclass,
     k.attname::text,
     a.atttypid,
-    format('operator(%I.%s)', n.nspname, o.oprname),
-    c.confdeltype = 'c'
+    format('operator(%I.%s)', n.nspname, o.oprname)
   from pg_constraint as c
   join pg_attribute as a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
   join pg_attribute as k on k.attrelid = c.confrelid and k.attnum = c.confkey[1]
@@ -894,7 +893,6 @@ create or replace function audit.lookup_of(t audit.tracked)
     key_column text,
     key_type oid,
     key_operator text,
-    is_cascade boolean,
     columns text[]
   )
   language sql
@@ -921,7 +919,6 @@ as $$
   )
   select
     r.depth, r.alias, r.source, r.col, r.target, r.key_column, r.key_type, r.key_operator,
-    r.is_cascade,
     coalesce((
       select array_agg(distinct substr(n, length(r.alias) + 2)
                        order by substr(n, length(r.alias) + 2))
@@ -950,7 +947,7 @@ create or replace function audit.lookup_join(t audit.tracked, names jsonb, with_
 as $$
   select coalesce(string_agg(format(
 E'\n  left join lateral (\n    %s\n  ) as %I on true',
-    format(case when with_departed and f.in_cascade
+    format(case when with_departed and f.is_direct
         then E'(select %1$s from %2$s as p where p.%3$I %4$s %5$s limit 1)'
           '\n    union all'
           '\n    select %6$s from jsonb_to_record(v_departed -> (%7$L || %8$s)) as p(%9$s)'
@@ -961,7 +958,7 @@ E'\n  left join lateral (\n    %s\n  ) as %I on true',
       f.list, f.alias || ':', audit.text_value(f.key_type, f.source_value), f.typed_list),
     f.alias), '' order by f.depth, f.alias), '')
   from (
-    select l.*, n.nspname, c.relname, l.source is null and l.is_cascade as in_cascade,
+    select l.*, n.nspname, c.relname, l.source is null as is_direct,
       case when l.source is null then names ->> l.source_column
         else format('%I.%I', l.source, l.source_column) end as source_value,
       (select coalesce(string_agg(distinct format('p.%I', x), ', '),
@@ -1651,8 +1648,9 @@ revoke all on function audit.update_variables(audit.tracked) from public;
 comment on function audit.update_variables(audit.tracked) is
   'Declarations of the variables that a compiled function for UPDATE collects changes in.';
 
--- Before rows deleted by a cascade are logged, what they look up is fetched from where it still is:
--- a trigger function declared stable does not see the changes of the statement that fired it.
+-- Before deleted rows are logged, what they look up is fetched from where it still is, also when the
+-- same statement deleted that too (a cascade, a CTE): a trigger function declared stable does not
+-- see the changes of the statement that fired it.
 create or replace function audit.departed_body(t audit.tracked, is_row_level boolean)
   returns text
   language sql
@@ -1681,7 +1679,7 @@ E'  select coalesce(v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L || f.k
   join pg_namespace as n on n.oid = c.relnamespace
   join audit.column_of(t.target) as k on k.name = l.source_column
   cross join lateral (select 'old.' || k.ident as value) as s
-  where l.is_cascade and l.source is null
+  where l.source is null
 $$;
 
 revoke all on function audit.departed_body(audit.tracked, boolean) from public;
@@ -1711,7 +1709,7 @@ as $$
   from (select audit.write_body(t, event, is_row_level) as body) as b
   cross join (
     select event = 'delete' and exists (
-      select from audit.lookup_of(t) as l where l.is_cascade and l.source is null) as uses_departed
+      select from audit.lookup_of(t) as l where l.source is null) as uses_departed
   ) as d
   where b.body is not null
 $$;
@@ -1721,7 +1719,7 @@ revoke all on function audit.write_function(audit.tracked, text, boolean, text[]
 comment on function audit.write_function(audit.tracked, text, boolean, text[]) is
   'DDL of the compiled function for INSERT or DELETE; null where the event has no action.';
 
--- The compiled function that runs before the one for DELETE where a cascade may hide lookups.
+-- The compiled function that runs before the one for DELETE and fetches what that looks up.
 create or replace function audit.departed_function(
   t audit.tracked, is_row_level boolean, settings text[]
 )
@@ -2609,6 +2607,7 @@ create or replace function audit.track(
   returns text
   language plpgsql
   set search_path = pg_catalog, pg_temp
+  set jit = off
 as $$
 declare
   v_new audit.tracked;
@@ -2651,6 +2650,7 @@ create or replace function audit.untrack(target regclass)
   returns void
   language plpgsql
   set search_path = pg_catalog, pg_temp
+  set jit = off
 as $$
 declare
   v_tracked audit.tracked;
@@ -2674,6 +2674,7 @@ create or replace function audit.refresh(target regclass default null)
   returns setof text
   language plpgsql
   set search_path = pg_catalog, pg_temp
+  set jit = off
 as $$
 declare
   v_tracked audit.tracked;
@@ -2712,6 +2713,7 @@ create or replace function audit.widen(target regclass)
   returns void
   language plpgsql
   set search_path = pg_catalog, pg_temp
+  set jit = off
 as $$
 declare
   v_tracked audit.tracked;
@@ -2794,6 +2796,7 @@ create or replace function audit.after_ddl()
   language plpgsql
   security definer
   set search_path = pg_catalog, pg_temp
+  set jit = off
 as $$
 declare
   v_stack text;

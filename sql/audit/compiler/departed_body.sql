@@ -1,5 +1,6 @@
--- Before rows deleted by a cascade are logged, what they look up is fetched from where it still is:
--- a trigger function declared stable does not see the changes of the statement that fired it.
+-- Before deleted rows are logged, what they look up is fetched from where it still is, also when the
+-- same statement deleted that too (a cascade, a CTE): a trigger function declared stable does not
+-- see the changes of the statement that fired it.
 create or replace function audit.departed_body(t audit.tracked, is_row_level boolean)
   returns text
   language sql
@@ -28,7 +29,7 @@ E'  select coalesce(v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L || f.k
   join pg_namespace as n on n.oid = c.relnamespace
   join audit.column_of(t.target) as k on k.name = l.source_column
   cross join lateral (select 'old.' || k.ident as value) as s
-  where l.is_cascade and l.source is null
+  where l.source is null
 $$;
 
 revoke all on function audit.departed_body(audit.tracked, boolean) from public;

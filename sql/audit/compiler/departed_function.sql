@@ -1,4 +1,4 @@
--- The compiled function that runs before the one for DELETE where a cascade may hide lookups.
+-- The compiled function that runs before the one for DELETE and fetches what that looks up.
 create or replace function audit.departed_function(
   t audit.tracked, is_row_level boolean, settings text[]
 )

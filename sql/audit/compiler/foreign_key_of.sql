@@ -4,8 +4,7 @@ create or replace function audit.foreign_key_of(relation regclass, column_name t
     target regclass,
     key_column text,
     key_type oid,
-    key_operator text,
-    is_cascade boolean
+    key_operator text
   )
   language sql
   stable
@@ -15,8 +14,7 @@ as $$
     c.confrelid::regclass,
     k.attname::text,
     a.atttypid,
-    format('operator(%I.%s)', n.nspname, o.oprname),
-    c.confdeltype = 'c'
+    format('operator(%I.%s)', n.nspname, o.oprname)
   from pg_constraint as c
   join pg_attribute as a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
   join pg_attribute as k on k.attrelid = c.confrelid and k.attnum = c.confkey[1]

@@ -9,7 +9,6 @@ create or replace function audit.lookup_of(t audit.tracked)
     key_column text,
     key_type oid,
     key_operator text,
-    is_cascade boolean,
     columns text[]
   )
   language sql
@@ -36,7 +35,6 @@ as $$
   )
   select
     r.depth, r.alias, r.source, r.col, r.target, r.key_column, r.key_type, r.key_operator,
-    r.is_cascade,
     coalesce((
       select array_agg(distinct substr(n, length(r.alias) + 2)
                        order by substr(n, length(r.alias) + 2))

@@ -13,6 +13,9 @@ declare
   v_query text := coalesce(current_query(), '');
   v_stack text;
 begin
+  -- Fields are parted by a character that names cannot hold (U+001F, unit separator).
+  actor_type := translate(actor_type, chr(31), '');
+  actor_id := translate(actor_id, chr(31), '');
   if coalesce(actor_type, '') = '' or coalesce(actor_id, '') = '' then
     raise exception 'an actor needs a type and an id'
       using errcode = 'UA005',
@@ -43,10 +46,8 @@ begin
     end if;
   end if;
 
-  -- Fields are parted by a character that names cannot hold (U+001F, unit separator).
-  perform set_config('audit.actor', concat_ws(chr(31), translate(actor_type, chr(31), ''),
-    translate(actor_id, chr(31), ''), translate(coalesce(actor_label, ''), chr(31), ''),
-    nullif(context, 'null')), true);
+  perform set_config('audit.actor', concat_ws(chr(31), actor_type, actor_id,
+    translate(coalesce(actor_label, ''), chr(31), ''), nullif(context, 'null')), true);
 end;
 $$;
 

@@ -20,6 +20,7 @@ create or replace function audit.track(
   returns text
   language plpgsql
   set search_path = pg_catalog, pg_temp
+  set jit = off
 as $$
 declare
   v_new audit.tracked;

@@ -4,6 +4,7 @@ create or replace function audit.after_ddl()
   language plpgsql
   security definer
   set search_path = pg_catalog, pg_temp
+  set jit = off
 as $$
 declare
   v_stack text;
