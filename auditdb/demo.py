@@ -39,12 +39,15 @@ ITEM_PAGE = 8
 _STARTING = 30
 _UPGRADING = 30
 _TWO_LISTS = 90
+# Of a terminal, for events in lines of five columns; below that emails would be broken.
+_FIVE_COLUMNS = 140
 
 _QUERIES = (
     (
         "Who is at work here, and through which application?",
         """\
-select actor_type, application, count(*) as events, count(distinct action) as actions
+select actor_type, application, count(*) as events,
+  count(distinct action) as actions
 from audit.events
 group by actor_type, application
 order by events desc;""",
@@ -98,8 +101,8 @@ def run(scale: int, reset: bool, console: Console) -> None:
                 for step in simulate.run(world, plan):
                     progress.update(task, advance=step.length, description=step.what)
         done, beats = world.tally["transactions"], world.tally["heartbeats"]
-        _say(talk, f"{done:,} transactions took {monotonic() - began:.1f} s.")
-        _say(talk, f"{beats:,} heartbeats of devices among them left no row in the log.")
+        _say(talk, f"The platform made {done:,} transactions ({monotonic() - began:.0f} s).")
+        _say(talk, f"The {beats:,} heartbeats of devices in them are no actions, and left no row.")
         url = embedded.url(server, DATABASE)
         with database.connect(url) as connection:
             license_id = show(connection, console)
@@ -114,8 +117,11 @@ def stop() -> None:
     server = embedded.find()
     with embedded.held(server):
         did = embedded.stop(server)
-    _say(talk, "The server is stopped." if did else "The server was not running.")
-    _say(talk, f"Its data stay in {server.home}; `auditdb demo` starts it again.")
+    if did:
+        _say(talk, f"The server is stopped. Its data stay in {server.home}.")
+        _say(talk, "`auditdb demo` starts it again.")
+    else:
+        _say(talk, "The server was not running.")
 
 
 def prepare(server: embedded.Server) -> None:
@@ -127,13 +133,18 @@ def prepare(server: embedded.Server) -> None:
             connection.execute(sql.SQL("create role {} login").format(sql.Identifier(ROLE)))
     url = embedded.url(server, DATABASE)
     migrate.upgrade(url)
+    with translated(), database.connect(url) as connection:
+        grant(connection, ROLE)
+
+
+def grant(connection: psycopg.Connection[Any], role: str) -> None:
+    """Give `role` what an application needs: rights on its own tables, and none on the log."""
     rights = """
         grant usage on schema licensing to {role};
         grant select, insert, update, delete on all tables in schema licensing to {role};
         grant usage on all sequences in schema licensing to {role};
     """
-    with translated(), database.connect(url) as connection:
-        connection.execute(sql.SQL(rights).format(role=sql.Identifier(ROLE)))
+    connection.execute(sql.SQL(rights).format(role=sql.Identifier(role)))
 
 
 def _has(connection: psycopg.Connection[Any], query: LiteralString, name: str) -> bool:
@@ -148,7 +159,7 @@ def show(connection: psycopg.Connection[Any], console: Console) -> str:
         (account,) = connection.execute(query, (vendor,)).fetchone() or ("",)
     newest = log.page(connection, log.Filter(account=account), limit=PAGE)
     _section(console, f"The newest events of account {account}, {vendor}")
-    console.print(render.events_table(newest.events, width=console.width))
+    _print(console, newest.events)
     _section(console, "How often each action was recorded, in all accounts")
     console.print(_counts(connection, console.width))
     found = {}
@@ -157,7 +168,7 @@ def show(connection: psycopg.Connection[Any], console: Console) -> str:
         wanted = log.Filter(account=account, item=(kind, found[kind]))
         page = log.page(connection, wanted, limit=ITEM_PAGE)
         _section(console, f"The log of {kind} {found[kind]}")
-        console.print(render.events_table(page.events, width=console.width))
+        _print(console, page.events)
         if page.next_cursor:
             console.print(Text("and older ones", style="dim"))
     updated = log.Filter(
@@ -231,6 +242,12 @@ def queries(license_id: str) -> Iterator[tuple[str, str]]:
     """Yield each query to try, after the question that it answers."""
     for question, query in _QUERIES:
         yield question, query.format(license=license_id)
+
+
+def _print(console: Console, events: tuple[log.Event, ...]) -> None:
+    width = console.width
+    layout = width if width >= _FIVE_COLUMNS else min(width, render.WIDE - 1)
+    console.print(render.events_table(events, width=layout))
 
 
 def _section(console: Console, title: str) -> None:

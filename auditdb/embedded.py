@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import importlib.util
 import os
-import pwd
 import shlex
 import shutil
 import subprocess
@@ -20,6 +18,14 @@ from urllib.parse import quote
 import platformdirs
 
 from auditdb.errors import AuditError, EmbeddedMissing
+
+try:
+    import fcntl
+    import pwd
+except ModuleNotFoundError as error:
+    raise EmbeddedMissing(
+        "The demo runs on Linux and macOS.", hint="On Windows, run it in WSL."
+    ) from error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,6 +148,7 @@ def start(server: Server) -> None:
     if started.returncode != 0:
         _remove_socket_place(server, place)
         said = server.log.read_text(errors="replace") if server.log.exists() else ""
+        said = said or started.stderr
         raise EmbeddedFailed(
             f"PostgreSQL did not start. The end of {server.log}:\n{said[-2000:].rstrip()}",
             hint="`auditdb demo --reset` begins anew, without the data kept so far.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from auditdb import simulate_licenses as licenses
@@ -11,7 +10,7 @@ from auditdb import simulate_office as office
 from auditdb import simulate_sales as sales
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from auditdb.simulate_world import Vendor, World
 
@@ -21,7 +20,7 @@ _OF_VENDOR = (
     office.notifications,
     office.products,
     sales.by_phone,
-    sales.test_order,
+    sales.try_out,
     sales.refund,
     sales.synchronize,
     licenses.night,
@@ -90,12 +89,16 @@ def run(world: World, plan: Plan) -> Iterator[Step]:
 def _shift(world: World, vendor: Vendor) -> Iterator[None]:
     sale = sales.checkout(world, vendor)
     yield
-    scenes: list[Callable[[], None]] = [
-        *(partial(scene, world, vendor) for scene in _OF_VENDOR),
-        *(partial(scene, world, vendor, sale) for scene in _OF_LICENSE),
-        *(partial(scene, world, sale) for scene in _OF_CUSTOMER),
+    scenes = [
+        *(scene(world, vendor) for scene in _OF_VENDOR),
+        *(scene(world, vendor, sale) for scene in _OF_LICENSE),
+        *(scene(world, sale) for scene in _OF_CUSTOMER),
     ]
-    world.random.shuffle(scenes)
-    for scene in scenes:
-        scene()
-        yield
+    # People do not wait for each other: a transaction of this one, then one of that one.
+    while scenes:
+        scene = world.random.choice(scenes)
+        try:
+            next(scene)
+        except StopIteration:
+            scenes.remove(scene)
+            yield

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql
 
 from auditdb import simulate_people as people
-from auditdb.simulate_world import Actor, acting, ids, request
+from auditdb.simulate_world import Actor, acting, ids, now, request
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from auditdb.simulate_sales import Sale
     from auditdb.simulate_world import Vendor, World
 
@@ -22,7 +24,7 @@ HEARTBEATS = 20
 _SYSTEMS = ("Windows 11", "macOS 15", "Ubuntu 24.04")
 
 
-def features(world: World, vendor: Vendor, sale: Sale) -> None:
+def features(world: World, vendor: Vendor, sale: Sale) -> Iterator[None]:
     """Somebody of the vendor saves the form of a license's features, and saves it again."""
     feature, of = world.tables["license_features"], sale.product.features
     with acting(world, vendor.staff[1], **request(world)) as connection:
@@ -36,12 +38,14 @@ def features(world: World, vendor: Vendor, sale: Sale) -> None:
         connection.execute(
             saved.on_conflict_do_update(constraint="license_features_pkey", set_=limit)
         )
+    yield
     with acting(world, vendor.staff[1], **request(world)) as connection:
         export = feature.c.product_feature_id == of["EXPORT"]
         connection.execute(delete(feature).where(feature.c.license_id == sale.license, export))
+    yield
 
 
-def custom_fields(world: World, vendor: Vendor, sale: Sale) -> None:
+def custom_fields(world: World, vendor: Vendor, sale: Sale) -> Iterator[None]:
     """Somebody of the vendor fills in, corrects and empties a license's custom fields."""
     custom, of = world.tables["license_custom_fields"], sale.product.fields
     clerk = vendor.staff[2]
@@ -55,36 +59,41 @@ def custom_fields(world: World, vendor: Vendor, sale: Sale) -> None:
                 ]
             )
         )
+    yield
     mine = custom.c.license_id == sale.license
     with acting(world, clerk, **request(world)) as connection:
         department = mine & (custom.c.product_custom_field_id == of["department"])
         connection.execute(update(custom).where(department).values(value="Research"))
+    yield
     with acting(world, clerk, **request(world)) as connection:
         seats = mine & (custom.c.product_custom_field_id == of["seats"])
         connection.execute(delete(custom).where(seats))
+    yield
 
 
-def assignments(world: World, sale: Sale) -> None:
+def assignments(world: World, sale: Sale) -> Iterator[None]:
     """The customer's license manager lets a colleague use the license, and gives up a place."""
     assignment = world.tables["license_user_assignments"]
     manager, user = int(sale.manager.id), int(sale.user.id)
     with acting(world, sale.manager, **request(world)) as connection:
         both = [{"license_id": sale.license, "license_user_id": n} for n in (manager, user)]
         connection.execute(insert(assignment).values(both))
+    yield
     mine = assignment.c.license_id == sale.license
     with acting(world, sale.manager, **request(world)) as connection:
         more = update(assignment).where(mine, assignment.c.license_user_id == user)
         connection.execute(more.values(max_activations=3))
         less = delete(assignment).where(mine, assignment.c.license_user_id == manager)
         connection.execute(less)
+    yield
 
 
-def support(world: World, vendor: Vendor, sale: Sale) -> None:
+def support(world: World, vendor: Vendor, sale: Sale) -> Iterator[None]:
     """A key leaked: the license is disabled, given a new key and limits, reset and enabled."""
     licenses, devices = world.tables["licenses"], world.tables["devices"]
     first, second = vendor.staff[1], vendor.staff[2]
     ticket = f"T-{world.random.randint(1000, 9999)}"
-    until = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    until = now().replace(hour=0, minute=0, second=0)
     steps: tuple[tuple[Actor, dict[str, Any]], ...] = (
         (first, {"is_enabled": False, "note": f"Key seen in public, see {ticket}"}),
         (
@@ -98,9 +107,9 @@ def support(world: World, vendor: Vendor, sale: Sale) -> None:
                 "metadata": {"ticket": ticket},
             },
         ),
-        (second, {"reset_at": func.now(), "times_activated": 0, "transfer_count": 0}),
+        (second, {"reset_at": now(), "times_activated": 0, "transfer_count": 0}),
         (first, {"is_enabled": True}),
-        (second, {"consumption_reset_at": func.now(), "total_consumption": 0}),
+        (second, {"consumption_reset_at": now(), "total_consumption": 0}),
     )
     for actor, changed in steps:
         with acting(world, actor, ticket=ticket, **request(world)) as connection:
@@ -109,9 +118,10 @@ def support(world: World, vendor: Vendor, sale: Sale) -> None:
             if "reset_at" in changed:
                 inactive = update(devices).where(devices.c.license_id == sale.license)
                 connection.execute(inactive.values(is_active=False))
+        yield
 
 
-def usage(world: World, vendor: Vendor, sale: Sale) -> None:
+def usage(world: World, vendor: Vendor, sale: Sale) -> Iterator[None]:
     """A user activates two devices, which then report; one is borrowed, reset, and shut out."""
     licenses, devices = world.tables["licenses"], world.tables["devices"]
     with acting(world, sale.user, **request(world)) as connection:
@@ -119,12 +129,14 @@ def usage(world: World, vendor: Vendor, sale: Sale) -> None:
         numbers = list(connection.scalars(insert(devices).returning(devices.c.id), rows))
         activated = {"times_activated": licenses.c.times_activated + 2}
         connection.execute(update(licenses).where(licenses.c.id == sale.license).values(activated))
+    yield
     _report(world, sale, numbers)
-    due = datetime.now(UTC).replace(microsecond=0) + timedelta(days=14)
+    yield
+    due = now() + timedelta(days=14)
     steps: tuple[tuple[Actor, dict[str, Any]], ...] = (
         (sale.user, {"borrowed_until": due}),
         (sale.user, {"borrowed_until": None}),
-        (sale.manager, {"reset_at": func.now(), "is_active": False}),
+        (sale.manager, {"reset_at": now(), "is_active": False}),
         (vendor.staff[1], {"is_blacklisted": True}),
         (vendor.staff[2], {"is_blacklisted": False}),
     )
@@ -132,6 +144,7 @@ def usage(world: World, vendor: Vendor, sale: Sale) -> None:
         with acting(world, actor, **request(world)) as connection:
             mine = devices.c.id == numbers[0]
             connection.execute(update(devices).where(mine).values(changed))
+        yield
 
 
 def _device(world: World, sale: Sale) -> dict[str, Any]:
@@ -141,7 +154,7 @@ def _device(world: World, sale: Sale) -> dict[str, Any]:
         "license_id": sale.license,
         "license_user_id": int(sale.user.id),
         "hardware_id": people.hexadecimal(random, 32),
-        "hostname": f"{sale.user.label.partition('.')[0]}-ws-{random.randint(10, 99)}",
+        "hostname": f"{sale.user.label.partition('@')[0]}-ws-{random.randint(10, 99)}",
         "os": random.choice(_SYSTEMS),
         "mac": ":".join(["02", *(octets[i : i + 2] for i in range(0, 10, 2))]),
         "ip": people.ip_address(random),
@@ -176,7 +189,7 @@ def _report(world: World, sale: Sale, devices: list[int]) -> None:
     world.tally["heartbeats"] += len(beats)
 
 
-def night(world: World, vendor: Vendor) -> None:
+def night(world: World, vendor: Vendor) -> Iterator[None]:
     """Renew subscriptions, begin a new month of consumption, and send notifications."""
     licenses, policies = world.tables["licenses"], world.tables["notification_policies"]
     mine = licenses.c.account_id == vendor.account
@@ -187,10 +200,13 @@ def night(world: World, vendor: Vendor) -> None:
         some = sorted(world.random.sample(due, min(3, len(due))))
         longer = {"valid_until": licenses.c.valid_until + timedelta(days=365)}
         connection.execute(update(licenses).where(licenses.c.id.in_(some)).values(longer))
+    yield
     with acting(world, NIGHTLY, job="consumption") as connection:
         used = licenses.c.consumption_period.is_not(None) & (licenses.c.total_consumption > 0)
-        anew = {"consumption_reset_at": func.now(), "total_consumption": 0}
+        anew = {"consumption_reset_at": now(), "total_consumption": 0}
         connection.execute(update(licenses).where(mine, used).values(anew))
+    yield
     with acting(world, NIGHTLY, job="notifications") as connection:
         theirs = policies.c.account_id == vendor.account
         connection.execute(update(policies).where(theirs).values(last_sent_at=func.now()))
+    yield

@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, delete, insert, select, update
 from sqlalchemy.dialects import postgresql
 
 from auditdb import simulate_people as people
-from auditdb.simulate_world import Actor, Product, Vendor, acting, ids, request
+from auditdb.simulate_world import Actor, Product, Vendor, acting, ids, now, request
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from auditdb.simulate_world import World
 
 SIGN_UP = Actor("system", "sign-up", "Sign-up", "portal")
@@ -22,7 +24,7 @@ VENDORS = {
 }
 """The vendors, with their products. What is shown in the end is the first one's log."""
 
-_CONSULTANT = {"email": "hana.weber@consulting.example", "first_name": "Hana", "last_name": "Weber"}
+_CONSULTANT = {"email": "hana@consulting.example", "first_name": "Hana", "last_name": "Weber"}
 _FEATURES = (
     {"code": "EXPORT", "name": "Export to other formats", "feature_type": "activation"},
     {"code": "CLOUD", "name": "Cloud hours", "feature_type": "consumption", "max_consumption": 500},
@@ -100,9 +102,13 @@ def _products(world: World, account: int) -> list[Product]:
         for row in connection.execute(query.order_by(product.c.id)).all():
             features = select(feature.c.code, feature.c.id).where(feature.c.product_id == row.id)
             fields = select(custom.c.name, custom.c.id).where(custom.c.product_id == row.id)
-            parts = [dict(connection.execute(q).tuples().all()) for q in (features, fields)]
+            parts = [_numbers(connection, query) for query in (features, fields)]
             found.append(Product(row.id, row.name, *parts))
     return found
+
+
+def _numbers(connection: Connection, query: Select[tuple[str, int]]) -> dict[str, int]:
+    return {str(row[0]): int(row[1]) for row in connection.execute(query)}
 
 
 def _colleague(world: World, domain: str) -> dict[str, Any]:
@@ -136,7 +142,7 @@ def _join(
     return Actor("platform_user", str(number), columns["email"], "portal")
 
 
-def colleagues(world: World, vendor: Vendor) -> None:
+def colleagues(world: World, vendor: Vendor) -> Iterator[None]:
     """Somebody joins for a while; the consultant, who works for several vendors, moves."""
     person, membership = world.tables["platform_users"], world.tables["memberships"]
     columns = _colleague(world, vendor.domain)
@@ -146,21 +152,26 @@ def colleagues(world: World, vendor: Vendor) -> None:
     may = {"is_admin": False, "permissions": {"licenses": "read"}}
     with acting(world, admin, **request(world)) as connection:
         trainee = _join(world, connection, vendor.account, columns, may)
+    yield
     hers = (membership.c.account_id == vendor.account) & (
         membership.c.platform_user_id == int(trainee.id)
     )
     with acting(world, trainee, **request(world)) as connection:
-        changed = {"password_hash": _password_hash(world), "last_login_at": func.now()}
+        changed = {"password_hash": _password_hash(world), "last_login_at": now()}
         connection.execute(update(person).where(person.c.id == int(trainee.id)).values(changed))
+    yield
     with acting(world, admin, **request(world)) as connection:
         permissions = {"licenses": "manage", "devices": "read"}
         connection.execute(update(membership).where(hers).values(permissions=permissions))
+    yield
     consultant = next(actor for actor in vendor.staff if actor.label == _CONSULTANT["email"])
     with acting(world, consultant, **request(world)) as connection:
         phone = {"phone": people.phone(world.random)}
         connection.execute(update(person).where(person.c.id == int(consultant.id)).values(phone))
+    yield
     with acting(world, admin, reason="internship ended", **request(world)) as connection:
         connection.execute(delete(membership).where(hers))
+    yield
 
 
 def _add_template(world: World, account: int, admin: Actor, name: str) -> int:
@@ -178,7 +189,7 @@ def _add_template(world: World, account: int, admin: Actor, name: str) -> int:
     return int(number)
 
 
-def templates(world: World, vendor: Vendor) -> None:
+def templates(world: World, vendor: Vendor) -> Iterator[None]:
     """A template of permissions comes, is filled in and changed, and the oldest one goes."""
     template = world.tables["user_permission_templates"]
     permission = world.tables["user_permission_template_permissions"]
@@ -198,10 +209,12 @@ def templates(world: World, vendor: Vendor) -> None:
                 set_={"level": saved.excluded.level},
             )
         )
+    yield
     with acting(world, admin, **request(world)) as connection:
         mine = select(template.c.id).where(template.c.account_id == vendor.account)
         oldest = ids(connection, mine)[0]
         connection.execute(delete(template).where(template.c.id == oldest))
+    yield
 
 
 def _add_policy(world: World, account: int, admin: Actor, event: str) -> int:
@@ -218,7 +231,7 @@ def _add_policy(world: World, account: int, admin: Actor, event: str) -> int:
     return int(number)
 
 
-def notifications(world: World, vendor: Vendor) -> None:
+def notifications(world: World, vendor: Vendor) -> Iterator[None]:
     """A notification policy comes, is changed and switched off, and the oldest one goes."""
     policy = world.tables["notification_policies"]
     admin = vendor.staff[0]
@@ -229,9 +242,11 @@ def notifications(world: World, vendor: Vendor) -> None:
     ):
         with acting(world, vendor.staff[1], **request(world)) as connection:
             connection.execute(update(policy).where(policy.c.id == number).values(changed))
+        yield
     with acting(world, admin, **request(world)) as connection:
         mine = select(policy.c.id).where(policy.c.account_id == vendor.account)
         connection.execute(delete(policy).where(policy.c.id == ids(connection, mine)[0]))
+    yield
 
 
 def _add_product(world: World, account: int, actor: Actor, name: str, code: str) -> int:
@@ -246,7 +261,7 @@ def _add_product(world: World, account: int, actor: Actor, name: str, code: str)
     return int(number)
 
 
-def products(world: World, vendor: Vendor) -> None:
+def products(world: World, vendor: Vendor) -> Iterator[None]:
     """A product on sale is changed; a beta version comes, is withdrawn and goes."""
     product, feature = world.tables["products"], world.tables["product_features"]
     sold, manager = world.random.choice(vendor.products), vendor.staff[1]
@@ -259,17 +274,20 @@ def products(world: World, vendor: Vendor) -> None:
         limit = {"max_consumption": world.random.randrange(200, 1000, 100)}
         cloud = feature.c.id == sold.features["CLOUD"]
         connection.execute(update(feature).where(cloud).values(limit))
+    yield
     name = f"{sold.name} Beta {people.hexadecimal(world.random, 3)}"
     code = name.upper().replace(" ", "-")
     beta = _add_product(world, vendor.account, manager, name, code)
     steps: tuple[tuple[Actor, dict[str, Any]], ...] = (
         (manager, {"is_active": False}),
         (vendor.staff[0], {"is_active": True, "metadata": {"channel": "beta"}}),
-        (manager, {"archived_at": func.now()}),
+        (manager, {"archived_at": now()}),
         (vendor.staff[0], {"archived_at": None}),
     )
     for actor, changed in steps:
         with acting(world, actor, **request(world)) as connection:
             connection.execute(update(product).where(product.c.id == beta).values(changed))
+        yield
     with acting(world, manager, reason="beta ended", **request(world)) as connection:
         connection.execute(delete(product).where(product.c.id == beta))
+    yield

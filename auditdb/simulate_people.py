@@ -19,7 +19,7 @@ class Person:
     @property
     def local_part(self) -> str:
         """What stands before the @ of the person's e-mail address."""
-        return f"{self.first_name}.{self.last_name}".lower()
+        return self.first_name.lower()
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -69,7 +69,7 @@ def customer(random: Random) -> dict[str, Any]:
     """Return what a vendor knows of a customer, by the names of the columns."""
     somebody, buyer = person(random), company(random)
     return {
-        "email": f"{somebody.local_part}@{buyer.replace(' ', '-').lower()}.example",
+        "email": f"{somebody.local_part}@{buyer.split()[0].lower()}.example",
         "first_name": somebody.first_name,
         "last_name": somebody.last_name,
         "company_name": buyer,

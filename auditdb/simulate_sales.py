@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from auditdb import simulate_people as people
-from auditdb.simulate_world import Actor, acting, by_hand, ids, loading, one, request
+from auditdb.simulate_world import Actor, acting, by_hand, loading, now, one, request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +83,7 @@ def _license(
     world: World, vendor: Vendor, product: Product, order: int, customer: int
 ) -> dict[str, Any]:
     kind = world.random.choice(_TYPES)
-    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    today = now().replace(hour=0, minute=0, second=0)
     ends = None if kind == "perpetual" else today + timedelta(days=365)
     return {
         "account_id": vendor.account,
@@ -106,6 +106,8 @@ def _users(
 ) -> tuple[Actor, Actor]:
     """Make the customer's license manager, the buyer, and a colleague who uses the license."""
     colleague = people.person(world.random)
+    while colleague.first_name == buyer["first_name"]:
+        colleague = people.person(world.random)
     host = buyer["email"].partition("@")[2]
     both = []
     for first, last, email, is_manager in (
@@ -128,58 +130,70 @@ def _users(
     return both[0], both[1]
 
 
-def by_phone(world: World, vendor: Vendor) -> None:
+def by_phone(world: World, vendor: Vendor) -> Iterator[None]:
     """Somebody of the vendor takes down a customer and an order, and then corrects them."""
     tables, seller = world.tables, vendor.staff[2]
     with acting(world, seller, **request(world)) as connection:
         columns = {"account_id": vendor.account, **people.customer(world.random)}
         customer = _insert(connection, tables["customers"], columns)
         order = _insert(connection, tables["orders"], _order(world, vendor, customer))
+    yield
     with acting(world, seller, **request(world)) as connection:
         moved = people.home(world.random) | {"state": None, "phone": people.phone(world.random)}
         customers, orders = tables["customers"], tables["orders"]
         connection.execute(update(customers).where(customers.c.id == customer).values(moved))
         changed = {"reference": f"PO-{world.random.randint(1000, 9999)}-B", "campaign": None}
         connection.execute(update(orders).where(orders.c.id == order).values(changed))
+    yield
 
 
-def hand_over(world: World, sale: Sale) -> None:
-    """The manager of an order makes a colleague its manager, and is none any more."""
-    managers = world.tables["order_managers"]
+def hand_over(world: World, sale: Sale) -> Iterator[None]:
+    """A customer moves, and the manager of its order hands the order over to a colleague."""
+    managers, customers = world.tables["order_managers"], world.tables["customers"]
+    with acting(world, sale.manager, **request(world)) as connection:
+        moved = update(customers).where(customers.c.id == sale.customer)
+        connection.execute(moved.values(people.home(world.random)))
+    yield
     with acting(world, sale.manager, **request(world)) as connection:
         colleague = {"order_id": sale.order, "license_user_id": int(sale.user.id)}
         connection.execute(insert(managers), colleague)
+    yield
     with acting(world, sale.manager, **request(world)) as connection:
         mine = managers.c.license_user_id == int(sale.manager.id)
         connection.execute(delete(managers).where(managers.c.order_id == sale.order, mine))
+    yield
 
 
-def test_order(world: World, vendor: Vendor) -> None:
+def try_out(world: World, vendor: Vendor) -> Iterator[None]:
     """Somebody tries out the shop, and deletes the order, and with it the license."""
     orders, customers, tester = world.tables["orders"], world.tables["customers"], vendor.staff[1]
     sale = checkout(world, vendor)
     with acting(world, tester, **request(world)) as connection:
         connection.execute(update(orders).where(orders.c.id == sale.order).values(is_test=True))
+    yield
     with acting(world, tester, reason="test order", **request(world)) as connection:
         connection.execute(delete(orders).where(orders.c.id == sale.order))
+    yield
     with acting(world, tester, reason="test order", **request(world)) as connection:
         connection.execute(delete(customers).where(customers.c.id == sale.customer))
+    yield
 
 
-def refund(world: World, vendor: Vendor) -> None:
+def refund(world: World, vendor: Vendor) -> Iterator[None]:
     """Somebody gets the money back, and loses the license; the order is kept."""
     licenses = world.tables["licenses"]
     sale = checkout(world, vendor)
     with acting(world, vendor.staff[2], reason="refund", **request(world)) as connection:
         connection.execute(delete(licenses).where(licenses.c.id == sale.license))
+    yield
 
 
-def synchronize(world: World, vendor: Vendor) -> None:
-    """The vendor's customer relations system sends what it knows of some customers."""
+def synchronize(world: World, vendor: Vendor) -> Iterator[None]:
+    """The vendor's customer relations system sends what it knows of some of the new customers."""
     customers = world.tables["customers"]
     with acting(world, CRM, batch=people.hexadecimal(world.random, 8)) as connection:
         mine = select(customers.c.id).where(customers.c.account_id == vendor.account)
-        known = ids(connection, mine)
+        known = connection.scalars(mine.order_by(customers.c.id.desc()).limit(20)).all()
         rows = [
             {
                 "number": number,
@@ -194,6 +208,7 @@ def synchronize(world: World, vendor: Vendor) -> None:
             .values(metadata=bindparam("metadata"), reference=bindparam("reference")),
             rows,
         )
+    yield
 
 
 def correct_by_hand(world: World, vendor: Vendor) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -122,6 +123,11 @@ def by_hand(world: World, application: str) -> Iterator[psycopg.Cursor]:
     with psycopg.connect("", **arguments) as connection, connection.cursor() as cursor:
         yield cursor
     world.tally["transactions"] += 1
+
+
+def now() -> datetime:
+    """Return the time to the second, as an application may keep it."""
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 def request(world: World) -> dict[str, str]:

@@ -215,7 +215,11 @@ def small_platform(a: int) -> dict[str, list[dict[str, Any]]]:
     mine = {"account_id": a}
     product = {**mine, "name": "P"}
     license_ = {**mine, "product_id": a, "order_id": a, "customer_id": b}
+    fresh = {"is_enabled": True, "reset_at": None, "consumption_reset_at": None}
+    used = {"is_enabled": False, "reset_at": LATE[0], "consumption_reset_at": LATE[0]}
     device = {"license_id": a, "license_user_id": b}
+    idle = {"borrowed_until": None, "reset_at": None}
+    busy = dict.fromkeys(idle, LATE[0])
     return {
         "accounts": [{"id": a, "name": "A"}, {"id": b, "name": "B"}],
         "platform_users": [{"id": i, "email": f"u{i}@x.example"} for i in (a, b)],
@@ -224,8 +228,8 @@ def small_platform(a: int) -> dict[str, list[dict[str, Any]]]:
         "user_permission_template_permissions": [{"template_id": a, "resource": "a/b"}],
         "notification_policies": [{"id": a, **mine, "event_type": "e", "recipients": ["x"]}],
         "products": [
-            {"id": a, **product, "code": f"P{a}", "is_active": True, "archived_at": None},
-            {"id": b, **product, "code": f"P{b}", "is_active": False, "archived_at": LATE[0]},
+            {**product, "id": a, "code": f"P{a}", "is_active": True, "archived_at": None},
+            {**product, "id": b, "code": f"P{b}", "is_active": False, "archived_at": LATE[0]},
         ],
         "product_features": [
             {"id": a, "product_id": a, "code": "F1"},
@@ -237,26 +241,14 @@ def small_platform(a: int) -> dict[str, list[dict[str, Any]]]:
         "license_users": [{"id": i, **mine, "email": f"l{i}@x.example"} for i in (a, b)],
         "order_managers": [{"order_id": a, "license_user_id": i} for i in (a, b)],
         "licenses": [
-            {"id": a, **license_, "license_key": f"AAAA-{a:04}", "is_enabled": True},
-            {"id": b, **license_, "license_key": f"AAAA-{b:04}", "is_enabled": False},
+            {**license_, "id": a, "license_key": f"AAAA-{a:04}", **fresh},
+            {**license_, "id": b, "license_key": f"AAAA-{b:04}", **used},
         ],
         "license_features": [{"license_id": a, "product_feature_id": i} for i in (a, b)],
         "license_custom_fields": [{"id": a, "license_id": a, "product_custom_field_id": a}],
         "license_user_assignments": [{"license_id": a, "license_user_id": i} for i in (a, b)],
         "devices": [
-            {
-                "id": a,
-                **device,
-                "hardware_id": "h",
-                "is_blacklisted": False,
-                "borrowed_until": None,
-            },
-            {
-                "id": b,
-                **device,
-                "hardware_id": "i",
-                "is_blacklisted": True,
-                "borrowed_until": LATE[0],
-            },
+            {**device, "id": a, "hardware_id": "h", "is_blacklisted": False, **idle},
+            {**device, "id": b, "hardware_id": "i", "is_blacklisted": True, **busy},
         ],
     }

@@ -368,10 +368,14 @@ def updated(
 
 
 def choose(draw: Draw, table: str, columns: Sequence[str]) -> list[str]:
-    """Draw some of the columns, more often those that have actions of their own."""
-    claimed = [column for claim in TABLES[table].claims for column in claim.columns]
-    weighted = st.sampled_from([*columns, *claimed, *claimed])
-    chosen: list[str] = draw(st.lists(weighted, min_size=1, max_size=4, unique=True))
+    """Draw some of the columns, more often those that have actions of their own, and together."""
+    chosen: list[str] = draw(
+        st.lists(st.sampled_from(columns), min_size=1, max_size=3, unique=True)
+    )
+    claims = [claim.columns for claim in TABLES[table].claims]
+    if claims and draw(st.integers(0, 2)):
+        claimed = draw(st.sampled_from(claims))
+        chosen = [*claimed, *(column for column in chosen if column not in claimed)]
     return chosen
 
 

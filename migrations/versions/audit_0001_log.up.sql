@@ -1685,7 +1685,7 @@ $$;
 revoke all on function audit.departed_body(audit.tracked, boolean) from public;
 
 comment on function audit.departed_body(audit.tracked, boolean) is
-  'Body of the compiled function that remembers rows which a cascade is about to hide; or null.';
+  'Body of the compiled function that fetches what deleted rows look up; or null.';
 
 -- The compiled function for INSERT or DELETE of a table that is not partitioned.
 create or replace function audit.write_function(
@@ -1738,7 +1738,7 @@ $$;
 revoke all on function audit.departed_function(audit.tracked, boolean, text[]) from public;
 
 comment on function audit.departed_function(audit.tracked, boolean, text[]) is
-  'DDL of the compiled function that remembers what a cascade is about to hide; or null.';
+  'DDL of the compiled function that fetches what deleted rows look up; or null.';
 
 -- One trigger and its function, added to what a table compiles to.
 create or replace function audit.add_trigger(

@@ -35,4 +35,4 @@ $$;
 revoke all on function audit.departed_body(audit.tracked, boolean) from public;
 
 comment on function audit.departed_body(audit.tracked, boolean) is
-  'Body of the compiled function that remembers rows which a cascade is about to hide; or null.';
+  'Body of the compiled function that fetches what deleted rows look up; or null.';

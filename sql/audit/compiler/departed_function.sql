@@ -17,4 +17,4 @@ $$;
 revoke all on function audit.departed_function(audit.tracked, boolean, text[]) from public;
 
 comment on function audit.departed_function(audit.tracked, boolean, text[]) is
-  'DDL of the compiled function that remembers what a cascade is about to hide; or null.';
+  'DDL of the compiled function that fetches what deleted rows look up; or null.';
