@@ -272,8 +272,9 @@ def _make_data(server: Server) -> None:
 
 
 def _socket_place(server: Server) -> Path:
-    """Return where the socket goes: a path of a socket must be short."""
-    if len(os.fsencode(server.runtime / f".s.PGSQL.{PORT}")) <= _PATH_BYTES:
+    """Return where the socket goes: its path must be short, and a comma would make it two hosts."""
+    length = len(os.fsencode(server.runtime / f".s.PGSQL.{PORT}"))
+    if length <= _PATH_BYTES and "," not in str(server.runtime):
         return server.runtime
     parent = tempfile.gettempdir()
     if server.account is not None or len(parent) > 60:

@@ -107,7 +107,7 @@ def _products(world: World, account: int) -> list[Product]:
     return found
 
 
-def _numbers(connection: Connection, query: Select[tuple[str, int]]) -> dict[str, int]:
+def _numbers(connection: Connection, query: Select[Any]) -> dict[str, int]:
     return {str(row[0]): int(row[1]) for row in connection.execute(query)}
 
 

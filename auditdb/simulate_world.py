@@ -135,11 +135,11 @@ def request(world: World) -> dict[str, str]:
     return {"request_id": hexadecimal(world.random, 12), "ip": ip_address(world.random)}
 
 
-def ids(connection: Connection, query: Select[tuple[int]]) -> list[int]:
+def ids(connection: Connection, query: Select[Any]) -> list[int]:
     """Return the ids that `query` finds, at most 500, in the order of the ids."""
     return list(connection.scalars(query.order_by(*query.selected_columns).limit(500)))
 
 
-def one(world: World, connection: Connection, query: Select[tuple[int]]) -> int:
+def one(world: World, connection: Connection, query: Select[Any]) -> int:
     """Return one of the ids that `query` finds."""
     return world.random.choice(ids(connection, query))

@@ -372,11 +372,10 @@ def choose(draw: Draw, table: str, columns: Sequence[str]) -> list[str]:
     chosen: list[str] = draw(
         st.lists(st.sampled_from(columns), min_size=1, max_size=3, unique=True)
     )
-    claims = [claim.columns for claim in TABLES[table].claims]
-    if claims and draw(st.integers(0, 2)):
-        claimed = draw(st.sampled_from(claims))
-        chosen = [*claimed, *(column for column in chosen if column not in claimed)]
-    return chosen
+    claimed = [c for c in columns if any(c in claim.columns for claim in TABLES[table].claims)]
+    if claimed and draw(st.integers(0, 2)):
+        chosen += draw(st.lists(st.sampled_from(claimed), min_size=1, max_size=3, unique=True))
+    return list(dict.fromkeys(chosen))
 
 
 def added(table: str, rows: Sequence[Row], form: Form) -> Statement:

@@ -46,7 +46,7 @@ def test_1_a_search_path_does_not_bring_code_into_the_log(
 ) -> None:
     writer.execute(
         "create table own.log (like pg_class); create table own.seen (who name);"
-        "create function own.clock_timestamp() returns timestamptz language plpgsql as"
+        "create function own.current_setting(text, boolean) returns text language plpgsql as"
         " $$begin insert into own.seen values (current_user); return null; end$$"
     )
     writer.commit()

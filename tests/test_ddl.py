@@ -249,6 +249,16 @@ CHANGES: dict[str, tuple[str, str, list[tuple[str, dict[str, Any]]]]] = {
         "update app.thing set title = 'uno' where id = 1",
         [("thing_updated", {"title": {"old": "one", "new": "uno"}})],
     ),
+    "rename a table whose deletions cascade": (
+        "alter table away.region rename to area",
+        "delete from app.place",
+        [("place_deleted", {"id": {"old": 1}, "region_id": {"old": 1}})],
+    ),
+    "rename the schema of a table whose deletions cascade": (
+        "alter schema away rename to abroad",
+        "delete from app.place",
+        [("place_deleted", {"id": {"old": 1}, "region_id": {"old": 1}})],
+    ),
     "drop the foreign key that nothing else needs": (
         (
             "alter table app.thing add ref int references app.thing;"
@@ -284,6 +294,7 @@ def warm_up(conn: psycopg.Connection) -> None:
     """Write what every test writes, so that the session has the plans, and undo it."""
     for statement in WRITES:
         conn.execute(sql.SQL(statement))
+    conn.execute("delete from app.place")
     conn.execute("update app.thing set title = 'x', state = 'closed', amount = 4, token = 'y'")
     conn.rollback()
 

@@ -202,6 +202,25 @@ def test_without_event_triggers_widening_makes_way_for_ddl(
     ) == (2 if "drop" in statement else 3)
 
 
+def test_a_foreign_key_that_comes_later_cascades_too(connect: Connect) -> None:
+    conn = connect()
+    conn.execute(THING)
+    conn.execute(
+        "create table app.part (id int primary key, thing_id int);"
+        "insert into app.part values (1, 1), (2, 2); select audit.track('app.part')"
+    )
+    conn.execute("delete from app.part where id = 2")
+    conn.execute(
+        "alter table app.part add foreign key (thing_id) references app.thing on delete cascade"
+    )
+    with recorded(conn) as log:
+        conn.execute("delete from app.thing where id = 1")
+    assert [(row.action, row.is_cascade) for row in log] == [
+        ("thing_deleted", False),
+        ("part_deleted", True),
+    ]
+
+
 def test_widening_a_table_that_is_not_tracked_is_refused(connection: psycopg.Connection) -> None:
     connection.execute("create table thing (id int primary key)")
     for call in ("audit.widen('thing')", "audit.refresh('thing')", "audit.untrack('thing')"):

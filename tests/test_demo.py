@@ -272,7 +272,7 @@ def answer(server: embedded.Server, query: bytes) -> object:
 
 
 @needs_wheel
-@pytest.mark.parametrize("folder", ["", "long-" * 22, "with space, 'quote'"])
+@pytest.mark.parametrize("folder", ["", "long-" * 22, "one, two", "its 'own'"])
 def test_the_server_keeps_its_data_wherever_they_are(
     data_home: Path, monkeypatch: pytest.MonkeyPatch, folder: str
 ) -> None:

@@ -263,8 +263,9 @@ class Platform(RuleBasedStateMachine):
         elif deed == "change_nothing" and tables[name]:
             own = ", ".join(f"{column} = t.{column}" for column in TABLES[name].columns)
             running = OPERATIONAL.get(name, "updated_at = clock_timestamp()")
-            settings = draw(st.sampled_from((own, running)))
-            statement = unchanged(name, pick(draw, tables, name), settings)
+            statement = unchanged(
+                name, pick(draw, tables, name), draw(st.sampled_from((own, running)))
+            )
         return statement or statements.insert(draw, tables, name)
 
     def _transact(self, draw: Draw, session: Session, deed: str) -> None:
@@ -378,12 +379,13 @@ def test_the_log_holds_what_the_oracle_says(connect: Connect) -> None:
         writers = both
 
     run_state_machine_as_test(Run, settings=SETTINGS)
-    met = {row.action for row in new_log(onlooker)}
-    rare = 4
-    assert len(actions(onlooker) - met) <= rare
+    assert len(unmet(onlooker)) <= 2, "the statements are too much alike to prove anything"
 
 
-def actions(connection: psycopg.Connection) -> set[str]:
-    """Return the actions of the catalogue."""
+def unmet(connection: psycopg.Connection) -> list[str]:
+    """Return the actions of the platform that are not in the log."""
     with connection.cursor(row_factory=scalar_row) as cursor:
-        return set(cursor.execute("select action from audit.actions").fetchall())
+        return cursor.execute(
+            "select action from audit.actions where item_types <> '{table}'"
+            " except select action from audit.log"
+        ).fetchall()
