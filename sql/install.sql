@@ -6,6 +6,7 @@
 \ir audit/tables/log.sql
 \ir audit/tables/action.sql
 \ir audit/tables/tracked.sql
+\ir audit/tables/move.sql
 \ir audit/functions/set_actor.sql
 \ir audit/functions/demand_actor.sql
 \ir audit/functions/write_table_event.sql
@@ -20,6 +21,7 @@
 \ir audit/compiler/names_in.sql
 \ir audit/compiler/rewrite_expression.sql
 \ir audit/compiler/utc.sql
+\ir audit/compiler/element_of.sql
 \ir audit/compiler/json_value.sql
 \ir audit/compiler/text_value.sql
 \ir audit/compiler/settings_of.sql
@@ -30,7 +32,9 @@
 \ir audit/compiler/rule_of.sql
 \ir audit/compiler/foreign_key_of.sql
 \ir audit/compiler/lookup_of.sql
+\ir audit/compiler/settings_for.sql
 \ir audit/compiler/lookup_join.sql
+\ir audit/compiler/bind_text.sql
 \ir audit/compiler/bind_row.sql
 \ir audit/compiler/fingerprint.sql
 \ir audit/compiler/is_current.sql

@@ -370,7 +370,7 @@ def updated(
 def choose(draw: Draw, table: str, columns: Sequence[str]) -> list[str]:
     """Draw some of the columns, more often those that have actions of their own, and together."""
     chosen: list[str] = draw(
-        st.lists(st.sampled_from(columns), min_size=1, max_size=3, unique=True)
+        st.lists(st.sampled_from(columns), min_size=1, max_size=6, unique=True)
     )
     claimed = [c for c in columns if any(c in claim.columns for claim in TABLES[table].claims)]
     if claimed and draw(st.integers(0, 2)):

@@ -35,7 +35,7 @@ from tests.statements import Draw, Statement, Statements, added, pick, unchanged
 # The same runs every time; with AUDITDB_ORACLE_EXAMPLES as many as it says, new ones each time.
 EXAMPLES = os.environ.get("AUDITDB_ORACLE_EXAMPLES")
 SETTINGS = settings(
-    max_examples=int(EXAMPLES or 75),
+    max_examples=int(EXAMPLES or 120),
     stateful_step_count=50,
     derandomize=not EXAMPLES,
     database=None,

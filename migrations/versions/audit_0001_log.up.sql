@@ -165,6 +165,25 @@ comment on column audit.tracked.columns is
   'The columns of these tables that the compiled functions rely on, as they were when compiled.';
 comment on column audit.tracked.compiled is 'Functions and triggers that were compiled, with their text.';
 
+-- UPDATEs of partitioned tables while they run: a setting carries the row that is on its way, and
+-- only a row in here, which no writer can make, lets the triggers believe the setting.
+create unlogged table audit.move (
+  id         bigint  generated always as identity,
+  tracked_id integer not null,
+  pid        integer not null default pg_backend_pid(),
+  is_started boolean not null default false,
+  constraint move_pkey primary key (id)
+);
+
+revoke all on audit.move from public;
+
+comment on table audit.move is
+  'One row for each running UPDATE that may move rows between partitions; empty at rest.';
+comment on column audit.move.id is 'Number of the statement, carried by the setting beside the row.';
+comment on column audit.move.tracked_id is 'The partitioned table.';
+comment on column audit.move.pid is 'The session.';
+comment on column audit.move.is_started is 'Whether a row is on its way already.';
+
 -- Application to transaction: names who is responsible for what follows.
 create or replace function audit.set_actor(
   actor_type text,
@@ -175,6 +194,7 @@ create or replace function audit.set_actor(
   returns void
   language plpgsql
   set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
 as $$
 declare
   v_query text := coalesce(current_query(), '');
@@ -278,6 +298,7 @@ create or replace function audit.log_truncate()
   language plpgsql
   security definer
   set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
 as $$
 declare
   v_table text := format('%I.%I', tg_table_schema, tg_table_name);
@@ -376,6 +397,7 @@ create or replace function audit.maintain(ahead interval default '24 months')
   returns integer
   language plpgsql
   set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
   set timezone = 'UTC'
   set lock_timeout = '2s'
 as $$
@@ -453,6 +475,7 @@ create or replace function audit.fold_name(token text)
   language sql
   immutable
   set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
 as $$
   select case
     when token ~ '^(?:"|(?!\d)[\w$])' and token !~ '^[eE]''' then (
@@ -474,6 +497,7 @@ create or replace function audit.names_in(expression text)
   language sql
   immutable
   set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
 as $$
   select distinct audit.fold_name(m[1])
   from regexp_matches(names_in.expression,
@@ -495,6 +519,7 @@ create or replace function audit.rewrite_expression(expression text, names jsonb
   immutable
   strict
   set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
 as $$
 declare
   -- A string, or a chain of identifiers with what tells a function's name from a column's, or else
@@ -545,6 +570,29 @@ revoke all on function audit.utc(timestamptz) from public;
 
 comment on function audit.utc(timestamptz) is 'A time as ISO 8601 text in UTC.';
 
+-- What a type is made of: itself, or the element of an array, without the domains around it.
+create or replace function audit.element_of(type oid)
+  returns oid
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with recursive inner_type (type, depth) as (
+    select element_of.type, 0
+    union all
+    select case when t.typtype = 'd' then t.typbasetype else t.typelem end, i.depth + 1
+    from inner_type as i
+    join pg_type as t on t.oid = i.type
+    where t.typtype = 'd' or (t.typelem <> 0 and t.typlen = -1)
+  )
+  select i.type from inner_type as i order by i.depth desc limit 1
+$$;
+
+revoke all on function audit.element_of(oid) from public;
+
+comment on function audit.element_of(oid) is
+  'The type of the elements of an array, or the type itself; domains are looked through.';
+
 -- How a value of a type gets into the log: exact, and the same whatever the writer's settings.
 create or replace function audit.json_value(type oid, expression text)
   returns text
@@ -555,9 +603,14 @@ as $$
   select case
     when type = 'timestamptz'::regtype then format('audit.utc(%s)', expression)
     when type = 'bytea'::regtype then format('(chr(92) || ''x'' || encode(%s, ''hex''))', expression)
-    -- json may hold what jsonb refuses (\u0000, duplicate keys): it is kept as the text it is.
+    -- json may hold what jsonb refuses (U+0000, duplicate keys): it is kept as the text it is.
     when type = 'json'::regtype then expression || '::text'
     when type = '_json'::regtype then expression || '::text[]'
+    -- A type that a user made may have a cast to json or text, and the cast would run here with
+    -- the rights of the log's owner. concat() calls the type's output function, never a cast.
+    when audit.element_of(type) >= 16384 then
+      format('case when %1$s is not null then concat(%1$s)%2$s end', expression,
+        case when audit.element_of(type) <> type then '::text[]' else '' end)
     else expression
   end
 $$;
@@ -579,6 +632,7 @@ as $$
       'int8'::regtype, 'uuid'::regtype, 'bool'::regtype, 'numeric'::regtype, 'bpchar'::regtype,
       'name'::regtype, 'oid'::regtype) then expression || '::text'
     when type in ('timestamptz'::regtype, 'bytea'::regtype, 'json'::regtype)
+      or (type >= 16384 and audit.element_of(type) = type)
       then audit.json_value(type, expression)
     else format('(to_jsonb(%s) #>> ''{}'')', audit.json_value(type, expression))
   end
@@ -609,7 +663,7 @@ as $$
         'numeric'::regtype, 'date'::regtype, 'timestamp'::regtype, 'time'::regtype,
         'timetz'::regtype, 'oid'::regtype, 'name'::regtype, 'char'::regtype, 'text'::regtype,
         'varchar'::regtype, 'bpchar'::regtype, 'json'::regtype, 'jsonb'::regtype)
-      or t.typtype = 'e' as is_steady
+      or (t.typtype = 'e' and not e.is_array) as is_steady
     from element as e
     join pg_type as t on t.oid = e.type
   )
@@ -623,7 +677,7 @@ as $$
     when k.type in ('float4'::regtype, 'float8'::regtype) then array['extra_float_digits = ''1''']
     when k.type = 'interval'::regtype then array['intervalstyle = ''postgres''']
     else array['timezone = ''UTC''', 'datestyle = ''ISO''', 'intervalstyle = ''postgres''',
-      'extra_float_digits = ''1''', 'bytea_output = ''hex''', 'lc_monetary = ''C''']
+      'extra_float_digits = ''1''', 'bytea_output = ''hex''', 'lc_monetary = ''C''', 'array_nulls = ''on''']
   end) as s
 $$;
 
@@ -801,7 +855,7 @@ as $$
   left join lateral (
     select g.tgtype
     from pg_trigger as g
-    where not g.tgisinternal and g.tgenabled <> 'D' and g.tgname !~ '^_audit_'
+    where not g.tgisinternal and g.tgname !~ '^_audit_'
       and (g.tgrelid = c.oid
         or (c.relkind = 'p' and g.tgrelid in (select relid from pg_partition_tree(c.oid))))
   ) as g on true
@@ -937,6 +991,46 @@ revoke all on function audit.lookup_of(audit.tracked) from public;
 comment on function audit.lookup_of(audit.tracked) is
   'The lookups of a declaration, resolved through foreign keys, in the order they depend.';
 
+-- The settings that the compiled functions of a table pin: for the values of its columns, and for
+-- what its expressions make of times.
+create or replace function audit.settings_for(t audit.tracked)
+  returns text[]
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with expression as (
+    select e.text
+    from unnest(array[t.item_id, t.item_label, t.account, t.accounts, t.parent_id, t.part_name]
+      || array(select r ->> 'when' from jsonb_array_elements(t.actions) as r)) as e (text)
+    where e.text is not null
+  ), used as (
+    select c.type
+    from expression as e
+    cross join lateral audit.names_in(e.text) as n
+    join audit.column_of(t.target) as c on n in (c.name, 'old.' || c.name, 'new.' || c.name)
+    union
+    select c.type
+    from audit.lookup_of(t) as l
+    join audit.column_of(l.target) as c on c.name = any (l.columns || l.key_column)
+  )
+  select coalesce(array_agg(distinct s.setting order by s.setting), '{}')
+  from (
+    select unnest(audit.settings_of(array(
+        select c.type from audit.column_of(t.target) as c where c.name <> all (t.operational))
+      || array(select u.type from used as u))) as setting
+    union all
+    select unnest(array['timezone = ''UTC''', 'datestyle = ''ISO'''])
+    where exists (select from used as u where u.type in ('timestamptz'::regtype,
+      'timestamp'::regtype, 'date'::regtype, 'timetz'::regtype))
+  ) as s
+$$;
+
+revoke all on function audit.settings_for(audit.tracked) from public;
+
+comment on function audit.settings_for(audit.tracked) is
+  'The settings that the compiled functions of a table pin.';
+
 -- The joins of a compiled statement that fetch looked-up rows. Lateral with a limit, so that every
 -- plan is one index probe for each row: a plan made for one row then serves a hundred thousand.
 create or replace function audit.lookup_join(t audit.tracked, names jsonb, with_departed boolean)
@@ -950,8 +1044,8 @@ E'\n  left join lateral (\n    %s\n  ) as %I on true',
     format(case when with_departed and f.is_direct
         then E'(select %1$s from %2$s as p where p.%3$I %4$s %5$s limit 1)'
           '\n    union all'
-          '\n    select %6$s from jsonb_to_record(v_departed -> (%7$L || %8$s)) as p(%9$s)'
-          '\n    where v_departed ? (%7$L || %8$s)'
+          '\n    select %6$s from jsonb_to_record(_audit.v_departed -> (%7$L || %8$s)) as p(%9$s)'
+          '\n    where _audit.v_departed ? (%7$L || %8$s)'
           '\n    limit 1'
         else 'select %1$s from %2$s as p where p.%3$I %4$s %5$s limit 1' end,
       f.list, format('%I.%I', f.nspname, f.relname), f.key_column, f.key_operator, f.source_value,
@@ -965,9 +1059,10 @@ E'\n  left join lateral (\n    %s\n  ) as %I on true',
                        format('p.%I', l.key_column)) from unnest(l.columns) as x) as list,
       (select coalesce(string_agg(distinct format('%I %s', x.name, x.type), ', '),
                        format('%I %s', l.key_column, format_type(l.key_type, null)))
-       from (select a.attname as name, format_type(a.atttypid, a.atttypmod) as type
-             from pg_attribute as a
-             where a.attrelid = l.target and a.attname = any (l.columns)) as x) as typed_list
+       -- The base type: a domain's check is code of the user.
+       from (select c.name, format_type(c.type, null) as type
+             from audit.column_of(l.target) as c
+             where c.name = any (l.columns)) as x) as typed_list
     from audit.lookup_of(t) as l
     join pg_class as c on c.oid = l.target
     join pg_namespace as n on n.oid = c.relnamespace
@@ -978,6 +1073,31 @@ revoke all on function audit.lookup_join(audit.tracked, jsonb, boolean) from pub
 
 comment on function audit.lookup_join(audit.tracked, jsonb, boolean) is
   'SQL that joins the rows which the expressions of a declaration look up.';
+
+-- A declared expression as text over the bound row. A lone column is turned into text the way its
+-- type is; anything else by a cast.
+create or replace function audit.bind_text(t audit.tracked, expression text, names jsonb)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(
+    (select audit.text_value(c.type, format('(%s)', names ->> c.name))
+     from audit.column_of(t.target) as c
+     where c.name = audit.fold_name(trim(bind_text.expression))),
+    (select audit.text_value(c.type, format('%I.%I', l.alias, c.name))
+     from audit.lookup_of(t) as l
+     cross join lateral audit.column_of(l.target) as c
+     where l.alias || '.' || c.name = audit.fold_name(trim(bind_text.expression))
+       and bind_text.expression ~ '^[a-zA-Z0-9_$."]+$'),
+    format('(%s)::text', audit.rewrite_expression(coalesce(bind_text.expression, 'null'), names)))
+$$;
+
+revoke all on function audit.bind_text(audit.tracked, text, jsonb) from public;
+
+comment on function audit.bind_text(audit.tracked, text, jsonb) is
+  'SQL for a declared expression, as text.';
 
 -- What a declaration says of an item, as SQL over the new row, the old one, or both merged.
 create or replace function audit.bind_row(t audit.tracked, side text, with_departed boolean)
@@ -1014,22 +1134,20 @@ begin
 
   return jsonb_build_object(
     'item_id', case when t.item_id is null then v_item_id
-      else format('(%s)::text', audit.rewrite_expression(t.item_id, v_names)) end,
-    'item_label', format('(%s)::text',
-      audit.rewrite_expression(coalesce(t.item_label, 'null'), v_names)),
+      else audit.bind_text(t, t.item_id, v_names) end,
+    'item_label', audit.bind_text(t, t.item_label, v_names),
     'account', case when t.accounts is not null then 'coalesce(account.id::text, '''')'
       when t.account is null then ''''''
       when exists (select from pg_attribute as a
                    where a.attrelid = t.target and quote_ident(a.attname) = t.account
                      and a.attnotnull) and side <> 'merged'
-        then format('%s::text', audit.rewrite_expression(t.account, v_names))
-      else format('coalesce((%s)::text, '''')', audit.rewrite_expression(t.account, v_names)) end,
+        then audit.bind_text(t, t.account, v_names)
+      else format('coalesce(%s, '''')', audit.bind_text(t, t.account, v_names)) end,
     'parent_type', coalesce(quote_literal(t.parent_type), 'null'),
-    'parent_id', format('(%s)::text',
-      audit.rewrite_expression(coalesce(t.parent_id, 'null'), v_names)),
+    'parent_id', audit.bind_text(t, t.parent_id, v_names),
     -- A name is one segment of a path: ~ and / are written as in a JSON pointer (RFC 6901).
-    'part_name', format('replace(replace(coalesce((%s)::text, %s), ''~'', ''~0''), ''/'', ''~1'')',
-      audit.rewrite_expression(coalesce(t.part_name, 'null'), v_names), v_key_text),
+    'part_name', format('replace(replace(coalesce(%s, %s), ''~'', ''~0''), ''/'', ''~1'')',
+      audit.bind_text(t, t.part_name, v_names), v_key_text),
     'key_text', v_key_text,
     'joins', audit.lookup_join(t, v_names, with_departed) || case when t.accounts is not null
       then format(E'\n  left join lateral (\n    %s\n  ) as account(id) on true',
@@ -1052,16 +1170,22 @@ create or replace function audit.fingerprint(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
   select left(md5(concat_ws(E'\n',
-    (select string_agg(concat_ws(' ', a.attnum, a.atttypid::regtype, a.attcollation,
+    (select string_agg(concat_ws(' ', a.atttypid::regtype, a.attcollation,
                                  a.attgenerated, a.attname), E'\n' order by a.attnum)
      from pg_attribute as a
      where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped),
-    (select i.indkey::text from pg_index as i where i.indrelid = t.target and i.indisprimary),
-    (select string_agg(concat_ws(' ', c ->> 'alias', a.attnum, a.atttypid::regtype, a.attname),
-                       E'\n' order by c ->> 'alias', a.attnum)
+    (select string_agg(a.attname, ' ' order by a.attname)
+     from pg_index as i
+     join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
+     where i.indrelid = t.target and i.indisprimary),
+    (select string_agg(concat_ws(' ', c ->> 'alias', audit.name_of(a.attrelid),
+                                 a.atttypid::regtype, a.attname),
+                       E'\n' order by c ->> 'alias', c ->> 'name')
      from jsonb_array_elements(t.columns) as c
      join pg_attribute as a
-       on a.attrelid = t.tables[(c ->> 'table')::int] and a.attnum = (c ->> 'number')::int
+       on a.attrelid = t.tables[(c ->> 'table')::int]
+       and case when a.attrelid::text = c ->> 'relation' then a.attnum = (c ->> 'number')::int
+         else a.attname = c ->> 'name' end
      where c ->> 'alias' is not null),
     -- A trigger that may change columns which the statement does not name needs the wider trigger.
     (select r.has_before_update from audit.table_trait(t.target) as r))), 12)
@@ -1082,6 +1206,7 @@ create or replace function audit.is_current(
   -- the tables named by the constants in its arguments, so any ALTER TABLE asks again.
   immutable
   set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
 as $$
 declare
   v_tracked audit.tracked;
@@ -1118,6 +1243,7 @@ create or replace function audit.compile_function(
   language sql
   stable
   set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
 as $$
   select format(
 'create or replace function audit.%I()
@@ -1138,13 +1264,14 @@ as %L',
 '
 -- Compiled from the declaration of %s (audit.tracked); audit.refresh() compiles it anew.
 #variable_conflict use_column
+<<_audit>>
 declare
   v_current constant boolean := audit.is_current(%s, %L, %s);
 %sbegin
 %s  return null;
 end;
 ',
-      t.target, t.id, audit.fingerprint(t),
+      translate(t.target::text, E'\n\r', '  '), t.id, audit.fingerprint(t),
       (select string_agg(format('%L::regclass', r::oid::text), ', ' order by n)
        from unnest(t.tables) with ordinality as u (r, n)),
       (select coalesce(string_agg('  ' || v || E';\n', '' order by n), '')
@@ -1234,10 +1361,11 @@ E'  insert into audit.log (
     %s,
     %s,
     %s,
-    v_actor_type, v_actor_id, v_actor_label, session_user, current_setting(''application_name''),
+    _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label, session_user,
+    current_setting(''application_name''),
     %s,
     %s,
-    v_context%s%s;
+    _audit.v_context%s%s;
 %s',
     row_sql ->> 'account', action, t.item_type, row_sql ->> 'item_id', row_sql ->> 'item_label',
     row_sql ->> 'parent_type', row_sql ->> 'parent_id', is_cascade, changes,
@@ -1519,10 +1647,11 @@ as $$
       E'  v_account_id := %s;\n  v_item_id := %s;\n  v_item_label := %s;\n',
       row_sql ->> 'account', row_sql ->> 'item_id', row_sql ->> 'item_label') else '' end
     || audit.insert_log(t,
-      row_sql || case when s.is_plain then jsonb_build_object('account', 'v_account_id',
-        'item_id', 'v_item_id', 'item_label', 'v_item_label') else '{}' end,
+      row_sql || case when s.is_plain then jsonb_build_object(
+        'account', '_audit.v_account_id', 'item_id', '_audit.v_item_id',
+        'item_label', '_audit.v_item_label') else '{}' end,
       quote_literal(action),
-      audit.part_changes(t, row_sql, concat_ws(' || ', audit.part_identity(t), v.changes)),
+      audit.part_changes(t, row_sql, concat_ws(' || ', audit.part_identity(t), '_audit.' || v.changes)),
       'false', '', ''), 2 * step))
   from (select row_sql ->> 'joins' = '' as is_plain) as s
   cross join (select quote_ident('v_' || action) as changes) as v
@@ -1658,7 +1787,7 @@ create or replace function audit.departed_body(t audit.tracked, is_row_level boo
   set search_path = pg_catalog, pg_temp
 as $$
   select string_agg(format(
-E'  select coalesce(v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L || f.k, f.v), ''{}'')
+E'  select coalesce(_audit.v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L || f.k, f.v), ''{}'')
     into v_departed
     from (
       select %2$s as k, (select to_jsonb(q) from (%3$s) as q) as v%4$s
@@ -1766,7 +1895,8 @@ comment on function audit.add_trigger(jsonb, audit.tracked, text, text, text, te
 
 -- The statement triggers around an UPDATE that may move rows from one partition to another.
 create or replace function audit.compile_moves(
-  t audit.tracked, compiled jsonb, variables text[], setting text, root text, delete_body text,
+  t audit.tracked, compiled jsonb, variables text[], setting text, root text, read_move text,
+  delete_body text,
   settings text[]
 )
   returns jsonb
@@ -1778,18 +1908,23 @@ as $$
     'functions', (compiled -> 'functions') || jsonb_build_object(t.slug || '_move',
       audit.compile_function(t, 'move', variables, format(
 E'  if tg_when = ''BEFORE'' then
-    perform set_config(%1$s, '':'', true);
+    insert into audit.move (tracked_id) values (%4$s) returning id into v_move;
+    perform set_config(%1$s, v_move || '':'', true);
     return null;
   end if;
-  v_moving := current_setting(%1$s, true);
+%5$s  if v_moving is null then
+    raise exception ''the setting %%, which belongs to audit triggers, was changed'', %1$s
+      using errcode = ''UA003'', hint = ''Leave settings whose names begin with audit. alone.'';
+  end if;
+  delete from audit.move as m where m.id = v_move;
   perform set_config(%1$s, '''', true);
-  if v_moving <> '':'' then
+  if v_row is not null then
     declare
-      old %2$s := substr(v_moving, 2)::%2$s;
+      old %2$s := v_row::%2$s;
     begin
 %3$s    end;
   end if;
-', setting, root, delete_body), true, settings)),
+', setting, root, delete_body, t.id, read_move), true, settings)),
     'triggers', (compiled -> 'triggers') || jsonb_build_object(
       '_audit_move', format('before update%s on %s for each statement execute function audit.%I()',
         m.list, t.target, t.slug || '_move'),
@@ -1804,10 +1939,10 @@ E'  if tg_when = ''BEFORE'' then
 $$;
 
 revoke all on function
-  audit.compile_moves(audit.tracked, jsonb, text[], text, text, text, text[]) from public;
+  audit.compile_moves(audit.tracked, jsonb, text[], text, text, text, text, text[]) from public;
 
 comment on function
-  audit.compile_moves(audit.tracked, jsonb, text[], text, text, text, text[]) is
+  audit.compile_moves(audit.tracked, jsonb, text[], text, text, text, text, text[]) is
   'Adds the triggers that put together what a row moving between partitions is taken apart into.';
 
 -- Partitioned tables: row triggers, which PostgreSQL clones to every partition, so that a write
@@ -1824,20 +1959,39 @@ as $$
 declare
   v_all_settings constant text[] := array['timezone = ''UTC''', 'datestyle = ''ISO''',
     'intervalstyle = ''postgres''', 'extra_float_digits = ''1''', 'bytea_output = ''hex''',
-    'lc_monetary = ''C'''];
+    'lc_monetary = ''C''', 'array_nulls = ''on'''];
   v_root text := audit.name_of(t.target);
   v_setting text := quote_literal('audit.moving_' || t.id);
   v_insert text := coalesce(audit.write_body(t, 'insert', true), '');
-  v_delete text := coalesce(audit.write_body(t, 'delete', true), '');
+  v_delete text := coalesce(audit.write_body(t, 'delete', true)
+    || E'  perform set_config(''audit.departed'', '''', true);\n', '');
   v_update text := coalesce(audit.update_body(t), '');
   v_actor text := audit.read_actor();
+  -- The setting is believed only as far as audit.move bears it out.
   v_moving text := format(
-    E'  v_moving := nullif(current_setting(%s, true), '''');\n', v_setting);
+E'  v_moving := nullif(current_setting(%s, true), '''');
+  v_row := null;
+  if v_moving ~ ''^[0-9]{1,18}:'' then
+    v_move := split_part(v_moving, '':'', 1)::bigint;
+    v_row := nullif(substr(v_moving, strpos(v_moving, '':'') + 1), '''');
+    select m.is_started into v_started from audit.move as m
+      where m.id = v_move and m.tracked_id = %s and m.pid = pg_backend_pid();
+    if not found then
+      v_moving := null;
+      v_row := null;
+    elsif not v_started then
+      v_row := null;
+      update audit.move as m set is_started = true where m.id = v_move;
+    end if;
+  else
+    v_moving := null;
+  end if;\n', v_setting, t.id);
   v_variables text[] := audit.update_variables(t)
-    || array['v_moving text', 'v_departed jsonb := nullif(current_setting(''audit.departed'', true), '''')::jsonb'];
+    || array['v_moving text', 'v_started boolean', 'v_move bigint', 'v_row text',
+      'v_departed jsonb := nullif(current_setting(''audit.departed'', true), '''')::jsonb'];
   v_columns text[];
   v_stay text;
-  v_row text;
+  v_columns_of_row text;
 begin
   select r.partition_columns into v_columns from audit.table_trait(t.target) as r;
   select string_agg(format('old.%1$s %2$s new.%1$s', c.ident, audit.equality_of(c.declared_type)),
@@ -1846,16 +2000,16 @@ begin
     from audit.column_of(t.target) as c where c.is_key and c.name <> all (v_columns);
   select string_agg(case when a.attgenerated = 'v' then 'null' else format('old.%I', a.attname) end,
       ', ' order by a.attnum)
-    into v_row
+    into v_columns_of_row
     from pg_attribute as a
     where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped;
 
   compiled := audit.add_trigger(compiled, t, 'insert', 'after insert', null,
     audit.compile_function(t, 'insert', v_variables, v_moving || v_actor || format(
-E'  if v_moving <> '':'' then
-    perform set_config(%1$s, '':'', true);
+E'  if v_row is not null then
+    perform set_config(%1$s, v_move || '':'', true);
     declare
-      old %2$s := substr(v_moving, 2)::%2$s;
+      old %2$s := v_row::%2$s;
     begin
       if %3$s then
 %4$s        return null;
@@ -1867,24 +2021,24 @@ E'  if v_moving <> '':'' then
   compiled := audit.add_trigger(compiled, t, 'delete', 'after delete', null,
     audit.compile_function(t, 'delete', v_variables, v_moving || v_actor || format(
 E'  if v_moving is not null then
-    perform set_config(%1$s, '':'' || row(%2$s)::%3$s::text, true);
-    if v_moving = '':'' then
+    perform set_config(%1$s, v_move || '':'' || row(%2$s)::%3$s::text, true);
+    if v_row is null then
       return null;
     end if;
     declare
-      old %3$s := substr(v_moving, 2)::%3$s;
+      old %3$s := v_row::%3$s;
     begin
 %4$s    end;
     return null;
   end if;
-%4$s', v_setting, v_row, v_root, v_delete), true, v_all_settings));
+%4$s', v_setting, v_columns_of_row, v_root, v_delete), true, v_all_settings));
   compiled := audit.add_trigger(compiled, t, 'update', 'after update' || audit.update_list(t), null,
     case when v_update <> '' then
       audit.compile_function(t, 'update', audit.update_variables(t), v_update,
         true, settings) end);
   compiled := audit.add_trigger(compiled, t, 'cascade', 'after delete', null,
     audit.departed_function(t, true, settings));
-  return audit.compile_moves(t, compiled, v_variables, v_setting, v_root, v_actor || v_delete,
+  return audit.compile_moves(t, compiled, v_variables, v_setting, v_root, v_moving, v_actor || v_delete,
     v_all_settings);
 end;
 $$;
@@ -1903,8 +2057,7 @@ create or replace function audit.compile_table(t audit.tracked)
 as $$
 declare
   v_trait record;
-  v_settings text[] := audit.settings_of(array(
-    select c.type from audit.column_of(t.target) as c where c.name <> all (t.operational)));
+  v_settings text[] := audit.settings_for(t);
   v_insert_by_row boolean;
   v_delete_by_row boolean;
   v_result jsonb := jsonb_build_object('functions', '{}'::jsonb, 'triggers', jsonb_build_object(
@@ -2090,11 +2243,19 @@ begin
   end if;
 
   v_row := audit.bind_row(t, 'new', false);
-  v_query := format('select %s, %s, %s, %s, %s from %s as old, %s as new %s where %s limit 0',
+  v_query := format('select %s, %s, %s, %s, %s from %s as new %s limit 0',
     v_row ->> 'item_id', v_row ->> 'item_label', v_row ->> 'account', v_row ->> 'parent_id',
-    v_row ->> 'part_name', audit.name_of(t.target), audit.name_of(t.target), v_row ->> 'joins',
-    coalesce((select string_agg(format('(%s)', r.rule ->> 'when'), ' and ')
-              from jsonb_array_elements(t.actions) as r (rule) where r.rule ? 'when'), 'true'));
+    v_row ->> 'part_name', audit.name_of(t.target), v_row ->> 'joins');
+  -- A condition has the rows that its event has, and no lookups.
+  select v_query || coalesce(string_agg(format('; select from %s where %s limit 0',
+      case e.event when 'insert' then format('%s as new', audit.name_of(t.target))
+        when 'delete' then format('%s as old', audit.name_of(t.target))
+        else format('%1$s as old, %1$s as new', audit.name_of(t.target)) end,
+      r.condition), ''), '')
+    into v_query
+    from (values ('insert'), ('update'), ('delete')) as e (event)
+    cross join lateral audit.rule_of(t, e.event) as r
+    where r.condition is not null;
   begin
     execute v_query;
   exception
@@ -2123,14 +2284,14 @@ create or replace function audit.columns_now(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
   select coalesce(jsonb_agg(jsonb_build_object('table', c.place, 'alias', c.alias,
-    'number', c.number, 'name', c.name, 'type', c.type) order by c.alias nulls first, c.number), '[]')
+    'relation', c.relation::text, 'number', c.number, 'name', c.name, 'type', c.type) order by c.alias nulls first, c.number), '[]')
   from (
-    select 1 as place, null as alias, a.attnum as number, a.attname as name,
+    select 1 as place, a.attrelid as relation, null as alias, a.attnum as number, a.attname as name,
       format_type(a.atttypid, a.atttypmod) as type
     from pg_attribute as a
     where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped
     union all
-    select array_position(t.tables, l.target), l.alias, a.attnum, a.attname,
+    select array_position(t.tables, l.target), a.attrelid, l.alias, a.attnum, a.attname,
       format_type(a.atttypid, a.atttypmod)
     from audit.lookup_of(t) as l
     join pg_attribute as a
@@ -2209,8 +2370,10 @@ begin
     select c ->> 'alias' as alias, c ->> 'name' as name, a.attname as new_name
     from jsonb_array_elements(t.columns) as c
     left join pg_attribute as a
-      on a.attrelid = t.tables[(c ->> 'table')::int] and a.attnum = (c ->> 'number')::int
-      and not a.attisdropped
+      on a.attrelid = t.tables[(c ->> 'table')::int] and a.attnum > 0 and not a.attisdropped
+      -- A restored table is another one, with columns numbered anew: there the names hold.
+      and case when a.attrelid::text = c ->> 'relation' then a.attnum = (c ->> 'number')::int
+        else a.attname = c ->> 'name' end
   )
   select
       coalesce(jsonb_object_agg(n.name, n.new_name)
@@ -2270,7 +2433,9 @@ comment on function audit.triggered_relation(regclass) is
   'A tracked table and its partitions.';
 
 -- Whether a trigger is there and fires always, also in a session that plays the replica.
-create or replace function audit.has_trigger(relation regclass, trigger_name text)
+create or replace function audit.has_trigger(
+  relation regclass, trigger_name text, or_disabled boolean default false
+)
   returns boolean
   language sql
   stable
@@ -2278,13 +2443,14 @@ create or replace function audit.has_trigger(relation regclass, trigger_name tex
 as $$
   select exists (
     select from pg_trigger as g
-    where g.tgrelid = relation and g.tgname = trigger_name and g.tgenabled = 'A')
+    where g.tgrelid = relation and g.tgname = trigger_name
+      and (g.tgenabled = 'A' or (or_disabled and g.tgenabled = 'D')))
 $$;
 
-revoke all on function audit.has_trigger(regclass, text) from public;
+revoke all on function audit.has_trigger(regclass, text, boolean) from public;
 
-comment on function audit.has_trigger(regclass, text) is
-  'Whether a trigger of this name exists on a table and is enabled always.';
+comment on function audit.has_trigger(regclass, text, boolean) is
+  'Whether a trigger of this name exists on a table and is enabled always (or disabled by hand).';
 
 -- Puts compiled functions and triggers in place, touching only what differs: replacing a function
 -- takes no lock on the table, replacing a trigger does.
@@ -2363,10 +2529,10 @@ as $$
     or audit.name_of(t.target) <> t.compiled ->> 'name'
     or exists (
       select from jsonb_object_keys(t.compiled -> 'triggers') as g
-      where not audit.has_trigger(t.target, g))
+      where not audit.has_trigger(t.target, g, true))
     or exists (
       select from pg_partition_tree(t.target) as p
-      where not audit.has_trigger(p.relid, '_audit_truncate'))
+      where not audit.has_trigger(p.relid, '_audit_truncate', true))
     or (t.tables::oid[] && touched
       and (audit.fingerprint(t) <> t.compiled ->> 'fingerprint'
         or audit.compile_table(t) -> 'triggers' <> t.compiled -> 'triggers'))
@@ -2607,6 +2773,7 @@ create or replace function audit.track(
   returns text
   language plpgsql
   set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
   set jit = off
 as $$
 declare
@@ -2650,6 +2817,7 @@ create or replace function audit.untrack(target regclass)
   returns void
   language plpgsql
   set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
   set jit = off
 as $$
 declare
@@ -2674,6 +2842,7 @@ create or replace function audit.refresh(target regclass default null)
   returns setof text
   language plpgsql
   set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
   set jit = off
 as $$
 declare
@@ -2713,6 +2882,7 @@ create or replace function audit.widen(target regclass)
   returns void
   language plpgsql
   set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
   set jit = off
 as $$
 declare
@@ -2746,6 +2916,8 @@ create or replace function audit.before_ddl()
   language plpgsql
   security definer
   set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+  set quote_all_identifiers = off
 as $$
 declare
   v_query text := lower(coalesce(current_query(), ''));
@@ -2796,6 +2968,8 @@ create or replace function audit.after_ddl()
   language plpgsql
   security definer
   set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+  set quote_all_identifiers = off
   set jit = off
 as $$
 declare
@@ -2811,6 +2985,13 @@ begin
     from pg_event_trigger_ddl_commands() as c
     left join pg_trigger as g on c.classid = 'pg_trigger'::regclass and g.oid = c.objid
     where c.classid in ('pg_class'::regclass, 'pg_trigger'::regclass);
+  -- Triggers that the owner disabled stay so (a restore does it), but not in silence.
+  perform audit.write_table_event('tracking_changed', audit.name_of(k.target),
+      jsonb_build_object('triggers', jsonb_build_object('new', 'disabled')))
+    from audit.tracked as k
+    where k.target = any (v_touched::regclass[])
+      and exists (select from pg_trigger as g
+                  where g.tgrelid = k.target and g.tgenabled = 'D' and g.tgname ~ '^_audit_');
   perform audit.refresh(k.target)
     from audit.tracked as k
     where audit.is_stale(k, coalesce(v_touched, '{}'));

@@ -33,22 +33,20 @@ begin
 
   return jsonb_build_object(
     'item_id', case when t.item_id is null then v_item_id
-      else format('(%s)::text', audit.rewrite_expression(t.item_id, v_names)) end,
-    'item_label', format('(%s)::text',
-      audit.rewrite_expression(coalesce(t.item_label, 'null'), v_names)),
+      else audit.bind_text(t, t.item_id, v_names) end,
+    'item_label', audit.bind_text(t, t.item_label, v_names),
     'account', case when t.accounts is not null then 'coalesce(account.id::text, '''')'
       when t.account is null then ''''''
       when exists (select from pg_attribute as a
                    where a.attrelid = t.target and quote_ident(a.attname) = t.account
                      and a.attnotnull) and side <> 'merged'
-        then format('%s::text', audit.rewrite_expression(t.account, v_names))
-      else format('coalesce((%s)::text, '''')', audit.rewrite_expression(t.account, v_names)) end,
+        then audit.bind_text(t, t.account, v_names)
+      else format('coalesce(%s, '''')', audit.bind_text(t, t.account, v_names)) end,
     'parent_type', coalesce(quote_literal(t.parent_type), 'null'),
-    'parent_id', format('(%s)::text',
-      audit.rewrite_expression(coalesce(t.parent_id, 'null'), v_names)),
+    'parent_id', audit.bind_text(t, t.parent_id, v_names),
     -- A name is one segment of a path: ~ and / are written as in a JSON pointer (RFC 6901).
-    'part_name', format('replace(replace(coalesce((%s)::text, %s), ''~'', ''~0''), ''/'', ''~1'')',
-      audit.rewrite_expression(coalesce(t.part_name, 'null'), v_names), v_key_text),
+    'part_name', format('replace(replace(coalesce(%s, %s), ''~'', ''~0''), ''/'', ''~1'')',
+      audit.bind_text(t, t.part_name, v_names), v_key_text),
     'key_text', v_key_text,
     'joins', audit.lookup_join(t, v_names, with_departed) || case when t.accounts is not null
       then format(E'\n  left join lateral (\n    %s\n  ) as account(id) on true',

@@ -26,11 +26,19 @@ begin
   end if;
 
   v_row := audit.bind_row(t, 'new', false);
-  v_query := format('select %s, %s, %s, %s, %s from %s as old, %s as new %s where %s limit 0',
+  v_query := format('select %s, %s, %s, %s, %s from %s as new %s limit 0',
     v_row ->> 'item_id', v_row ->> 'item_label', v_row ->> 'account', v_row ->> 'parent_id',
-    v_row ->> 'part_name', audit.name_of(t.target), audit.name_of(t.target), v_row ->> 'joins',
-    coalesce((select string_agg(format('(%s)', r.rule ->> 'when'), ' and ')
-              from jsonb_array_elements(t.actions) as r (rule) where r.rule ? 'when'), 'true'));
+    v_row ->> 'part_name', audit.name_of(t.target), v_row ->> 'joins');
+  -- A condition has the rows that its event has, and no lookups.
+  select v_query || coalesce(string_agg(format('; select from %s where %s limit 0',
+      case e.event when 'insert' then format('%s as new', audit.name_of(t.target))
+        when 'delete' then format('%s as old', audit.name_of(t.target))
+        else format('%1$s as old, %1$s as new', audit.name_of(t.target)) end,
+      r.condition), ''), '')
+    into v_query
+    from (values ('insert'), ('update'), ('delete')) as e (event)
+    cross join lateral audit.rule_of(t, e.event) as r
+    where r.condition is not null;
   begin
     execute v_query;
   exception

@@ -6,14 +6,14 @@ create or replace function audit.columns_now(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
   select coalesce(jsonb_agg(jsonb_build_object('table', c.place, 'alias', c.alias,
-    'number', c.number, 'name', c.name, 'type', c.type) order by c.alias nulls first, c.number), '[]')
+    'relation', c.relation::text, 'number', c.number, 'name', c.name, 'type', c.type) order by c.alias nulls first, c.number), '[]')
   from (
-    select 1 as place, null as alias, a.attnum as number, a.attname as name,
+    select 1 as place, a.attrelid as relation, null as alias, a.attnum as number, a.attname as name,
       format_type(a.atttypid, a.atttypmod) as type
     from pg_attribute as a
     where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped
     union all
-    select array_position(t.tables, l.target), l.alias, a.attnum, a.attname,
+    select array_position(t.tables, l.target), a.attrelid, l.alias, a.attnum, a.attname,
       format_type(a.atttypid, a.atttypmod)
     from audit.lookup_of(t) as l
     join pg_attribute as a

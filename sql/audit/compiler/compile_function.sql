@@ -7,6 +7,7 @@ create or replace function audit.compile_function(
   language sql
   stable
   set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
 as $$
   select format(
 'create or replace function audit.%I()
@@ -27,13 +28,14 @@ as %L',
 '
 -- Compiled from the declaration of %s (audit.tracked); audit.refresh() compiles it anew.
 #variable_conflict use_column
+<<_audit>>
 declare
   v_current constant boolean := audit.is_current(%s, %L, %s);
 %sbegin
 %s  return null;
 end;
 ',
-      t.target, t.id, audit.fingerprint(t),
+      translate(t.target::text, E'\n\r', '  '), t.id, audit.fingerprint(t),
       (select string_agg(format('%L::regclass', r::oid::text), ', ' order by n)
        from unnest(t.tables) with ordinality as u (r, n)),
       (select coalesce(string_agg('  ' || v || E';\n', '' order by n), '')

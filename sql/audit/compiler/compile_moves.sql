@@ -1,6 +1,7 @@
 -- The statement triggers around an UPDATE that may move rows from one partition to another.
 create or replace function audit.compile_moves(
-  t audit.tracked, compiled jsonb, variables text[], setting text, root text, delete_body text,
+  t audit.tracked, compiled jsonb, variables text[], setting text, root text, read_move text,
+  delete_body text,
   settings text[]
 )
   returns jsonb
@@ -12,18 +13,23 @@ as $$
     'functions', (compiled -> 'functions') || jsonb_build_object(t.slug || '_move',
       audit.compile_function(t, 'move', variables, format(
 E'  if tg_when = ''BEFORE'' then
-    perform set_config(%1$s, '':'', true);
+    insert into audit.move (tracked_id) values (%4$s) returning id into v_move;
+    perform set_config(%1$s, v_move || '':'', true);
     return null;
   end if;
-  v_moving := current_setting(%1$s, true);
+%5$s  if v_moving is null then
+    raise exception ''the setting %%, which belongs to audit triggers, was changed'', %1$s
+      using errcode = ''UA003'', hint = ''Leave settings whose names begin with audit. alone.'';
+  end if;
+  delete from audit.move as m where m.id = v_move;
   perform set_config(%1$s, '''', true);
-  if v_moving <> '':'' then
+  if v_row is not null then
     declare
-      old %2$s := substr(v_moving, 2)::%2$s;
+      old %2$s := v_row::%2$s;
     begin
 %3$s    end;
   end if;
-', setting, root, delete_body), true, settings)),
+', setting, root, delete_body, t.id, read_move), true, settings)),
     'triggers', (compiled -> 'triggers') || jsonb_build_object(
       '_audit_move', format('before update%s on %s for each statement execute function audit.%I()',
         m.list, t.target, t.slug || '_move'),
@@ -38,8 +44,8 @@ E'  if tg_when = ''BEFORE'' then
 $$;
 
 revoke all on function
-  audit.compile_moves(audit.tracked, jsonb, text[], text, text, text, text[]) from public;
+  audit.compile_moves(audit.tracked, jsonb, text[], text, text, text, text, text[]) from public;
 
 comment on function
-  audit.compile_moves(audit.tracked, jsonb, text[], text, text, text, text[]) is
+  audit.compile_moves(audit.tracked, jsonb, text[], text, text, text, text, text[]) is
   'Adds the triggers that put together what a row moving between partitions is taken apart into.';

@@ -12,20 +12,39 @@ as $$
 declare
   v_all_settings constant text[] := array['timezone = ''UTC''', 'datestyle = ''ISO''',
     'intervalstyle = ''postgres''', 'extra_float_digits = ''1''', 'bytea_output = ''hex''',
-    'lc_monetary = ''C'''];
+    'lc_monetary = ''C''', 'array_nulls = ''on'''];
   v_root text := audit.name_of(t.target);
   v_setting text := quote_literal('audit.moving_' || t.id);
   v_insert text := coalesce(audit.write_body(t, 'insert', true), '');
-  v_delete text := coalesce(audit.write_body(t, 'delete', true), '');
+  v_delete text := coalesce(audit.write_body(t, 'delete', true)
+    || E'  perform set_config(''audit.departed'', '''', true);\n', '');
   v_update text := coalesce(audit.update_body(t), '');
   v_actor text := audit.read_actor();
+  -- The setting is believed only as far as audit.move bears it out.
   v_moving text := format(
-    E'  v_moving := nullif(current_setting(%s, true), '''');\n', v_setting);
+E'  v_moving := nullif(current_setting(%s, true), '''');
+  v_row := null;
+  if v_moving ~ ''^[0-9]{1,18}:'' then
+    v_move := split_part(v_moving, '':'', 1)::bigint;
+    v_row := nullif(substr(v_moving, strpos(v_moving, '':'') + 1), '''');
+    select m.is_started into v_started from audit.move as m
+      where m.id = v_move and m.tracked_id = %s and m.pid = pg_backend_pid();
+    if not found then
+      v_moving := null;
+      v_row := null;
+    elsif not v_started then
+      v_row := null;
+      update audit.move as m set is_started = true where m.id = v_move;
+    end if;
+  else
+    v_moving := null;
+  end if;\n', v_setting, t.id);
   v_variables text[] := audit.update_variables(t)
-    || array['v_moving text', 'v_departed jsonb := nullif(current_setting(''audit.departed'', true), '''')::jsonb'];
+    || array['v_moving text', 'v_started boolean', 'v_move bigint', 'v_row text',
+      'v_departed jsonb := nullif(current_setting(''audit.departed'', true), '''')::jsonb'];
   v_columns text[];
   v_stay text;
-  v_row text;
+  v_columns_of_row text;
 begin
   select r.partition_columns into v_columns from audit.table_trait(t.target) as r;
   select string_agg(format('old.%1$s %2$s new.%1$s', c.ident, audit.equality_of(c.declared_type)),
@@ -34,16 +53,16 @@ begin
     from audit.column_of(t.target) as c where c.is_key and c.name <> all (v_columns);
   select string_agg(case when a.attgenerated = 'v' then 'null' else format('old.%I', a.attname) end,
       ', ' order by a.attnum)
-    into v_row
+    into v_columns_of_row
     from pg_attribute as a
     where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped;
 
   compiled := audit.add_trigger(compiled, t, 'insert', 'after insert', null,
     audit.compile_function(t, 'insert', v_variables, v_moving || v_actor || format(
-E'  if v_moving <> '':'' then
-    perform set_config(%1$s, '':'', true);
+E'  if v_row is not null then
+    perform set_config(%1$s, v_move || '':'', true);
     declare
-      old %2$s := substr(v_moving, 2)::%2$s;
+      old %2$s := v_row::%2$s;
     begin
       if %3$s then
 %4$s        return null;
@@ -55,24 +74,24 @@ E'  if v_moving <> '':'' then
   compiled := audit.add_trigger(compiled, t, 'delete', 'after delete', null,
     audit.compile_function(t, 'delete', v_variables, v_moving || v_actor || format(
 E'  if v_moving is not null then
-    perform set_config(%1$s, '':'' || row(%2$s)::%3$s::text, true);
-    if v_moving = '':'' then
+    perform set_config(%1$s, v_move || '':'' || row(%2$s)::%3$s::text, true);
+    if v_row is null then
       return null;
     end if;
     declare
-      old %3$s := substr(v_moving, 2)::%3$s;
+      old %3$s := v_row::%3$s;
     begin
 %4$s    end;
     return null;
   end if;
-%4$s', v_setting, v_row, v_root, v_delete), true, v_all_settings));
+%4$s', v_setting, v_columns_of_row, v_root, v_delete), true, v_all_settings));
   compiled := audit.add_trigger(compiled, t, 'update', 'after update' || audit.update_list(t), null,
     case when v_update <> '' then
       audit.compile_function(t, 'update', audit.update_variables(t), v_update,
         true, settings) end);
   compiled := audit.add_trigger(compiled, t, 'cascade', 'after delete', null,
     audit.departed_function(t, true, settings));
-  return audit.compile_moves(t, compiled, v_variables, v_setting, v_root, v_actor || v_delete,
+  return audit.compile_moves(t, compiled, v_variables, v_setting, v_root, v_moving, v_actor || v_delete,
     v_all_settings);
 end;
 $$;

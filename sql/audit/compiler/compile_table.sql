@@ -7,8 +7,7 @@ create or replace function audit.compile_table(t audit.tracked)
 as $$
 declare
   v_trait record;
-  v_settings text[] := audit.settings_of(array(
-    select c.type from audit.column_of(t.target) as c where c.name <> all (t.operational)));
+  v_settings text[] := audit.settings_for(t);
   v_insert_by_row boolean;
   v_delete_by_row boolean;
   v_result jsonb := jsonb_build_object('functions', '{}'::jsonb, 'triggers', jsonb_build_object(

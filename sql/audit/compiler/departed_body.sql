@@ -8,7 +8,7 @@ create or replace function audit.departed_body(t audit.tracked, is_row_level boo
   set search_path = pg_catalog, pg_temp
 as $$
   select string_agg(format(
-E'  select coalesce(v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L || f.k, f.v), ''{}'')
+E'  select coalesce(_audit.v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L || f.k, f.v), ''{}'')
     into v_departed
     from (
       select %2$s as k, (select to_jsonb(q) from (%3$s) as q) as v%4$s

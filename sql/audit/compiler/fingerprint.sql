@@ -7,16 +7,22 @@ create or replace function audit.fingerprint(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
   select left(md5(concat_ws(E'\n',
-    (select string_agg(concat_ws(' ', a.attnum, a.atttypid::regtype, a.attcollation,
+    (select string_agg(concat_ws(' ', a.atttypid::regtype, a.attcollation,
                                  a.attgenerated, a.attname), E'\n' order by a.attnum)
      from pg_attribute as a
      where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped),
-    (select i.indkey::text from pg_index as i where i.indrelid = t.target and i.indisprimary),
-    (select string_agg(concat_ws(' ', c ->> 'alias', a.attnum, a.atttypid::regtype, a.attname),
-                       E'\n' order by c ->> 'alias', a.attnum)
+    (select string_agg(a.attname, ' ' order by a.attname)
+     from pg_index as i
+     join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
+     where i.indrelid = t.target and i.indisprimary),
+    (select string_agg(concat_ws(' ', c ->> 'alias', audit.name_of(a.attrelid),
+                                 a.atttypid::regtype, a.attname),
+                       E'\n' order by c ->> 'alias', c ->> 'name')
      from jsonb_array_elements(t.columns) as c
      join pg_attribute as a
-       on a.attrelid = t.tables[(c ->> 'table')::int] and a.attnum = (c ->> 'number')::int
+       on a.attrelid = t.tables[(c ->> 'table')::int]
+       and case when a.attrelid::text = c ->> 'relation' then a.attnum = (c ->> 'number')::int
+         else a.attname = c ->> 'name' end
      where c ->> 'alias' is not null),
     -- A trigger that may change columns which the statement does not name needs the wider trigger.
     (select r.has_before_update from audit.table_trait(t.target) as r))), 12)

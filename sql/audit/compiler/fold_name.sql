@@ -4,6 +4,7 @@ create or replace function audit.fold_name(token text)
   language sql
   immutable
   set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
 as $$
   select case
     when token ~ '^(?:"|(?!\d)[\w$])' and token !~ '^[eE]''' then (

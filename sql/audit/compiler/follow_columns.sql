@@ -14,8 +14,10 @@ begin
     select c ->> 'alias' as alias, c ->> 'name' as name, a.attname as new_name
     from jsonb_array_elements(t.columns) as c
     left join pg_attribute as a
-      on a.attrelid = t.tables[(c ->> 'table')::int] and a.attnum = (c ->> 'number')::int
-      and not a.attisdropped
+      on a.attrelid = t.tables[(c ->> 'table')::int] and a.attnum > 0 and not a.attisdropped
+      -- A restored table is another one, with columns numbered anew: there the names hold.
+      and case when a.attrelid::text = c ->> 'relation' then a.attnum = (c ->> 'number')::int
+        else a.attname = c ->> 'name' end
   )
   select
       coalesce(jsonb_object_agg(n.name, n.new_name)

@@ -21,10 +21,11 @@ E'  insert into audit.log (
     %s,
     %s,
     %s,
-    v_actor_type, v_actor_id, v_actor_label, session_user, current_setting(''application_name''),
+    _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label, session_user,
+    current_setting(''application_name''),
     %s,
     %s,
-    v_context%s%s;
+    _audit.v_context%s%s;
 %s',
     row_sql ->> 'account', action, t.item_type, row_sql ->> 'item_id', row_sql ->> 'item_label',
     row_sql ->> 'parent_type', row_sql ->> 'parent_id', is_cascade, changes,

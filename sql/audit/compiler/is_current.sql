@@ -8,6 +8,7 @@ create or replace function audit.is_current(
   -- the tables named by the constants in its arguments, so any ALTER TABLE asks again.
   immutable
   set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
 as $$
 declare
   v_tracked audit.tracked;

@@ -9,10 +9,10 @@ as $$
     or audit.name_of(t.target) <> t.compiled ->> 'name'
     or exists (
       select from jsonb_object_keys(t.compiled -> 'triggers') as g
-      where not audit.has_trigger(t.target, g))
+      where not audit.has_trigger(t.target, g, true))
     or exists (
       select from pg_partition_tree(t.target) as p
-      where not audit.has_trigger(p.relid, '_audit_truncate'))
+      where not audit.has_trigger(p.relid, '_audit_truncate', true))
     or (t.tables::oid[] && touched
       and (audit.fingerprint(t) <> t.compiled ->> 'fingerprint'
         or audit.compile_table(t) -> 'triggers' <> t.compiled -> 'triggers'))

@@ -11,8 +11,8 @@ E'\n  left join lateral (\n    %s\n  ) as %I on true',
     format(case when with_departed and f.is_direct
         then E'(select %1$s from %2$s as p where p.%3$I %4$s %5$s limit 1)'
           '\n    union all'
-          '\n    select %6$s from jsonb_to_record(v_departed -> (%7$L || %8$s)) as p(%9$s)'
-          '\n    where v_departed ? (%7$L || %8$s)'
+          '\n    select %6$s from jsonb_to_record(_audit.v_departed -> (%7$L || %8$s)) as p(%9$s)'
+          '\n    where _audit.v_departed ? (%7$L || %8$s)'
           '\n    limit 1'
         else 'select %1$s from %2$s as p where p.%3$I %4$s %5$s limit 1' end,
       f.list, format('%I.%I', f.nspname, f.relname), f.key_column, f.key_operator, f.source_value,
@@ -26,9 +26,10 @@ E'\n  left join lateral (\n    %s\n  ) as %I on true',
                        format('p.%I', l.key_column)) from unnest(l.columns) as x) as list,
       (select coalesce(string_agg(distinct format('%I %s', x.name, x.type), ', '),
                        format('%I %s', l.key_column, format_type(l.key_type, null)))
-       from (select a.attname as name, format_type(a.atttypid, a.atttypmod) as type
-             from pg_attribute as a
-             where a.attrelid = l.target and a.attname = any (l.columns)) as x) as typed_list
+       -- The base type: a domain's check is code of the user.
+       from (select c.name, format_type(c.type, null) as type
+             from audit.column_of(l.target) as c
+             where c.name = any (l.columns)) as x) as typed_list
     from audit.lookup_of(t) as l
     join pg_class as c on c.oid = l.target
     join pg_namespace as n on n.oid = c.relnamespace

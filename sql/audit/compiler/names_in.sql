@@ -4,6 +4,7 @@ create or replace function audit.names_in(expression text)
   language sql
   immutable
   set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
 as $$
   select distinct audit.fold_name(m[1])
   from regexp_matches(names_in.expression,

@@ -5,6 +5,7 @@ create or replace function audit.rewrite_expression(expression text, names jsonb
   immutable
   strict
   set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
 as $$
 declare
   -- A string, or a chain of identifiers with what tells a function's name from a column's, or else

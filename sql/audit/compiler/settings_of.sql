@@ -18,7 +18,7 @@ as $$
         'numeric'::regtype, 'date'::regtype, 'timestamp'::regtype, 'time'::regtype,
         'timetz'::regtype, 'oid'::regtype, 'name'::regtype, 'char'::regtype, 'text'::regtype,
         'varchar'::regtype, 'bpchar'::regtype, 'json'::regtype, 'jsonb'::regtype)
-      or t.typtype = 'e' as is_steady
+      or (t.typtype = 'e' and not e.is_array) as is_steady
     from element as e
     join pg_type as t on t.oid = e.type
   )
@@ -32,7 +32,7 @@ as $$
     when k.type in ('float4'::regtype, 'float8'::regtype) then array['extra_float_digits = ''1''']
     when k.type = 'interval'::regtype then array['intervalstyle = ''postgres''']
     else array['timezone = ''UTC''', 'datestyle = ''ISO''', 'intervalstyle = ''postgres''',
-      'extra_float_digits = ''1''', 'bytea_output = ''hex''', 'lc_monetary = ''C''']
+      'extra_float_digits = ''1''', 'bytea_output = ''hex''', 'lc_monetary = ''C''', 'array_nulls = ''on''']
   end) as s
 $$;
 

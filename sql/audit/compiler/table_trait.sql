@@ -27,7 +27,7 @@ as $$
   left join lateral (
     select g.tgtype
     from pg_trigger as g
-    where not g.tgisinternal and g.tgenabled <> 'D' and g.tgname !~ '^_audit_'
+    where not g.tgisinternal and g.tgname !~ '^_audit_'
       and (g.tgrelid = c.oid
         or (c.relkind = 'p' and g.tgrelid in (select relid from pg_partition_tree(c.oid))))
   ) as g on true

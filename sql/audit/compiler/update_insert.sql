@@ -14,10 +14,11 @@ as $$
       E'  v_account_id := %s;\n  v_item_id := %s;\n  v_item_label := %s;\n',
       row_sql ->> 'account', row_sql ->> 'item_id', row_sql ->> 'item_label') else '' end
     || audit.insert_log(t,
-      row_sql || case when s.is_plain then jsonb_build_object('account', 'v_account_id',
-        'item_id', 'v_item_id', 'item_label', 'v_item_label') else '{}' end,
+      row_sql || case when s.is_plain then jsonb_build_object(
+        'account', '_audit.v_account_id', 'item_id', '_audit.v_item_id',
+        'item_label', '_audit.v_item_label') else '{}' end,
       quote_literal(action),
-      audit.part_changes(t, row_sql, concat_ws(' || ', audit.part_identity(t), v.changes)),
+      audit.part_changes(t, row_sql, concat_ws(' || ', audit.part_identity(t), '_audit.' || v.changes)),
       'false', '', ''), 2 * step))
   from (select row_sql ->> 'joins' = '' as is_plain) as s
   cross join (select quote_ident('v_' || action) as changes) as v

@@ -4,6 +4,7 @@ create or replace function audit.log_truncate()
   language plpgsql
   security definer
   set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
 as $$
 declare
   v_table text := format('%I.%I', tg_table_schema, tg_table_name);

@@ -3,6 +3,7 @@ create or replace function audit.maintain(ahead interval default '24 months')
   returns integer
   language plpgsql
   set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
   set timezone = 'UTC'
   set lock_timeout = '2s'
 as $$

@@ -8,6 +8,7 @@ create or replace function audit.set_actor(
   returns void
   language plpgsql
   set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
 as $$
 declare
   v_query text := coalesce(current_query(), '');

@@ -20,6 +20,7 @@ create or replace function audit.track(
   returns text
   language plpgsql
   set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
   set jit = off
 as $$
 declare

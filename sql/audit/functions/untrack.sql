@@ -3,6 +3,7 @@ create or replace function audit.untrack(target regclass)
   returns void
   language plpgsql
   set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
   set jit = off
 as $$
 declare

@@ -4,6 +4,8 @@ create or replace function audit.after_ddl()
   language plpgsql
   security definer
   set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+  set quote_all_identifiers = off
   set jit = off
 as $$
 declare
@@ -19,6 +21,13 @@ begin
     from pg_event_trigger_ddl_commands() as c
     left join pg_trigger as g on c.classid = 'pg_trigger'::regclass and g.oid = c.objid
     where c.classid in ('pg_class'::regclass, 'pg_trigger'::regclass);
+  -- Triggers that the owner disabled stay so (a restore does it), but not in silence.
+  perform audit.write_table_event('tracking_changed', audit.name_of(k.target),
+      jsonb_build_object('triggers', jsonb_build_object('new', 'disabled')))
+    from audit.tracked as k
+    where k.target = any (v_touched::regclass[])
+      and exists (select from pg_trigger as g
+                  where g.tgrelid = k.target and g.tgenabled = 'D' and g.tgname ~ '^_audit_');
   perform audit.refresh(k.target)
     from audit.tracked as k
     where audit.is_stale(k, coalesce(v_touched, '{}'));

@@ -4,6 +4,8 @@ create or replace function audit.before_ddl()
   language plpgsql
   security definer
   set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+  set quote_all_identifiers = off
 as $$
 declare
   v_query text := lower(coalesce(current_query(), ''));

@@ -1,0 +1,39 @@
+-- The settings that the compiled functions of a table pin: for the values of its columns, and for
+-- what its expressions make of times.
+create or replace function audit.settings_for(t audit.tracked)
+  returns text[]
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with expression as (
+    select e.text
+    from unnest(array[t.item_id, t.item_label, t.account, t.accounts, t.parent_id, t.part_name]
+      || array(select r ->> 'when' from jsonb_array_elements(t.actions) as r)) as e (text)
+    where e.text is not null
+  ), used as (
+    select c.type
+    from expression as e
+    cross join lateral audit.names_in(e.text) as n
+    join audit.column_of(t.target) as c on n in (c.name, 'old.' || c.name, 'new.' || c.name)
+    union
+    select c.type
+    from audit.lookup_of(t) as l
+    join audit.column_of(l.target) as c on c.name = any (l.columns || l.key_column)
+  )
+  select coalesce(array_agg(distinct s.setting order by s.setting), '{}')
+  from (
+    select unnest(audit.settings_of(array(
+        select c.type from audit.column_of(t.target) as c where c.name <> all (t.operational))
+      || array(select u.type from used as u))) as setting
+    union all
+    select unnest(array['timezone = ''UTC''', 'datestyle = ''ISO'''])
+    where exists (select from used as u where u.type in ('timestamptz'::regtype,
+      'timestamp'::regtype, 'date'::regtype, 'timetz'::regtype))
+  ) as s
+$$;
+
+revoke all on function audit.settings_for(audit.tracked) from public;
+
+comment on function audit.settings_for(audit.tracked) is
+  'The settings that the compiled functions of a table pin.';
