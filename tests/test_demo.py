@@ -112,6 +112,11 @@ def test_heartbeats_are_no_actions(
     assert worked[1]["heartbeats"] == 60
     reported = "select count(*) from licensing.devices where app_version = '4.1.9'"
     assert value(platform, reported) == 6, "the devices did not report"
+    beaten = (
+        "select count(*) from audit.log"
+        " where application = 'license-server' and actor_type <> 'end_user'"
+    )
+    assert value(platform, beaten) == 0
     recorded = (
         "select count(*) from audit.log where item_type in ('device', 'license')"
         " and changes ?| '{app_version, ip, last_seen_at, last_checked_at, total_consumption}'"
@@ -202,6 +207,7 @@ def test_every_section_is_printed_and_fits(
     assert max(map(len, output.splitlines())) <= width
     assert f"license_id = '{license_id}'" in output
     assert "redacted" in output
+    assert ("time (UTC), actor" in output) == (width < 140)
 
 
 def test_every_action_is_counted(

@@ -303,6 +303,12 @@ as $$
 declare
   v_table text := format('%I.%I', tg_table_schema, tg_table_name);
 begin
+  -- A partition that was detached is no longer part of what is tracked.
+  if not exists (select from pg_inherits as i where i.inhrelid = tg_relid)
+    and not exists (select from audit.tracked as k where k.target = tg_relid)
+  then
+    return null;
+  end if;
   if tg_argv[0] = 'refuse' then
     raise exception 'truncate of % refused: it is declared so', v_table
       using errcode = 'UA007',
@@ -605,11 +611,10 @@ as $$
     when type = 'bytea'::regtype then format('(chr(92) || ''x'' || encode(%s, ''hex''))', expression)
     -- json may hold what jsonb refuses (U+0000, duplicate keys): it is kept as the text it is.
     when type = 'json'::regtype then expression || '::text'
-    when type = '_json'::regtype then expression || '::text[]'
     -- A type that a user made may have a cast to json or text, and the cast would run here with
     -- the rights of the log's owner. concat() calls the type's output function, never a cast.
-    when audit.element_of(type) >= 16384 then
-      format('case when %1$s is not null then concat(%1$s)%2$s end', expression,
+    when audit.element_of(type) >= 16384 or audit.element_of(type) = 'json'::regtype then
+      format('case when num_nulls(%1$s) = 0 then concat(%1$s)%2$s end', expression,
         case when audit.element_of(type) <> type then '::text[]' else '' end)
     else expression
   end
@@ -677,7 +682,8 @@ as $$
     when k.type in ('float4'::regtype, 'float8'::regtype) then array['extra_float_digits = ''1''']
     when k.type = 'interval'::regtype then array['intervalstyle = ''postgres''']
     else array['timezone = ''UTC''', 'datestyle = ''ISO''', 'intervalstyle = ''postgres''',
-      'extra_float_digits = ''1''', 'bytea_output = ''hex''', 'lc_monetary = ''C''', 'array_nulls = ''on''']
+      'extra_float_digits = ''1''', 'bytea_output = ''hex''', 'lc_monetary = ''C''', 'array_nulls = ''on''',
+      'quote_all_identifiers = ''off''']
   end) as s
 $$;
 
@@ -1671,9 +1677,7 @@ create or replace function audit.update_body(t audit.tracked)
 as $$
   with style as (
     -- No indentation where it could reach into a string of the declaration.
-    select case when concat(t.item_id, t.item_label, t.account, t.accounts, t.parent_id,
-      t.part_name, (select string_agg(r.condition, '') from audit.rule_of(t, 'update') as r))
-      ~ '\n' then 0 else 1 end as step
+    select case when strpos(to_jsonb(t)::text, E'\\n') > 0 then 0 else 1 end as step
   ), rule as (
     select r.*, quote_ident('v_' || r.action) as variable
     from audit.rule_of(t, 'update') as r
@@ -1957,9 +1961,8 @@ create or replace function audit.compile_partitioned(
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_all_settings constant text[] := array['timezone = ''UTC''', 'datestyle = ''ISO''',
-    'intervalstyle = ''postgres''', 'extra_float_digits = ''1''', 'bytea_output = ''hex''',
-    'lc_monetary = ''C''', 'array_nulls = ''on'''];
+  -- Rows on their way are kept as text, whatever their types.
+  v_all_settings constant text[] := audit.settings_of(array['record'::regtype::oid]);
   v_root text := audit.name_of(t.target);
   v_setting text := quote_literal('audit.moving_' || t.id);
   v_insert text := coalesce(audit.write_body(t, 'insert', true), '');

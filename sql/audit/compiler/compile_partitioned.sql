@@ -10,9 +10,8 @@ create or replace function audit.compile_partitioned(
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_all_settings constant text[] := array['timezone = ''UTC''', 'datestyle = ''ISO''',
-    'intervalstyle = ''postgres''', 'extra_float_digits = ''1''', 'bytea_output = ''hex''',
-    'lc_monetary = ''C''', 'array_nulls = ''on'''];
+  -- Rows on their way are kept as text, whatever their types.
+  v_all_settings constant text[] := audit.settings_of(array['record'::regtype::oid]);
   v_root text := audit.name_of(t.target);
   v_setting text := quote_literal('audit.moving_' || t.id);
   v_insert text := coalesce(audit.write_body(t, 'insert', true), '');

@@ -10,11 +10,10 @@ as $$
     when type = 'bytea'::regtype then format('(chr(92) || ''x'' || encode(%s, ''hex''))', expression)
     -- json may hold what jsonb refuses (U+0000, duplicate keys): it is kept as the text it is.
     when type = 'json'::regtype then expression || '::text'
-    when type = '_json'::regtype then expression || '::text[]'
     -- A type that a user made may have a cast to json or text, and the cast would run here with
     -- the rights of the log's owner. concat() calls the type's output function, never a cast.
-    when audit.element_of(type) >= 16384 then
-      format('case when %1$s is not null then concat(%1$s)%2$s end', expression,
+    when audit.element_of(type) >= 16384 or audit.element_of(type) = 'json'::regtype then
+      format('case when num_nulls(%1$s) = 0 then concat(%1$s)%2$s end', expression,
         case when audit.element_of(type) <> type then '::text[]' else '' end)
     else expression
   end

@@ -32,7 +32,8 @@ as $$
     when k.type in ('float4'::regtype, 'float8'::regtype) then array['extra_float_digits = ''1''']
     when k.type = 'interval'::regtype then array['intervalstyle = ''postgres''']
     else array['timezone = ''UTC''', 'datestyle = ''ISO''', 'intervalstyle = ''postgres''',
-      'extra_float_digits = ''1''', 'bytea_output = ''hex''', 'lc_monetary = ''C''', 'array_nulls = ''on''']
+      'extra_float_digits = ''1''', 'bytea_output = ''hex''', 'lc_monetary = ''C''', 'array_nulls = ''on''',
+      'quote_all_identifiers = ''off''']
   end) as s
 $$;
 

@@ -9,6 +9,12 @@ as $$
 declare
   v_table text := format('%I.%I', tg_table_schema, tg_table_name);
 begin
+  -- A partition that was detached is no longer part of what is tracked.
+  if not exists (select from pg_inherits as i where i.inhrelid = tg_relid)
+    and not exists (select from audit.tracked as k where k.target = tg_relid)
+  then
+    return null;
+  end if;
   if tg_argv[0] = 'refuse' then
     raise exception 'truncate of % refused: it is declared so', v_table
       using errcode = 'UA007',
