@@ -200,7 +200,7 @@ def show_log(
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="From this time on: ISO 8601, in UTC, or 7d, 12h ago."),
+        typer.Option(metavar="TIME", help="From this time on: ISO 8601, in UTC, or so long ago as 7d, 12h."),
     ] = None,
     until: Annotated[
         str | None, typer.Option(metavar="TIME", help="Before this time, given as for --since.")
@@ -257,10 +257,16 @@ def _print(page: log.Page, console: Console | None) -> None:
 def demo(
     scale: Annotated[int, typer.Option(min=1, metavar="N", help="So many times the data.")] = 1,
     reset: Annotated[bool, typer.Option("--reset", help="Begin with a new server.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Stop the server; its data stay.")] = False,
 ) -> None:
     """Run a licensing platform on a PostgreSQL of its own and show the log of it."""
+    if stop and reset:
+        raise typer.BadParameter("--stop keeps the data, --reset deletes them: give one of them.")
     with _outcome():
         # Here, for the other commands work without what it imports.
         from auditdb import demo as platform
 
-        platform.run(scale, reset, _Console(highlight=False))
+        if stop:
+            platform.stop()
+        else:
+            platform.run(scale, reset, _Console(highlight=False))

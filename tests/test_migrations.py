@@ -262,10 +262,27 @@ def test_revisions_lean_on_nothing_of_ours(path: Path) -> None:
         assert path.with_suffix(kind).exists()
 
 
+def released_migrations() -> set[str]:
+    """The migrations that the changelog names for releases that are out."""
+    sections = (ROOT / "CHANGELOG.md").read_text("utf-8").split("\n## ")[1:]
+    assert sections
+    out = [text for text in sections if "(not released yet)" not in text.splitlines()[0]]
+    return {name for text in out for name in re.findall(r"`((?:audit|licensing)_\d{4})`", text)}
+
+
+def test_a_refresh_after_an_upgrade_finds_nothing_to_do(database: str) -> None:
+    with psycopg.connect(database) as connection:
+        before = value(connection, "select max(id) from audit.log")
+        assert connection.execute("select audit.refresh()").fetchall() == []
+        assert value(connection, "select max(id) from audit.log") == before
+        started = "select count(*) from audit.log where action <> 'tracking_started'"
+        assert value(connection, started) == 0
+
+
 def test_released_files_are_never_edited() -> None:
     lines = (VERSIONS / "SHA256SUMS").read_text("utf-8").splitlines()
     sums = dict(line.split("  ", 1)[::-1] for line in lines)
-    assert {"audit_0001_log.up.sql", "licensing_0001_platform.up.sql"} <= sums.keys()
+    assert released_migrations() <= {re.sub(r"(_\d{4})_.*", r"\1", name) for name in sums}
     found = {name: hashlib.sha256((VERSIONS / name).read_bytes()).hexdigest() for name in sums}
     assert found == sums
 

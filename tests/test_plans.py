@@ -76,15 +76,15 @@ def test_parts_grouped_by_their_license(connect: Connect, sizes: tuple[int, int]
     ids = {"account": p.account, "product": p.product, "order": p.order}
     features = (
         "insert into licensing.license_features (license_id, product_feature_id, max_consumption)"
-        " select id, unnest(array[{f1}, {f2}]), 1 from (select id from licensing.licenses"
-        " where license_key like 'K-%' order by id limit {size}) as l"
+        " select id, feature, 1 from (select id, unnest(array[{f1}, {f2}]) as feature"
+        " from licensing.licenses where license_key like 'K-%' order by id) as l limit {size}"
     )
     run(conn, LICENSES, low=1, high=MANY // 2, **ids)
     conn.commit()
     for size in (*sizes, 1):
         licenses = max(size // 2, 1)
         expected = {("license_features_updated", False): licenses}
-        assert run(conn, features, f1=p.f1, f2=p.f2, size=licenses) == expected
+        assert run(conn, features, f1=p.f1, f2=p.f2, size=size) == expected
         update = "update licensing.license_features set max_consumption = max_consumption + 1"
         assert run(conn, update) == expected
         assert run(conn, "update licensing.license_features set total_consumption = 7") == {}

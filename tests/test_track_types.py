@@ -168,10 +168,10 @@ OWN = [
         "kinds.pair",
         "row(1, '2026-03-01 05:45+05:45')",
         "row(null, null)",
-        '{"n": 1, "t": "2026-03-01T00:00:00+00:00"}',
-        '{"n": null, "t": null}',
+        '(1,"2026-03-01 00:00:00+00")',
+        "(,)",
     ),
-    ("kinds.pair[]", "array[row(1, null)::kinds.pair]", "'{}'", '[{"n": 1, "t": null}]', "[]"),
+    ("kinds.pair[]", "array[row(1, null)::kinds.pair]", "'{}'", '["(1,)"]', "[]"),
 ]
 CASES = NUMBERS + TEXTS + TIMES + ARRAYS + RANGES + OWN
 
@@ -250,7 +250,8 @@ def test_a_type_that_json_knows_nothing_of_breaks_no_write(
         run(connection, "delete from kinds.thing")
     assert [row.action for row in log] == ["thing_created", "thing_updated", "thing_deleted"]
     old, new = shown(connection, log[1].id)
-    assert old != new
+    # A JSON array has no bounds: that they changed is logged, and not what they were.
+    assert (old == new) is (kind == "integer[]")
 
 
 @pytest.mark.parametrize(

@@ -609,6 +609,10 @@ as $$
   select case
     when type = 'timestamptz'::regtype then format('audit.utc(%s)', expression)
     when type = 'bytea'::regtype then format('(chr(92) || ''x'' || encode(%s, ''hex''))', expression)
+    -- jsonb has no negative zero.
+    when type in ('float4'::regtype, 'float8'::regtype) then format(
+      'case when %1$s::text = ''-0'' then to_jsonb(''-0''::text) else to_jsonb(%1$s) end',
+      expression)
     -- json may hold what jsonb refuses (U+0000, duplicate keys): it is kept as the text it is.
     when type = 'json'::regtype then expression || '::text'
     -- A type that a user made may have a cast to json or text, and the cast would run here with
@@ -1677,7 +1681,7 @@ create or replace function audit.update_body(t audit.tracked)
 as $$
   with style as (
     -- No indentation where it could reach into a string of the declaration.
-    select case when strpos(to_jsonb(t)::text, E'\\n') > 0 then 0 else 1 end as step
+    select case when strpos((to_jsonb(t) - 'compiled')::text, E'\\n') > 0 then 0 else 1 end as step
   ), rule as (
     select r.*, quote_ident('v_' || r.action) as variable
     from audit.rule_of(t, 'update') as r

@@ -8,6 +8,10 @@ as $$
   select case
     when type = 'timestamptz'::regtype then format('audit.utc(%s)', expression)
     when type = 'bytea'::regtype then format('(chr(92) || ''x'' || encode(%s, ''hex''))', expression)
+    -- jsonb has no negative zero.
+    when type in ('float4'::regtype, 'float8'::regtype) then format(
+      'case when %1$s::text = ''-0'' then to_jsonb(''-0''::text) else to_jsonb(%1$s) end',
+      expression)
     -- json may hold what jsonb refuses (U+0000, duplicate keys): it is kept as the text it is.
     when type = 'json'::regtype then expression || '::text'
     -- A type that a user made may have a cast to json or text, and the cast would run here with

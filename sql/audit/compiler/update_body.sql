@@ -7,7 +7,7 @@ create or replace function audit.update_body(t audit.tracked)
 as $$
   with style as (
     -- No indentation where it could reach into a string of the declaration.
-    select case when strpos(to_jsonb(t)::text, E'\\n') > 0 then 0 else 1 end as step
+    select case when strpos((to_jsonb(t) - 'compiled')::text, E'\\n') > 0 then 0 else 1 end as step
   ), rule as (
     select r.*, quote_ident('v_' || r.action) as variable
     from audit.rule_of(t, 'update') as r
