@@ -6,8 +6,11 @@ create or replace function audit.update_list(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
   select case
-    -- A BEFORE trigger may change columns that the statement does not name.
-    when r.has_before_update then ''
+    -- A BEFORE trigger may change columns that the statement does not name; and where no event
+    -- trigger follows DDL, a column added since is not in the list. There every UPDATE is looked at.
+    when r.has_before_update
+      or not exists (select from pg_event_trigger as e
+                     where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D') then ''
     else ' of ' || (
       select string_agg(a.ident, ', ' order by a.number)
       from audit.audited_column(t) as a
