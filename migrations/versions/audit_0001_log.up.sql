@@ -1197,8 +1197,8 @@ as $$
        and case when a.attrelid::text = c ->> 'relation' then a.attnum = (c ->> 'number')::int
          else a.attname = c ->> 'name' end
      where c ->> 'alias' is not null),
-    -- A trigger that may change columns which the statement does not name needs the wider trigger.
-    (select r.has_before_update from audit.table_trait(t.target) as r))), 12)
+    (select string_agg(audit.name_of(r), ' ' order by n)
+     from unnest(t.tables) with ordinality as u (r, n) where r <> t.target))), 12)
 $$;
 
 revoke all on function audit.fingerprint(audit.tracked) from public;
@@ -1228,7 +1228,11 @@ begin
       using errcode = 'UA003',
         hint = 'Declare the table again with audit.track(), or drop its triggers _audit_*.';
   end if;
-  if audit.fingerprint(v_tracked) <> is_current.fingerprint then
+  if audit.fingerprint(v_tracked) <> is_current.fingerprint
+    -- A trigger that may change columns which the statement does not name needs the wider trigger.
+    or (v_tracked.compiled -> 'triggers' ->> '_audit_update' like 'after update of %'
+      and (select r.has_before_update from audit.table_trait(v_tracked.target) as r))
+  then
     raise exception 'table % has changed since its audit triggers were compiled',
       v_tracked.target
       using errcode = 'UA003',
@@ -2479,7 +2483,9 @@ declare
 begin
   for v_name, v_text in select e.key, e.value from jsonb_each_text(compiled -> 'functions') as e loop
     continue when v_text = t.compiled -> 'functions' ->> v_name
-      and to_regproc(format('audit.%I', v_name)) is not null;
+      and exists (select from pg_proc as f
+                  where f.oid = to_regproc(format('audit.%I', v_name))
+                    and right(v_text, length(quote_literal(f.prosrc))) = quote_literal(f.prosrc));
     execute v_text;
     execute format('revoke all on function audit.%I() from public', v_name);
     execute format('alter function audit.%I() owner to %s', v_name, v_owner);
@@ -2545,7 +2551,7 @@ as $$
       where not audit.has_trigger(p.relid, '_audit_truncate', true))
     or (t.tables::oid[] && touched
       and (audit.fingerprint(t) <> t.compiled ->> 'fingerprint'
-        or audit.compile_table(t) -> 'triggers' <> t.compiled -> 'triggers'))
+        or not t.compiled @> audit.compile_table(t)))
 $$;
 
 revoke all on function audit.is_stale(audit.tracked, oid[]) from public;
@@ -2677,8 +2683,12 @@ begin
   perform audit.check_declaration(now);
 
   now.tables := now.target || array(
-    select distinct l.target from audit.lookup_of(now) as l
-    where l.target <> now.target order by l.target);
+    select l.target from audit.lookup_of(now) as l where l.target <> now.target
+    union
+    select c.confrelid from pg_constraint as c
+    where c.conrelid = now.target and c.contype = 'f' and c.confdeltype = 'c'
+      and c.confrelid <> now.target
+    order by 1);
   now.columns := audit.columns_now(now);
   if was.id is null then
     now.slug := audit.slug_for(now.target);

@@ -24,8 +24,8 @@ as $$
        and case when a.attrelid::text = c ->> 'relation' then a.attnum = (c ->> 'number')::int
          else a.attname = c ->> 'name' end
      where c ->> 'alias' is not null),
-    -- A trigger that may change columns which the statement does not name needs the wider trigger.
-    (select r.has_before_update from audit.table_trait(t.target) as r))), 12)
+    (select string_agg(audit.name_of(r), ' ' order by n)
+     from unnest(t.tables) with ordinality as u (r, n) where r <> t.target))), 12)
 $$;
 
 revoke all on function audit.fingerprint(audit.tracked) from public;

@@ -15,7 +15,9 @@ declare
 begin
   for v_name, v_text in select e.key, e.value from jsonb_each_text(compiled -> 'functions') as e loop
     continue when v_text = t.compiled -> 'functions' ->> v_name
-      and to_regproc(format('audit.%I', v_name)) is not null;
+      and exists (select from pg_proc as f
+                  where f.oid = to_regproc(format('audit.%I', v_name))
+                    and right(v_text, length(quote_literal(f.prosrc))) = quote_literal(f.prosrc));
     execute v_text;
     execute format('revoke all on function audit.%I() from public', v_name);
     execute format('alter function audit.%I() owner to %s', v_name, v_owner);

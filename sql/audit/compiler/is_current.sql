@@ -20,7 +20,11 @@ begin
       using errcode = 'UA003',
         hint = 'Declare the table again with audit.track(), or drop its triggers _audit_*.';
   end if;
-  if audit.fingerprint(v_tracked) <> is_current.fingerprint then
+  if audit.fingerprint(v_tracked) <> is_current.fingerprint
+    -- A trigger that may change columns which the statement does not name needs the wider trigger.
+    or (v_tracked.compiled -> 'triggers' ->> '_audit_update' like 'after update of %'
+      and (select r.has_before_update from audit.table_trait(v_tracked.target) as r))
+  then
     raise exception 'table % has changed since its audit triggers were compiled',
       v_tracked.target
       using errcode = 'UA003',

@@ -24,8 +24,12 @@ begin
   perform audit.check_declaration(now);
 
   now.tables := now.target || array(
-    select distinct l.target from audit.lookup_of(now) as l
-    where l.target <> now.target order by l.target);
+    select l.target from audit.lookup_of(now) as l where l.target <> now.target
+    union
+    select c.confrelid from pg_constraint as c
+    where c.conrelid = now.target and c.contype = 'f' and c.confdeltype = 'c'
+      and c.confrelid <> now.target
+    order by 1);
   now.columns := audit.columns_now(now);
   if was.id is null then
     now.slug := audit.slug_for(now.target);
