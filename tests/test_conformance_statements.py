@@ -55,7 +55,7 @@ def test_11_a_row_moved_between_partitions_is_one_update_of_the_table(
 
 @pytest.mark.xfail(
     strict=True,
-    reason="an UPDATE of a partition that is partitioned itself logs a move as deletion and creation",
+    reason="an UPDATE of a sub-partitioned partition logs a move as deletion and creation",
 )
 def test_11_a_move_between_partitions_of_partitions_is_one_update(
     parted: psycopg.Connection,

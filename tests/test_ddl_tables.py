@@ -83,7 +83,7 @@ def test_a_dropped_table_stops_being_tracked(
     with recorded(conn) as log:
         conn.execute(sql.SQL(statement))
         if not with_event_triggers:
-            assert value(conn, "select audit.refresh()") == "app.thing"
+            assert ("app.thing",) in conn.execute("select audit.refresh()").fetchall()
     assert short(log) == [("tracking_stopped", "table:app.thing")]
     gone = "select count(*) from pg_proc where proname like 'app\\_thing%%' and %s"
     assert value(conn, gone, True) == 0
@@ -188,7 +188,7 @@ def test_without_event_triggers_widening_makes_way_for_ddl(
     conn.commit()
     conn.execute("select audit.refresh('app.thing')")
     conn.commit()
-    assert conn.execute("select audit.refresh()").fetchall() == []
+    assert conn.execute("select audit.refresh('app.thing')").fetchall() == []
     with recorded(conn) as log:
         conn.execute("update app.thing set seen = 1")
         conn.execute("update app.thing set n = 9 where id = 1")
@@ -312,7 +312,7 @@ def test_a_database_owner_without_superuser_rights_installs_and_tracks(
             for action in ("thing_created", "thing_updated", "thing_deleted", "table_truncated")
         ]
         conn.execute("alter table app.thing add extra int")
-        assert value(conn, "select audit.refresh()") == "app.thing"
+        assert ("app.thing",) in conn.execute("select audit.refresh()").fetchall()
         assert value(conn, "select audit.maintain(interval '30 months')") == 6
         for statement in ("update audit.log set action = 'x'", "delete from audit.log"):
             with pytest.raises(psycopg.Error) as refused, conn.transaction():

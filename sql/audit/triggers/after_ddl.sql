@@ -16,11 +16,11 @@ begin
   if v_stack ~ 'function audit\.(install_compiled|remove_declaration)\(' then
     return;
   end if;
-  select array_agg(distinct coalesce(g.tgrelid, c.objid))
+  select array_agg(distinct coalesce(g.tgrelid, r.oid, c.objid))
     into v_touched
     from pg_event_trigger_ddl_commands() as c
     left join pg_trigger as g on c.classid = 'pg_trigger'::regclass and g.oid = c.objid
-    where c.classid in ('pg_class'::regclass, 'pg_trigger'::regclass);
+    left join pg_class as r on c.classid = 'pg_namespace'::regclass and r.relnamespace = c.objid;
   -- Triggers that the owner disabled stay so (a restore does it), but not in silence.
   perform audit.write_table_event('tracking_changed', audit.name_of(k.target),
       jsonb_build_object('triggers', jsonb_build_object('new', 'disabled')))
