@@ -2500,7 +2500,8 @@ begin
       where v_relation = t.target or e.key = '_audit_truncate'
       order by e.key
     loop
-      continue when audit.has_trigger(v_relation, v_name)
+      -- One that the owner disabled stays so.
+      continue when audit.has_trigger(v_relation, v_name, true)
         and (v_text = t.compiled -> 'triggers' ->> v_name);
       if exists (select from pg_trigger as g
                  where g.tgrelid = v_relation and g.tgname = v_name) then
