@@ -28,7 +28,7 @@ SCRIPTS = sorted(VERSIONS.glob("*.sql"))
 
 ACTIONS = b"select jsonb_pretty(to_jsonb(a)) from audit.action as a order by a.action"
 DECLARATIONS = b"""
-  select jsonb_pretty(to_jsonb(t) || jsonb_build_object(
+  select jsonb_pretty(to_jsonb(t) - 'columns' || jsonb_build_object(
     'target', t.target::text,
     'tables', (select array_agg(r::text order by r::text) from unnest(t.tables) as r)))
   from audit.tracked as t

@@ -1409,16 +1409,16 @@ create or replace function audit.row_changes(t audit.tracked, side text)
 as $$
   select coalesce(format(
 '(
-      select to_jsonb(r)
+      select to_jsonb(_r)
       from (
         select
           %s
         from
           %s
-      ) as r
+      ) as _r
     )',
-      string_agg(format('e%s as %s', a.number, a.ident), E',\n          ' order by a.number),
-      string_agg(format('%s as e%s', case side when 'new' then a.new_entry else a.old_entry end,
+      string_agg(format('_e%s as %s', a.number, a.ident), E',\n          ' order by a.number),
+      string_agg(format('%s as _e%s', case side when 'new' then a.new_entry else a.old_entry end,
         a.number), E',\n          ' order by a.number)), 'jsonb ''{}''')
   from audit.audited_column(t) as a
 $$;
@@ -1668,7 +1668,7 @@ as $$
       audit.part_changes(t, row_sql, concat_ws(' || ', audit.part_identity(t), '_audit.' || v.changes)),
       'false', '', ''), 2 * step))
   from (select row_sql ->> 'joins' = '' as is_plain) as s
-  cross join (select quote_ident('v_' || action) as changes) as v
+  cross join (select quote_ident('v_' || action || '_changes') as changes) as v
 $$;
 
 revoke all on function audit.update_insert(audit.tracked, jsonb, text, integer) from public;
@@ -1687,7 +1687,7 @@ as $$
     -- No indentation where it could reach into a string of the declaration.
     select case when strpos((to_jsonb(t) - 'compiled')::text, E'\\n') > 0 then 0 else 1 end as step
   ), rule as (
-    select r.*, quote_ident('v_' || r.action) as variable
+    select r.*, quote_ident('v_' || r.action || '_changes') as variable
     from audit.rule_of(t, 'update') as r
   ), taker as (
     select
@@ -1781,7 +1781,7 @@ create or replace function audit.update_variables(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
   select audit.actor_variables() || array['v_account_id text', 'v_item_id text', 'v_item_label text'] || array(
-    select quote_ident('v_' || r.action) || ' jsonb'
+    select quote_ident('v_' || r.action || '_changes') || ' jsonb'
     from audit.rule_of(t, 'update') as r
     group by r.action
     order by min(r.number))
@@ -1805,7 +1805,7 @@ as $$
 E'  select coalesce(_audit.v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L || f.k, f.v), ''{}'')
     into v_departed
     from (
-      select %2$s as k, (select to_jsonb(q) from (%3$s) as q) as v%4$s
+      select %2$s as k, (select to_jsonb(_q) from (%3$s) as _q) as v%4$s
     ) as f
     where f.k is not null and f.v is not null;\n',
     l.alias || ':',

@@ -11,7 +11,7 @@ as $$
 E'  select coalesce(_audit.v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L || f.k, f.v), ''{}'')
     into v_departed
     from (
-      select %2$s as k, (select to_jsonb(q) from (%3$s) as q) as v%4$s
+      select %2$s as k, (select to_jsonb(_q) from (%3$s) as _q) as v%4$s
     ) as f
     where f.k is not null and f.v is not null;\n',
     l.alias || ':',

@@ -8,16 +8,16 @@ create or replace function audit.row_changes(t audit.tracked, side text)
 as $$
   select coalesce(format(
 '(
-      select to_jsonb(r)
+      select to_jsonb(_r)
       from (
         select
           %s
         from
           %s
-      ) as r
+      ) as _r
     )',
-      string_agg(format('e%s as %s', a.number, a.ident), E',\n          ' order by a.number),
-      string_agg(format('%s as e%s', case side when 'new' then a.new_entry else a.old_entry end,
+      string_agg(format('_e%s as %s', a.number, a.ident), E',\n          ' order by a.number),
+      string_agg(format('%s as _e%s', case side when 'new' then a.new_entry else a.old_entry end,
         a.number), E',\n          ' order by a.number)), 'jsonb ''{}''')
   from audit.audited_column(t) as a
 $$;
