@@ -17,6 +17,7 @@
 
 -- From a declaration to triggers
 \ir audit/compiler/name_of.sql
+\ir audit/compiler/short_name.sql
 \ir audit/compiler/fold_name.sql
 \ir audit/compiler/names_in.sql
 \ir audit/compiler/rewrite_expression.sql

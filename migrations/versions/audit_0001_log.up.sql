@@ -475,6 +475,20 @@ revoke all on function audit.name_of(regclass) from public;
 
 comment on function audit.name_of(regclass) is 'The schema-qualified name of a table.';
 
+-- PostgreSQL cuts names at 63 bytes: two long actions must not become one variable.
+create or replace function audit.short_name(name text)
+  returns text
+  language sql
+  immutable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select case when octet_length(name) > 50 then md5(name) else name end
+$$;
+
+revoke all on function audit.short_name(text) from public;
+
+comment on function audit.short_name(text) is 'A name, or its digest where it is long.';
+
 -- One spelling for a name however it was quoted, so that declared names can be compared.
 create or replace function audit.fold_name(token text)
   returns text
@@ -1668,7 +1682,7 @@ as $$
       audit.part_changes(t, row_sql, concat_ws(' || ', audit.part_identity(t), '_audit.' || v.changes)),
       'false', '', ''), 2 * step))
   from (select row_sql ->> 'joins' = '' as is_plain) as s
-  cross join (select quote_ident('v_' || action || '_changes') as changes) as v
+  cross join (select quote_ident('v_' || audit.short_name(action) || '_changes') as changes) as v
 $$;
 
 revoke all on function audit.update_insert(audit.tracked, jsonb, text, integer) from public;
@@ -1687,7 +1701,7 @@ as $$
     -- No indentation where it could reach into a string of the declaration.
     select case when strpos((to_jsonb(t) - 'compiled')::text, E'\\n') > 0 then 0 else 1 end as step
   ), rule as (
-    select r.*, quote_ident('v_' || r.action || '_changes') as variable
+    select r.*, quote_ident('v_' || audit.short_name(r.action) || '_changes') as variable
     from audit.rule_of(t, 'update') as r
   ), taker as (
     select
@@ -1781,7 +1795,7 @@ create or replace function audit.update_variables(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
   select audit.actor_variables() || array['v_account_id text', 'v_item_id text', 'v_item_label text'] || array(
-    select quote_ident('v_' || r.action || '_changes') || ' jsonb'
+    select quote_ident('v_' || audit.short_name(r.action) || '_changes') || ' jsonb'
     from audit.rule_of(t, 'update') as r
     group by r.action
     order by min(r.number))

@@ -9,7 +9,7 @@ as $$
     -- No indentation where it could reach into a string of the declaration.
     select case when strpos((to_jsonb(t) - 'compiled')::text, E'\\n') > 0 then 0 else 1 end as step
   ), rule as (
-    select r.*, quote_ident('v_' || r.action || '_changes') as variable
+    select r.*, quote_ident('v_' || audit.short_name(r.action) || '_changes') as variable
     from audit.rule_of(t, 'update') as r
   ), taker as (
     select

@@ -21,7 +21,7 @@ as $$
       audit.part_changes(t, row_sql, concat_ws(' || ', audit.part_identity(t), '_audit.' || v.changes)),
       'false', '', ''), 2 * step))
   from (select row_sql ->> 'joins' = '' as is_plain) as s
-  cross join (select quote_ident('v_' || action || '_changes') as changes) as v
+  cross join (select quote_ident('v_' || audit.short_name(action) || '_changes') as changes) as v
 $$;
 
 revoke all on function audit.update_insert(audit.tracked, jsonb, text, integer) from public;
