@@ -381,6 +381,12 @@ begin
       'alter table audit.%I set (autovacuum_vacuum_insert_scale_factor = 0, '
       'autovacuum_vacuum_insert_threshold = 500000, autovacuum_freeze_min_age = 0)',
       add_partition.name);
+    -- A time without end fits no partition that ends; only the catch-alls can meet one.
+    if lower_bound = 'minvalue' or upper_bound = 'maxvalue' then
+      execute format(
+        'alter table audit.%I add constraint finite_check check (isfinite(occurred_at))',
+        add_partition.name);
+    end if;
   end if;
   -- The check spares ATTACH the scan of the rows; it has then done its work.
   execute format('alter table audit.%I add constraint bounds_check check (%s)',
@@ -498,7 +504,7 @@ create or replace function audit.fold_name(token text)
   set standard_conforming_strings = on
 as $$
   select case
-    when token ~ '^(?:"|(?!\d)[\w$])' and token !~ '^[eE]''' then (
+    when token ~ '^(?:"(?:[^"]|"")+"|(?!\d)[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|(?!\d)[\w$]+))*$' then (
       select string_agg(
         case when p[1] like '"%' then replace(substr(p[1], 2, length(p[1]) - 2), '""', '"')
           else lower(p[1]) end, '.' order by n)
@@ -1065,7 +1071,7 @@ create or replace function audit.lookup_join(t audit.tracked, names jsonb, with_
 as $$
   select coalesce(string_agg(format(
 E'\n  left join lateral (\n    %s\n  ) as %I on true',
-    format(case when with_departed and f.is_direct
+    format(case when with_departed
         then E'(select %1$s from %2$s as p where p.%3$I %4$s %5$s limit 1)'
           '\n    union all'
           '\n    select %6$s from jsonb_to_record(_audit.v_departed -> (%7$L || %8$s)) as p(%9$s)'
@@ -1076,7 +1082,7 @@ E'\n  left join lateral (\n    %s\n  ) as %I on true',
       f.list, f.alias || ':', audit.text_value(f.key_type, f.source_value), f.typed_list),
     f.alias), '' order by f.depth, f.alias), '')
   from (
-    select l.*, n.nspname, c.relname, l.source is null as is_direct,
+    select l.*, n.nspname, c.relname,
       case when l.source is null then names ->> l.source_column
         else format('%I.%I', l.source, l.source_column) end as source_value,
       (select coalesce(string_agg(distinct format('p.%I', x), ', '),
@@ -1808,7 +1814,7 @@ comment on function audit.update_variables(audit.tracked) is
 
 -- Before deleted rows are logged, what they look up is fetched from where it still is, also when the
 -- same statement deleted that too (a cascade, a CTE): a trigger function declared stable does not
--- see the changes of the statement that fired it.
+-- see the changes of the statement that fired it. A further hop starts from what the first fetched.
 create or replace function audit.departed_body(t audit.tracked, is_row_level boolean)
   returns text
   language sql
@@ -1828,16 +1834,24 @@ E'  select coalesce(_audit.v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L
       (select coalesce(string_agg(distinct format('p.%I', x), ', '), format('p.%I', l.key_column))
        from unnest(l.columns) as x),
       n.nspname, c.relname, l.key_column, l.key_operator, s.value),
-    case when is_row_level then '' else format(
-      E'\n      from (select distinct d.%1$s from old_rows as d) as old', k.ident) end),
+    case
+      when l.source is not null then format(
+        E'\n      from jsonb_each(_audit.v_departed) as _s'
+        '\n      cross join lateral jsonb_to_record(_s.value) as _p(%s %s)'
+        '\n      where starts_with(_s.key, %L)',
+        k.ident, format_type(k.type, null), l.source || ':')
+      when is_row_level then ''
+      else format(E'\n      from (select distinct d.%1$s from old_rows as d) as old', k.ident)
+    end),
     '' order by l.depth, l.alias)
     || E'  perform set_config(''audit.departed'', coalesce(v_departed::text, ''''), true);\n'
   from audit.lookup_of(t) as l
   join pg_class as c on c.oid = l.target
   join pg_namespace as n on n.oid = c.relnamespace
-  join audit.column_of(t.target) as k on k.name = l.source_column
-  cross join lateral (select 'old.' || k.ident as value) as s
-  where l.source is null
+  left join audit.lookup_of(t) as h on h.alias = l.source
+  join audit.column_of(coalesce(h.target, t.target)) as k on k.name = l.source_column
+  cross join lateral (
+    select case when l.source is null then 'old.' else '_p.' end || k.ident as value) as s
 $$;
 
 revoke all on function audit.departed_body(audit.tracked, boolean) from public;
@@ -2153,7 +2167,10 @@ begin
     join pg_namespace as n on n.oid = c.relnamespace
     where c.oid = check_trackable.target;
 
-  if v_class.nspname = 'audit' then
+  if v_class.relkind is null then
+    v_reason := 'there is no such table';
+    v_hint := 'Name a table.';
+  elsif v_class.nspname = 'audit' then
     v_reason := 'it belongs to the audit log itself';
     v_hint := 'Track the tables of your application.';
   elsif v_class.nspname in ('pg_catalog', 'information_schema', 'pg_toast') then
@@ -2224,10 +2241,14 @@ as $$
                                    'description'))
         then format('action %s: unknown key in %s', r.rule ->> 'action', r.rule)
       when r.rule ? 'columns' and (jsonb_typeof(r.rule -> 'columns') <> 'array'
+          or r.rule -> 'columns' = '[]'
           or exists (select from jsonb_array_elements_text(r.rule -> 'columns') as c
-                     where c.value not in (select a.name from audit.audited_column(t) as a)))
+                     where c.value is null
+                       or c.value not in (select a.name from audit.audited_column(t) as a)))
         then format('action %s: "columns" must list audited columns of the table',
           r.rule ->> 'action')
+      when jsonb_typeof(r.rule -> 'grouped') <> 'boolean'
+        then format('action %s: "grouped" is true or false', r.rule ->> 'action')
       when r.events @> '["update"]' and (r.rule -> 'grouped')::boolean
         and (select count(*) from rule as o where o.events @> '["update"]') > 1
         then format('action %s: a grouped action must be the only one on update',
@@ -2254,11 +2275,16 @@ declare
   v_problem text;
   v_query text;
 begin
+  if jsonb_typeof(t.lookups) <> 'object' then
+    raise exception 'invalid declaration of %: lookups is an object {"alias": "column"}', t.target
+      using errcode = 'UA005';
+  end if;
   select coalesce(
       (select format('there is no column %s to be operational or secret', quote_ident(c))
        from unnest(t.operational || t.secret) as c
        where not exists (select from pg_attribute as a
-                         where a.attrelid = t.target and a.attname = c and not a.attisdropped)
+                         where a.attrelid = t.target and a.attname = c and a.attnum > 0
+                           and not a.attisdropped)
        limit 1),
       (select format('the lookup %s has no foreign key to follow (%s)', e.key, e.value)
        from jsonb_each_text(t.lookups) as e
@@ -2271,11 +2297,14 @@ begin
   end if;
 
   v_row := audit.bind_row(t, 'new', false);
-  v_query := format('select %s, %s, %s, %s, %s from %s as new %s limit 0',
+  -- Accounts are a query of one column: in a select list no other may stand.
+  v_query := format('select %s, %s, %s, %s, %s%s from %s as new %s limit 0',
     v_row ->> 'item_id', v_row ->> 'item_label', v_row ->> 'account', v_row ->> 'parent_id',
-    v_row ->> 'part_name', audit.name_of(t.target), v_row ->> 'joins');
-  -- A condition has the rows that its event has, and no lookups.
-  select v_query || coalesce(string_agg(format('; select from %s where %s limit 0',
+    v_row ->> 'part_name', ', (' || t.accounts || ')', audit.name_of(t.target), v_row ->> 'joins');
+  -- A condition has the rows that its event has, and no lookups; bare and in brackets, so that it
+  -- is whole, and compared with a boolean, so that it is one.
+  select v_query || coalesce(string_agg(format(
+      '; select %2$s from %1$s where ((%2$s) is true) limit 0',
       case e.event when 'insert' then format('%s as new', audit.name_of(t.target))
         when 'delete' then format('%s as old', audit.name_of(t.target))
         else format('%1$s as old, %1$s as new', audit.name_of(t.target)) end,
@@ -2287,7 +2316,7 @@ begin
   begin
     execute v_query;
   exception
-    when syntax_error_or_access_rule_violation then
+    when syntax_error_or_access_rule_violation or data_exception then
       if sqlstate = '42501' then
         raise;
       end if;

@@ -21,7 +21,10 @@ begin
     join pg_namespace as n on n.oid = c.relnamespace
     where c.oid = check_trackable.target;
 
-  if v_class.nspname = 'audit' then
+  if v_class.relkind is null then
+    v_reason := 'there is no such table';
+    v_hint := 'Name a table.';
+  elsif v_class.nspname = 'audit' then
     v_reason := 'it belongs to the audit log itself';
     v_hint := 'Track the tables of your application.';
   elsif v_class.nspname in ('pg_catalog', 'information_schema', 'pg_toast') then

@@ -7,7 +7,7 @@ create or replace function audit.fold_name(token text)
   set standard_conforming_strings = on
 as $$
   select case
-    when token ~ '^(?:"|(?!\d)[\w$])' and token !~ '^[eE]''' then (
+    when token ~ '^(?:"(?:[^"]|"")+"|(?!\d)[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|(?!\d)[\w$]+))*$' then (
       select string_agg(
         case when p[1] like '"%' then replace(substr(p[1], 2, length(p[1]) - 2), '""', '"')
           else lower(p[1]) end, '.' order by n)

@@ -8,7 +8,7 @@ create or replace function audit.lookup_join(t audit.tracked, names jsonb, with_
 as $$
   select coalesce(string_agg(format(
 E'\n  left join lateral (\n    %s\n  ) as %I on true',
-    format(case when with_departed and f.is_direct
+    format(case when with_departed
         then E'(select %1$s from %2$s as p where p.%3$I %4$s %5$s limit 1)'
           '\n    union all'
           '\n    select %6$s from jsonb_to_record(_audit.v_departed -> (%7$L || %8$s)) as p(%9$s)'
@@ -19,7 +19,7 @@ E'\n  left join lateral (\n    %s\n  ) as %I on true',
       f.list, f.alias || ':', audit.text_value(f.key_type, f.source_value), f.typed_list),
     f.alias), '' order by f.depth, f.alias), '')
   from (
-    select l.*, n.nspname, c.relname, l.source is null as is_direct,
+    select l.*, n.nspname, c.relname,
       case when l.source is null then names ->> l.source_column
         else format('%I.%I', l.source, l.source_column) end as source_value,
       (select coalesce(string_agg(distinct format('p.%I', x), ', '),

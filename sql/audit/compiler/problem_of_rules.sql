@@ -24,10 +24,14 @@ as $$
                                    'description'))
         then format('action %s: unknown key in %s', r.rule ->> 'action', r.rule)
       when r.rule ? 'columns' and (jsonb_typeof(r.rule -> 'columns') <> 'array'
+          or r.rule -> 'columns' = '[]'
           or exists (select from jsonb_array_elements_text(r.rule -> 'columns') as c
-                     where c.value not in (select a.name from audit.audited_column(t) as a)))
+                     where c.value is null
+                       or c.value not in (select a.name from audit.audited_column(t) as a)))
         then format('action %s: "columns" must list audited columns of the table',
           r.rule ->> 'action')
+      when jsonb_typeof(r.rule -> 'grouped') <> 'boolean'
+        then format('action %s: "grouped" is true or false', r.rule ->> 'action')
       when r.events @> '["update"]' and (r.rule -> 'grouped')::boolean
         and (select count(*) from rule as o where o.events @> '["update"]') > 1
         then format('action %s: a grouped action must be the only one on update',

@@ -23,6 +23,12 @@ begin
       'alter table audit.%I set (autovacuum_vacuum_insert_scale_factor = 0, '
       'autovacuum_vacuum_insert_threshold = 500000, autovacuum_freeze_min_age = 0)',
       add_partition.name);
+    -- A time without end fits no partition that ends; only the catch-alls can meet one.
+    if lower_bound = 'minvalue' or upper_bound = 'maxvalue' then
+      execute format(
+        'alter table audit.%I add constraint finite_check check (isfinite(occurred_at))',
+        add_partition.name);
+    end if;
   end if;
   -- The check spares ATTACH the scan of the rows; it has then done its work.
   execute format('alter table audit.%I add constraint bounds_check check (%s)',
