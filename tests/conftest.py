@@ -80,6 +80,14 @@ def template(server: Server) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def engine_template(server: Server) -> Iterator[str]:
+    """The name of a database with schema audit alone, where nothing is tracked yet, to clone."""
+    with _new_database(server) as name:
+        migrate.upgrade(server.url(name), "audit@head")
+        yield name
+
+
+@pytest.fixture(scope="session")
 def _shared_database(server: Server, template: str) -> Iterator[str]:
     """The URL of the migrated database whose tests roll back what they do."""
     with _new_database(server, template) as name:
@@ -97,6 +105,13 @@ def connection(_shared_database: str) -> Iterator[psycopg.Connection]:
 def database(server: Server, template: str, _roles: list[str]) -> Iterator[str]:
     """The URL of a migrated database that is this test's own."""
     with _new_database(server, template) as name:
+        yield server.url(name)
+
+
+@pytest.fixture
+def engine_database(server: Server, engine_template: str, _roles: list[str]) -> Iterator[str]:
+    """The URL of a database with schema audit alone that is this test's own."""
+    with _new_database(server, engine_template) as name:
         yield server.url(name)
 
 

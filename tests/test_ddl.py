@@ -280,6 +280,12 @@ def short(rows: list[LogRow]) -> list[tuple[str, dict[str, Any] | None]]:
 
 
 @pytest.fixture
+def database(engine_database: str) -> str:
+    """Refreshing recompiles every tracked table: there are only this test's own."""
+    return engine_database
+
+
+@pytest.fixture
 def app(connect: Connect) -> psycopg.Connection:
     """A session on a database that tracks app.thing and has written to it, plans and all."""
     conn = connect()
