@@ -9,16 +9,19 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from auditdb import database, log, migrate, render
+from auditdb import database, migrate, render
 from auditdb.errors import AuditError, InvalidCursor, InvalidUrl
+from auditdb.queries import events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from auditdb.records import Page
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the database, or the state it is in (behind, unreachable, refused); "
@@ -224,20 +227,22 @@ def show_log(
     url: Url = None,
 ) -> None:
     """Print what was done, by whom and to what, newest first."""
-    wanted = log.Filter(
-        account=account,
-        item=_parse_item(item),
-        actions=tuple(action or ()),
-        actor=None if actor is None else _parse_pair(actor, "--actor"),
-        since=_parse_time(since, "--since"),
-        until=_parse_time(until, "--until"),
-    )
+    wanted: dict[str, Any] = {
+        "account_id": account,
+        "item": _parse_item(item),
+        "action": action or None,
+        "actor": None if actor is None else _parse_pair(actor, "--actor"),
+        "since": _parse_time(since, "--since"),
+        "until": _parse_time(until, "--until"),
+    }
     console = _Console(highlight=False)
     lines = not console.is_terminal if as_json is None else as_json
     with _outcome(), database.connect(database.resolve(url)) as connection:
-        for page in log.pages(connection, wanted, limit=limit, before=before):
+        while True:
+            page = events(connection, **wanted, limit=limit, before=before)
             _print(page, None if lines else console)
-            if not all_pages:
+            before = page.next_cursor
+            if before is None or not all_pages:
                 break
         if not page.events:
             _say("No events.")
@@ -245,7 +250,7 @@ def show_log(
             _say(f"There are more: add --before {page.next_cursor} for the next page, or --all.")
 
 
-def _print(page: log.Page, console: Console | None) -> None:
+def _print(page: Page, console: Console | None) -> None:
     """Print the events of `page` as a table on `console`, or as JSON Lines without one."""
     if console is None:
         for event in page.events:

@@ -14,8 +14,9 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from auditdb import database, embedded, log, migrate, render, simulate, simulate_world
+from auditdb import database, embedded, migrate, render, simulate, simulate_world
 from auditdb.errors import translated
+from auditdb.queries import changes, events
 from auditdb.simulate_office import VENDORS
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from typing import LiteralString
 
     import psycopg
+
+    from auditdb.records import Event
 
 DATABASE = "demo"
 ROLE = "platform"
@@ -157,7 +160,7 @@ def show(connection: psycopg.Connection[Any], console: Console) -> str:
     query = "select id::text from licensing.accounts where name = %s"
     with translated():
         (account,) = connection.execute(query, (vendor,)).fetchone() or ("",)
-    newest = log.page(connection, log.Filter(account=account), limit=PAGE)
+    newest = events(connection, account_id=account, limit=PAGE)
     _section(console, f"The newest events of account {account}, {vendor}")
     _print(console, newest.events)
     _section(console, "How often each action was recorded, in all accounts")
@@ -165,19 +168,21 @@ def show(connection: psycopg.Connection[Any], console: Console) -> str:
     found = {}
     for kind in ("license", "order", "customer", "product"):
         found[kind] = _richest(connection, account, kind)
-        wanted = log.Filter(account=account, item=(kind, found[kind]))
-        page = log.page(connection, wanted, limit=ITEM_PAGE)
+        item = (kind, found[kind])
+        page = events(connection, account_id=account, item=item, limit=ITEM_PAGE)
         _section(console, f"The log of {kind} {found[kind]}")
         _print(console, page.events)
         if page.next_cursor:
             console.print(Text("and older ones", style="dim"))
-    updated = log.Filter(
-        account=account, item=("license", found["license"]), actions=("license_updated",)
+    updated = events(
+        connection,
+        account_id=account,
+        item=("license", found["license"]),
+        action="license_updated",
     )
-    events = log.page(connection, updated).events
-    widest = max(events, key=lambda event: len(event.changes))
+    widest = max(updated.events, key=lambda event: len(event.changes))
     _section(console, "One event of this license, field by field")
-    console.print(render.changes_table(widest, log.changes(connection, widest)))
+    console.print(render.changes_table(widest, changes(connection, widest)))
     return found["license"]
 
 
@@ -244,10 +249,10 @@ def queries(license_id: str) -> Iterator[tuple[str, str]]:
         yield question, query.format(license=license_id)
 
 
-def _print(console: Console, events: tuple[log.Event, ...]) -> None:
+def _print(console: Console, shown: tuple[Event, ...]) -> None:
     width = console.width
     layout = width if width >= _FIVE_COLUMNS else min(width, render.WIDE - 1)
-    console.print(render.events_table(events, width=layout))
+    console.print(render.events_table(shown, width=layout))
 
 
 def _section(console: Console, title: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import psycopg
@@ -78,6 +80,10 @@ class NotTracked(AuditError):
     sqlstate = "UA009"
 
 
+class InvalidActor(AuditError):
+    """This actor cannot be written to the audit log."""
+
+
 class InvalidUrl(AuditError):
     """This is not the URL of a PostgreSQL database."""
 
@@ -110,6 +116,10 @@ class InvalidCursor(AuditError):
     """This cursor is not one that auditdb has given."""
 
 
+class InvalidQuestion(AuditError):
+    """The log cannot be asked for this."""
+
+
 class EmbeddedMissing(AuditError):
     """The embedded PostgreSQL is not installed."""
 
@@ -118,45 +128,126 @@ def _by_sqlstate() -> dict[str, type[AuditError]]:
     return {c.sqlstate: c for c in AuditError.__subclasses__() if c.sqlstate is not None}
 
 
-def driver_error(error: BaseException) -> psycopg.Error | None:
-    """Return the psycopg error that `error` is or that SQLAlchemy wrapped in it, else None."""
-    if isinstance(error, DBAPIError):
-        return error.orig if isinstance(error.orig, psycopg.Error) else None
-    return error if isinstance(error, psycopg.Error) else None
+# The errors of the other drivers, which are looked up where the application has imported them.
+_OTHER_DRIVERS = (
+    ("psycopg2", "Error"),
+    ("asyncpg", "PostgresError"),
+    ("asyncpg", "InterfaceError"),
+)
 
 
-def translate(error: psycopg.Error | DBAPIError) -> AuditError:
-    """Return the error of ours that `error` stands for, with the driver's error as its cause.
+def driver_errors() -> tuple[type[Exception], ...]:
+    """Return the classes of errors that psycopg, psycopg2, asyncpg and SQLAlchemy raise."""
+    others = [
+        getattr(sys.modules[module], name)
+        for module, name in _OTHER_DRIVERS
+        if module in sys.modules
+    ]
+    return (psycopg.Error, DBAPIError, *others)
 
-    The SQLSTATEs UA001 to UA009 have a class each. Of other errors only the message is kept: the
-    detail that PostgreSQL adds may quote values of the row.
+
+def driver_error(error: BaseException) -> BaseException | None:
+    """Return the driver's error that `error` is or that SQLAlchemy wrapped in it, else None."""
+    if not isinstance(error, DBAPIError):
+        return error if isinstance(error, driver_errors()) else None
+    # SQLAlchemy puts an error of its own around those of drivers that are no DBAPI.
+    inner = (error.orig, getattr(error.orig, "__cause__", None))
+    return next((e for e in inner if isinstance(e, driver_errors())), None)
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """Return the SQLSTATE of a driver's error, also one that SQLAlchemy wrapped; else None.
+
+    >>> sqlstate(psycopg.errors.UndefinedTable())
+    '42P01'
     """
     driver = driver_error(error)
+    return None if driver is None else _report(driver).sqlstate
+
+
+def translate(error: BaseException) -> AuditError:
+    """Return the error of ours that `error` stands for, with the driver's error as its cause.
+
+    `error` comes from psycopg, psycopg2, asyncpg, or from SQLAlchemy around one of them. The
+    SQLSTATEs UA001 to UA009 have a class each; others are a PermissionDenied, DatabaseUnreachable
+    or DatabaseFailed. Of those only the message is kept: the detail that PostgreSQL adds may quote
+    values of the row. An AuditError is returned as it is. Raises TypeError for any other exception.
+
+    >>> try:
+    ...     conn.execute("select audit.untrack('public.customer')")
+    ... except psycopg.Error as error:
+    ...     ours = auditdb.translate(error)
+    >>> type(ours).__name__, ours.message
+    ('NotTracked', 'table public.customer is not tracked')
+    """
+    if isinstance(error, AuditError):
+        return error
+    driver = driver_error(error)
+    if driver is None and not isinstance(error, DBAPIError):
+        raise TypeError(f"{type(error).__name__} is no error of a database driver.")
     translated = _translate(driver) if driver else DatabaseFailed("The driver reported an error.")
     translated.__cause__ = driver or error
     return translated
 
 
-def _translate(error: psycopg.Error) -> AuditError:
-    message = error.diag.message_primary or str(error)
-    hint = error.diag.message_hint
-    if error.sqlstate == "42501":
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """What the database says in an error, however its driver hands it over."""
+
+    sqlstate: str | None
+    message: str
+    hint: str | None
+    is_loss: bool
+    """Whether there is no connection any more."""
+
+
+def _report(error: BaseException) -> _Report:
+    diag = getattr(error, "diag", None)
+    message = getattr(diag, "message_primary", None) or getattr(error, "message", None)
+    message = message or str(error)
+    # psycopg2 has a name of its own for it.
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    if state is None:
+        is_operational = any(c.__name__ == "OperationalError" for c in type(error).__mro__)
+        is_loss = is_operational or "closed" in message
+    else:
+        is_loss = state.startswith("08") or state in ("57P01", "57P02", "57P03")
+    hint = getattr(diag, "message_hint", None) or getattr(error, "hint", None)
+    return _Report(state, message, hint, is_loss)
+
+
+def _translate(error: BaseException) -> AuditError:
+    report = _report(error)
+    if report.sqlstate == "42501":
         needed = (
             "Reading takes select on audit.events, audit.changes, audit.log and audit.action; "
             "upgrading takes the rights of the owner."
         )
-        return PermissionDenied(f"PostgreSQL refused: {message}.", hint=hint or needed)
-    if error.sqlstate is None and isinstance(error, psycopg.OperationalError):
-        return DatabaseUnreachable(f"The connection to the database was lost: {message}")
-    found = _by_sqlstate().get(error.sqlstate or "", DatabaseFailed)
-    return found(message, hint=hint)
+        return PermissionDenied(
+            f"PostgreSQL refused: {report.message}.", hint=report.hint or needed
+        )
+    if report.is_loss:
+        return DatabaseUnreachable(f"The connection to the database was lost: {report.message}")
+    found = _by_sqlstate().get(report.sqlstate or "", DatabaseFailed)
+    return found(report.message, hint=report.hint)
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise errors of psycopg and SQLAlchemy out of this block as errors of ours."""
+    """Raise errors of the driver or of SQLAlchemy out of this block as errors of ours.
+
+    An application that writes through a driver gets the driver's errors; this turns them into
+    those of translate(), so that ActorRequired and the like can be caught by their names.
+
+    >>> try:
+    ...     with auditdb.translated():
+    ...         conn.execute("update audit.log set actor_id = 'nobody'")
+    ... except auditdb.AppendOnly as error:
+    ...     print(error.message.partition(": ")[2])
+    the log is append-only
+    """
     try:
         yield
-    except (psycopg.Error, DBAPIError) as error:
+    except driver_errors() as error:
         translation = translate(error)
         raise translation from translation.__cause__

@@ -6,6 +6,7 @@ import json
 import re
 import unicodedata
 from datetime import UTC
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from auditdb.log import Change, Event
+    from auditdb.records import Change, Event
 
 CELL = 200
 """The most characters of a value in the table of changes."""
@@ -183,6 +184,8 @@ def _line(name: str, change: dict[str, Any]) -> Text | None:
 def _word(value: Any) -> Text:
     if value is None or isinstance(value, str):
         text = value
+    elif isinstance(value, Decimal):
+        text = str(value)
     else:
         text = json.dumps(value, ensure_ascii=False, default=str)
     return _value(None if text is None else visible(text, WORD))

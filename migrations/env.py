@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from alembic import context
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from auditdb import database, errors
 
@@ -74,7 +75,7 @@ def run_online() -> None:
             run(connection=connection)
     except DBAPIError as error:
         driver = errors.driver_error(error)
-        if isinstance(error, OperationalError) and driver and driver.sqlstate is None:
+        if isinstance(driver, psycopg.OperationalError) and driver.sqlstate is None:
             raise database.unreachable(url, driver) from driver
         # SQLAlchemy's message would repeat the whole script.
         raise errors.translate(error) from driver

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from auditdb import log
 from tests.commands import START, add, auditdb, environment, lines, program, terminal
 from tests.conftest import CreateRole
 from tests.helpers import value
@@ -185,16 +184,6 @@ def test_log_pages_on_without_loss_or_repetition(database: str) -> None:
     whole = auditdb("log", *options, "--all")
     assert [event["item_id"] for event in lines(whole)] == list("6543210")
     assert whole.stderr == ""
-
-
-def test_a_page_reads_the_partitions_before_its_cursor_only(database: str) -> None:
-    add(database)
-    with psycopg.connect(database) as connection:
-        (event,) = log.page(connection, log.Filter(account="1")).events
-        query, values = log.statement(log.Filter(), limit=2, before=log.cursor_of(event))
-        plan = connection.execute(b"explain " + query.as_bytes(connection), values).fetchall()
-        whole = connection.execute("explain select from audit.log").fetchall()
-    assert 0 < len(re.findall("Scan", str(plan))) < len(re.findall("Scan", str(whole)))
 
 
 def test_log_of_nothing_prints_nothing(database: str) -> None:

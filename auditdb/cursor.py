@@ -1,0 +1,85 @@
+"""Where a page ends: a time of any year and an id, written as an opaque cursor."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from auditdb.errors import InvalidCursor
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+# After 400 years the calendar repeats itself, to the day.
+_CYCLE = 146_097 * 24 * 60 * 60 * 1_000_000
+FIRST = (datetime.min.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
+"""The first moment of Python's years, in microseconds since 1970."""
+LAST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
+"""The last moment of Python's years, in microseconds since 1970."""
+# The times that PostgreSQL can hold, 4714 BC to 294276, and the ids.
+_TIMES = range(-210_866_803_200_000_000, 9_224_318_016_000_000_000)
+_IDS = range(-(2**63), 2**63)
+_POSITION = re.compile(r"(-?\d{1,19}) (-?\d{1,19})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in the order of the log: microseconds since 1970 UTC, and the id of the row."""
+
+    moment: int
+    id: int
+
+
+def write_cursor(position: Position) -> str:
+    """Return the cursor that pages on after `position`: opaque, safe in URLs and file names."""
+    plain = f"{position.moment} {position.id}"
+    return urlsafe_b64encode(plain.encode()).decode().rstrip("=")
+
+
+def read_cursor(cursor: str) -> Position:
+    """Return the position that `cursor` means; raises InvalidCursor unless it was written so."""
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        found = _POSITION.fullmatch(urlsafe_b64decode(padded).decode("ascii"))
+    except (ValueError, binascii.Error, AttributeError) as error:
+        raise InvalidCursor from error
+    position = found and Position(int(found[1]), int(found[2]))
+    if not position or position.moment not in _TIMES or position.id not in _IDS:
+        raise InvalidCursor
+    # Base64 reads more than it writes: what stands outside of its alphabet is passed over.
+    if write_cursor(position) != cursor:
+        raise InvalidCursor
+    return position
+
+
+def microseconds(moment: datetime) -> int:
+    """Return the microseconds from 1970 UTC to `moment`, which has a time zone."""
+    return (moment - EPOCH) // _MICROSECOND
+
+
+def to_datetime(moment: int) -> datetime:
+    """Return the time `moment` microseconds after 1970 in UTC, at the ends of Python's years."""
+    return EPOCH + timedelta(microseconds=min(max(moment, FIRST), LAST))
+
+
+def to_date(days: int) -> date:
+    """Return the date `days` after 1970-01-01, at the ends of Python's years."""
+    first = date(1970, 1, 1).toordinal()
+    return date.fromordinal(min(max(first + days, 1), date.max.toordinal()))
+
+
+def to_text(moment: int) -> str:
+    """Return the time `moment` microseconds after 1970 as PostgreSQL reads it, of any year.
+
+    >>> to_text(0)
+    '1970-01-01 00:00:00.000000+00'
+    >>> to_text(-62_135_596_800_000_001)
+    '0001-12-31 23:59:59.999999+00 BC'
+    """
+    cycles, rest = divmod(moment, _CYCLE)
+    within = EPOCH + timedelta(microseconds=rest)
+    year = within.year + 400 * cycles
+    era = "" if year > 0 else " BC"
+    return f"{year if year > 0 else 1 - year:04}-{within:%m-%d %H:%M:%S.%f}+00{era}"
