@@ -71,16 +71,11 @@ def _engine(engine: Engine) -> None:
             f"The audit log is PostgreSQL's; this engine is for {engine.dialect.name}."
         )
     if engine.dialect.driver in ("psycopg", "psycopg_async"):
-        _listen(engine, "checkout", _on_checkout)
+        event.listen(engine, "checkout", _on_checkout)
     else:
-        _listen(engine, "begin", _on_begin)
-        _listen(engine, "begin_twophase", _on_begin_twophase)
-        _listen(engine, "before_cursor_execute", _on_execute)
-
-
-def _listen(engine: Engine, name: str, listener: Any) -> None:
-    if not event.contains(engine, name, listener):
-        event.listen(engine, name, listener)
+        event.listen(engine, "begin", _on_begin)
+        event.listen(engine, "begin_twophase", _on_begin_twophase)
+        event.listen(engine, "before_cursor_execute", _on_execute)
 
 
 def _on_checkout(_: Any, record: Any, __: Any) -> None:

@@ -33,6 +33,9 @@ SEPARATOR = "\x1f"
 _SQLALCHEMY = (Connection, Session, scoped_session)
 _SQLALCHEMY_ASYNC = (AsyncConnection, AsyncSession, async_scoped_session)
 
+# Whatever options a connection has, what is executed here needs no cursor on the server.
+_OPTIONS: dict[str, Any] = {"stream_results": False, "yield_per": None}
+
 # The time a transaction began tells it from the next one: only where the actor was put is it taken
 # out again.
 _PUT = text(
@@ -150,10 +153,10 @@ def begin(connection: Connection, actor: Actor) -> None:
     if connection.dialect.driver == "psycopg2":
         # It writes parameters into the statement; those of other drivers go into queries only.
         statement = assignment(actor).as_string(None).replace("%", "%%")
-        connection.exec_driver_sql(statement)
+        connection.exec_driver_sql(statement, execution_options=_OPTIONS)
     else:
         with errors.translated():
-            connection.execute(_PUT, parameters(actor))
+            connection.execute(_PUT, parameters(actor), execution_options=_OPTIONS)
 
 
 def is_autocommit(connection: Connection) -> bool:
@@ -171,7 +174,7 @@ def _put(target: Connection | Session | scoped_session[Any], actor: Actor) -> Be
     connection = target if isinstance(target, Connection) else target.connection()
     if is_autocommit(connection):
         raise no_transaction("What is written")
-    return _before(connection.execute(_PUT, parameters(actor)).one())
+    return _before(connection.execute(_PUT, parameters(actor), execution_options=_OPTIONS).one())
 
 
 def _restore(target: Connection | Session | scoped_session[Any], before: Before) -> None:
@@ -179,9 +182,9 @@ def _restore(target: Connection | Session | scoped_session[Any], before: Before)
     if isinstance(own, Connection):
         transaction = own.get_nested_transaction() or own.get_transaction()
         if transaction is not None and transaction.is_active and not own.invalidated:
-            own.execute(_RESTORE, _parameters(before))
+            own.execute(_RESTORE, _parameters(before), execution_options=_OPTIONS)
     elif own.in_transaction() and own.is_active:
-        own.connection().execute(_RESTORE, _parameters(before))
+        own.connection().execute(_RESTORE, _parameters(before), execution_options=_OPTIONS)
 
 
 def _before(row: Any) -> Before:
