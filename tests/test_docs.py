@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 REFERENCE = ROOT / "docs" / "reference.md"
+PYTHON = ROOT / "docs" / "python.md"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 # Lines of examples that set up a machine, and so are for the reader alone.
@@ -107,7 +108,9 @@ def run_sh(server: Server, url: str, example: Example) -> str:
 
 def run_python(server: Server, url: str, example: Example) -> str:
     """Run a block as a program."""
-    return python(server, url, "-W", "error", "-c", example.code)
+    # An engine keeps its connections until the program ends.
+    warnings = ("-W", "error", "-W", "ignore::ResourceWarning")
+    return python(server, url, *warnings, "-c", example.code)
 
 
 def python(server: Server, url: str, *arguments: str) -> str:
@@ -128,6 +131,7 @@ def python(server: Server, url: str, *arguments: str) -> str:
 
 RUN: dict[str, Callable[[Server, str, Example], str]] = {
     "python": run_python,
+    "diff": lambda *_: "",  # for a file of the reader's; the page on FastAPI is followed
     "sh": run_sh,
     "sql": run_sql,
 }
@@ -162,6 +166,10 @@ def test_the_examples_of_the_tutorial_run(server: Server, empty_database: str) -
 
 def test_the_examples_of_the_reference_run(server: Server, database: str) -> None:
     check_examples(server, database, REFERENCE)
+
+
+def test_the_examples_of_the_python_page_run(server: Server, database: str) -> None:
+    check_examples(server, database, PYTHON)
 
 
 def test_every_line_that_is_for_the_reader_alone_is_in_a_page() -> None:
@@ -319,7 +327,7 @@ def test_every_trigger_is_documented(connection: psycopg.Connection) -> None:
 
 
 def test_every_public_name_of_the_package_is_documented() -> None:
-    text = section("Python")
+    text = PYTHON.read_text("utf-8")
     assert {name for name in auditdb.__all__ if not re.search(rf"\b{name}\b", text)} == set()
 
 

@@ -2584,6 +2584,7 @@ create or replace function audit.is_stale(t audit.tracked, touched oid[])
   language sql
   stable
   set search_path = pg_catalog, pg_temp
+  set jit = off
 as $$
   select audit.name_of(t.target) is null
     or audit.name_of(t.target) <> t.compiled ->> 'name'
@@ -2980,6 +2981,7 @@ create or replace function audit.before_ddl()
   language plpgsql
   security definer
   set search_path = pg_catalog, pg_temp
+  set jit = off
   set standard_conforming_strings = on
   set quote_all_identifiers = off
 as $$

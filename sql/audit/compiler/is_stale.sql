@@ -4,6 +4,7 @@ create or replace function audit.is_stale(t audit.tracked, touched oid[])
   language sql
   stable
   set search_path = pg_catalog, pg_temp
+  set jit = off
 as $$
   select audit.name_of(t.target) is null
     or audit.name_of(t.target) <> t.compiled ->> 'name'

@@ -4,6 +4,7 @@ create or replace function audit.before_ddl()
   language plpgsql
   security definer
   set search_path = pg_catalog, pg_temp
+  set jit = off
   set standard_conforming_strings = on
   set quote_all_identifiers = off
 as $$
