@@ -45,21 +45,24 @@ def proxy_of(database: str) -> Iterator[tuple[str, Wire]]:
     async def main() -> None:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
         stops.append(lambda: loop.call_soon_threadsafe(stop.set))
-        connected: set[asyncio.Task[None]] = set()
+        connected: list[tuple[asyncio.Task[None], asyncio.StreamWriter]] = []
 
-        async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            if task is not None:
-                connected.add(task)
-            with suppress(ConnectionError):
-                await _between(reader, writer, parts, wire)
+        # Not a coroutine: one that is cancelled before it begins closes nothing.
+        def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.create_task(_between(reader, writer, parts, wire))
+            connected.append((task, writer))
 
         async with await asyncio.start_unix_server(client, Path(directory) / ".s.PGSQL.5432"):
             started.set()
             await stop.wait()
-            for task in connected:
-                task.cancel()
-            await asyncio.gather(*connected, return_exceptions=True)
+        for task, _ in connected:
+            task.cancel()
+        ended = await asyncio.gather(*(task for task, _ in connected), return_exceptions=True)
+        for _, writer in connected:
+            await _close(writer)
+        for error in ended:
+            if isinstance(error, Exception):
+                raise error
 
     with tempfile.TemporaryDirectory(prefix="auditdb-", dir="/tmp") as directory:
         thread = threading.Thread(target=asyncio.run, args=(main(),))
@@ -86,11 +89,18 @@ async def _between(
         server = await asyncio.open_connection(host, port)
     back = asyncio.create_task(_copy(server[0], writer))
     try:
-        await _read(reader, server[1], wire)
+        with suppress(ConnectionError):
+            await _read(reader, server[1], wire)
     finally:
-        server[1].close()
+        await _close(server[1])
         with suppress(ConnectionError):
             await back
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
 
 
 async def _read(reader: asyncio.StreamReader, server: asyncio.StreamWriter, wire: Wire) -> None:
