@@ -1,5 +1,6 @@
 """The public names of auditdb."""
 
+from auditdb.check import Finding, check
 from auditdb.errors import (
     ActorRequired,
     AppendOnly,
@@ -23,6 +24,7 @@ __all__ = [
     "DowngradeRefused",
     "Event",
     "Filter",
+    "Finding",
     "InvalidDeclaration",
     "NoTransaction",
     "NotTracked",
@@ -30,6 +32,7 @@ __all__ = [
     "TriggersOutOfDate",
     "TruncateRefused",
     "changes",
+    "check",
     "page",
     "pages",
 ]

@@ -12,6 +12,8 @@
 \ir audit/functions/write_table_event.sql
 \ir audit/functions/log_truncate.sql
 \ir audit/functions/refuse_change.sql
+\ir audit/functions/partition_name.sql
+\ir audit/functions/partition_list.sql
 \ir audit/functions/add_partition.sql
 \ir audit/functions/maintain.sql
 
@@ -85,6 +87,7 @@
 \ir audit/functions/widen.sql
 \ir audit/triggers/before_ddl.sql
 \ir audit/triggers/after_ddl.sql
+\ir audit/triggers/follow_ddl.sql
 
 -- What readers read
 \ir audit/views/events.sql
@@ -92,6 +95,22 @@
 \ir audit/functions/describe_rule.sql
 \ir audit/views/actions.sql
 \ir audit/functions/item_log.sql
+\ir audit/functions/tree_log.sql
+
+-- What can be wrong
+\ir audit/types/finding.sql
+\ir audit/check/check_event_triggers.sql
+\ir audit/check/check_tables.sql
+\ir audit/check/check_functions.sql
+\ir audit/check/check_triggers.sql
+\ir audit/check/check_untracked.sql
+\ir audit/check/check_guard.sql
+\ir audit/check/check_rights.sql
+\ir audit/check/check_partitions.sql
+\ir audit/check/check_rows.sql
+\ir audit/check/check_storage.sql
+\ir audit/check/check_sessions.sql
+\ir audit/check/check.sql
 
 -- The first partitions
 \ir audit/partitions.sql
@@ -116,6 +135,7 @@
 \ir licensing/tables/license_custom_fields.sql
 \ir licensing/tables/license_user_assignments.sql
 \ir licensing/tables/devices.sql
+\ir licensing/actions/accounts.sql
 \ir licensing/actions/platform_users.sql
 \ir licensing/actions/memberships.sql
 \ir licensing/actions/user_permission_templates.sql
@@ -126,6 +146,7 @@
 \ir licensing/actions/product_custom_fields.sql
 \ir licensing/actions/customers.sql
 \ir licensing/actions/orders.sql
+\ir licensing/actions/license_users.sql
 \ir licensing/actions/order_managers.sql
 \ir licensing/actions/licenses.sql
 \ir licensing/actions/license_features.sql

@@ -725,6 +725,9 @@ comment on column licensing.devices.created_at is 'When the row was made; operat
 comment on column licensing.devices.updated_at is
   'When the application last changed the row; operational.';
 
+-- Vendors come and go by hand of the platform itself: no essential action of anybody in them.
+select audit.track('licensing.accounts', item_type => 'account', actions => '[]');
+
 -- A person's own data: shown in every account that the person works for.
 select audit.track(
   'licensing.platform_users',
@@ -932,6 +935,15 @@ select audit.track(
      "label": "Order deleted",
      "description": "An order was deleted, its licenses with it."}
   ]$$
+);
+
+-- Who signs in to use licenses: essential is only what licenses they are given.
+select audit.track(
+  'licensing.license_users',
+  item_type => 'license_user',
+  account => 'account_id',
+  secret => '{initial_password}',
+  actions => '[]'
 );
 
 -- Who looks after an order: each manager is an action of its own.
