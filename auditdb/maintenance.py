@@ -1,4 +1,4 @@
-"""Keeps the log in shape for ever: partitions ahead of time, and those whose time is over at rest."""
+"""Keeps the log in shape for ever: partitions ahead of time, those whose time is over at rest."""
 
 from __future__ import annotations
 

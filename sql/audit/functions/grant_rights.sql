@@ -25,8 +25,10 @@ begin
       to audit_exporter;
   end if;
   if to_regrole('audit_maintainer') is not null then
-    grant execute on function audit.maintain(interval) to audit_maintainer;
-    grant select on audit.option, audit.closed_partition to audit_maintainer;
+    grant execute on function audit.maintain(interval), audit.partition_list()
+      to audit_maintainer;
+    grant select on audit.option to audit_maintainer;
+    grant select, insert on audit.closed_partition to audit_maintainer;
   end if;
 
   return query
