@@ -7,16 +7,17 @@ import sys
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from auditdb import cli_check, database, log, migrate, render
+from auditdb import cli_check, cli_maintain, database, log, migrate, render
 from auditdb.terminal import EXIT_CODES, Terminal, Url, outcome, say
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+PartitionInterval = Literal["month", "quarter", "year"]
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 app = typer.Typer(
@@ -29,6 +30,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command(epilog=EXIT_CODES)(cli_check.check)
+
+app.command(epilog=EXIT_CODES)(cli_maintain.maintain)
 
 
 def main() -> None:
@@ -68,6 +71,10 @@ def upgrade(
     sql: Annotated[
         bool, typer.Option("--sql", help="Print the SQL for psql -1 instead of running it.")
     ] = False,
+    partitions: Annotated[
+        PartitionInterval | None,
+        typer.Option("--partitions", help="For a new log: what a partition of it spans."),
+    ] = None,
     url: Url = None,
 ) -> None:
     """Bring the database up to date, in one transaction."""
@@ -76,10 +83,14 @@ def upgrade(
             typer.echo(migrate.script(revision), nl=False)
             return
         where = database.resolve(url)
-        ran = migrate.upgrade(where, revision)
+        ran = migrate.upgrade(where, revision, partition_interval=partitions)
         for title in ran:
             say(f"upgraded to {title}")
         say(f"{database.describe(where)} {'was upgraded' if ran else 'is up to date'}.")
+        if missing := migrate.missing_roles(where):
+            say("This role may create no roles. For readers of the log, let a DBA run:")
+            for statement in missing:
+                say(statement)
 
 
 @app.command(epilog=EXIT_CODES)

@@ -3,22 +3,29 @@
 
 -- The engine: schema audit
 \ir audit/schema.sql
+\ir audit/roles.sql
 \ir audit/tables/log.sql
 \ir audit/tables/action.sql
 \ir audit/tables/tracked.sql
 \ir audit/tables/move.sql
+\ir audit/tables/option.sql
+\ir audit/tables/closed_partition.sql
 \ir audit/functions/set_actor.sql
 \ir audit/functions/demand_actor.sql
 \ir audit/functions/write_table_event.sql
 \ir audit/functions/log_truncate.sql
 \ir audit/functions/refuse_change.sql
-\ir audit/functions/partition_name.sql
-\ir audit/functions/partition_list.sql
+\ir audit/compiler/name_of.sql
+\ir audit/functions/protect.sql
 \ir audit/functions/add_partition.sql
+\ir audit/functions/partition_list.sql
+\ir audit/functions/partition_name.sql
+\ir audit/functions/interval_after.sql
+\ir audit/functions/is_partition_empty.sql
+\ir audit/functions/fill_log.sql
 \ir audit/functions/maintain.sql
 
 -- From a declaration to triggers
-\ir audit/compiler/name_of.sql
 \ir audit/compiler/short_name.sql
 \ir audit/compiler/fold_name.sql
 \ir audit/compiler/names_in.sql
@@ -115,6 +122,10 @@
 -- The first partitions
 \ir audit/partitions.sql
 
+-- Who may do what
+\ir audit/functions/grant_rights.sql
+\ir audit/rights.sql
+
 -- The worked example: schema licensing
 \ir licensing/schema.sql
 \ir licensing/tables/accounts.sql
@@ -157,3 +168,4 @@
 \ir licensing/views/order_log.sql
 \ir licensing/views/customer_log.sql
 \ir licensing/views/product_log.sql
+\ir licensing/rights.sql

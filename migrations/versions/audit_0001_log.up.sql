@@ -8,6 +8,28 @@ grant usage on schema audit to public;
 
 comment on schema audit is 'Audit log: one row for every essential action on the tracked tables.';
 
+-- Who may do what with the log: three roles of the cluster that others are made members of. Where
+-- the installing role may create none, audit.grant_rights() says what to run, and is run again.
+do $$
+declare
+  v_role text;
+begin
+  foreach v_role in array array['audit_reader', 'audit_exporter', 'audit_maintainer'] loop
+    if to_regrole(v_role) is null
+      and (select r.rolcreaterole or r.rolsuper from pg_roles as r where r.rolname = current_user)
+    then
+      begin
+        execute format('create role %I nologin', v_role);
+      exception
+        -- Somebody installs in another database of the cluster at this moment.
+        when duplicate_object or unique_violation then
+          raise notice 'role % is there already', v_role;
+      end;
+    end if;
+  end loop;
+end;
+$$;
+
 -- The log itself: written by compiled triggers only, never changed, partitioned by time.
 create sequence audit.log_id_seq as bigint;
 
@@ -185,6 +207,40 @@ comment on column audit.move.tracked_id is 'The partitioned table.';
 comment on column audit.move.pid is 'The session.';
 comment on column audit.move.is_started is 'Whether a row is on its way already.';
 
+-- What is chosen once, at install, and looked up by maintenance.
+create table audit.option (
+  name  text collate "C" not null,
+  value text             not null,
+  constraint option_pkey primary key (name),
+  constraint option_partition_interval_check
+    check (name <> 'partition_interval' or value in ('month', 'quarter', 'year'))
+);
+
+revoke all on audit.option from public;
+
+comment on table audit.option is 'Choices made at install, one a row.';
+comment on column audit.option.name is 'Name of the choice: partition_interval.';
+comment on column audit.option.value is
+  'What was chosen: for partition_interval month, quarter or year.';
+
+insert into audit.option (name, value)
+values ('partition_interval',
+  coalesce(nullif(current_setting('audit.partition_interval', true), ''), 'month'));
+
+-- Remembers which partitions were put to rest, so that maintenance does it once.
+create table audit.closed_partition (
+  partition text collate "C" not null,
+  closed_at timestamptz      not null default now(),
+  constraint closed_partition_pkey primary key (partition)
+);
+
+revoke all on audit.closed_partition from public;
+
+comment on table audit.closed_partition is
+  'Partitions of the log whose time is over and that are frozen, summarised and reindexed.';
+comment on column audit.closed_partition.partition is 'Name of the partition in schema audit.';
+comment on column audit.closed_partition.closed_at is 'When it was put to rest.';
+
 -- Application to transaction: names who is responsible for what follows.
 create or replace function audit.set_actor(
   actor_type text,
@@ -357,55 +413,55 @@ create trigger refuse_truncate
 
 alter table audit.log enable always trigger refuse_truncate;
 
--- A partition is named after its time: log_2026_11, log_2026_q4, log_2026, or from and to.
-create or replace function audit.partition_name(lower_bound timestamptz, upper_bound timestamptz)
+-- How a table is named in the log: with its schema, whatever the search_path.
+create or replace function audit.name_of(relation regclass)
   returns text
   language sql
   stable
   set search_path = pg_catalog, pg_temp
-  set timezone = 'UTC'
 as $$
-  select 'log_' || case
-    when upper_bound = lower_bound + interval '1 month'
-      and lower_bound = date_trunc('month', lower_bound) then to_char(lower_bound, 'YYYY_MM')
-    when upper_bound = lower_bound + interval '3 months'
-      and lower_bound = date_trunc('quarter', lower_bound) then to_char(lower_bound, 'YYYY_"q"Q')
-    when upper_bound = lower_bound + interval '1 year'
-      and lower_bound = date_trunc('year', lower_bound) then to_char(lower_bound, 'YYYY')
-    else to_char(lower_bound, 'YYYY_MM') || '_to_'
-      || to_char(upper_bound - interval '1 day', 'YYYY_MM')
-  end
+  select format('%I.%I', n.nspname, c.relname)
+  from pg_class as c
+  join pg_namespace as n on n.oid = c.relnamespace
+  where c.oid = relation
 $$;
 
-revoke all on function audit.partition_name(timestamptz, timestamptz) from public;
+revoke all on function audit.name_of(regclass) from public;
 
-comment on function audit.partition_name(timestamptz, timestamptz) is
-  'Name of the partition of the log between two times.';
+comment on function audit.name_of(regclass) is 'The schema-qualified name of a table.';
 
--- The partitions of the log with their bounds as times, for maintenance and for checks.
-create or replace function audit.partition_list()
-  returns table (partition text, lower_bound timestamptz, upper_bound timestamptz)
-  language sql
-  stable
+-- Row security of the log, on the parent and on each partition alike: a partition can be read by
+-- its own name, and then the parent's policies do not count.
+create or replace function audit.protect(relation regclass)
+  returns void
+  language plpgsql
   set search_path = pg_catalog, pg_temp
-  set timezone = 'UTC'
-  set datestyle = 'ISO'
 as $$
-  select
-    c.relname::text,
-    coalesce(substring(b.text from 'FROM \(''([^'']+)''\)')::timestamptz, '-infinity'),
-    coalesce(substring(b.text from 'TO \(''([^'']+)''\)')::timestamptz, 'infinity')
-  from pg_inherits as i
-  join pg_class as c on c.oid = i.inhrelid
-  cross join lateral (select pg_get_expr(c.relpartbound, c.oid) as text) as b
-  where i.inhparent = 'audit.log'::regclass
-  order by 2
+begin
+  if not (select c.relrowsecurity from pg_class as c where c.oid = protect.relation) then
+    execute format('alter table %s enable row level security', audit.name_of(protect.relation));
+  end if;
+  if not exists (select from pg_policy as p
+                 where p.polrelid = protect.relation and p.polname = 'account_policy') then
+    -- The setting is empty where nobody set it, and so is the account where there are no tenants.
+    execute format(
+      'create policy account_policy on %s for select '
+      'using (account_id = coalesce(current_setting(''audit.account_id'', true), ''''))',
+      audit.name_of(protect.relation));
+  end if;
+  if to_regrole('audit_exporter') is not null
+    and not exists (select from pg_policy as p
+                    where p.polrelid = protect.relation and p.polname = 'exporter_policy') then
+    execute format('create policy exporter_policy on %s for select to audit_exporter using (true)',
+      audit.name_of(protect.relation));
+  end if;
+end;
 $$;
 
-revoke all on function audit.partition_list() from public;
+revoke all on function audit.protect(regclass) from public;
 
-comment on function audit.partition_list() is
-  'The partitions of the log and the times from which and before which their rows are.';
+comment on function audit.protect(regclass) is
+  'Gives the log, or a partition of it, its row security.';
 
 -- One partition of the log: made beside it and then attached, which waits for no writer.
 create or replace function audit.add_partition(name text, lower_bound text, upper_bound text)
@@ -422,6 +478,7 @@ begin
   if to_regclass(format('audit.%I', add_partition.name)) is null then
     execute format('create table audit.%I (like audit.log including all)', add_partition.name);
     execute format('revoke all on audit.%I from public', add_partition.name);
+    perform audit.protect(format('audit.%I', add_partition.name)::regclass);
     execute format(
       'create trigger refuse_truncate before truncate on audit.%I '
       'for each statement execute function audit.refuse_change()', add_partition.name);
@@ -455,82 +512,210 @@ revoke all on function audit.add_partition(text, text, text) from public;
 comment on function audit.add_partition(text, text, text) is
   'Creates a partition of the log, or takes a detached one, and attaches it between two bounds.';
 
--- Keeps partitions of the log ahead of time; between two catch-alls nothing is ever without one.
-create or replace function audit.maintain(ahead interval default '24 months')
+-- The partitions of the log with their bounds as times, for maintenance and for checks.
+create or replace function audit.partition_list()
+  returns table (partition text, lower_bound timestamptz, upper_bound timestamptz)
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+  set datestyle = 'ISO'
+as $$
+  select
+    c.relname::text,
+    coalesce(substring(b.text from 'FROM \(''([^'']+)''\)')::timestamptz, '-infinity'),
+    coalesce(substring(b.text from 'TO \(''([^'']+)''\)')::timestamptz, 'infinity')
+  from pg_inherits as i
+  join pg_class as c on c.oid = i.inhrelid
+  cross join lateral (select pg_get_expr(c.relpartbound, c.oid) as text) as b
+  where i.inhparent = 'audit.log'::regclass
+  order by 2
+$$;
+
+revoke all on function audit.partition_list() from public;
+
+comment on function audit.partition_list() is
+  'The partitions of the log and the times from which and before which their rows are.';
+
+-- A partition is named after its time: log_2026_11, log_2026_q4, log_2026, or from and to.
+create or replace function audit.partition_name(lower_bound timestamptz, upper_bound timestamptz)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+as $$
+  select 'log_' || case
+    when upper_bound = lower_bound + interval '1 month'
+      and lower_bound = date_trunc('month', lower_bound) then to_char(lower_bound, 'YYYY_MM')
+    when upper_bound = lower_bound + interval '3 months'
+      and lower_bound = date_trunc('quarter', lower_bound) then to_char(lower_bound, 'YYYY_"q"Q')
+    when upper_bound = lower_bound + interval '1 year'
+      and lower_bound = date_trunc('year', lower_bound) then to_char(lower_bound, 'YYYY')
+    else to_char(lower_bound, 'YYYY_MM') || '_to_'
+      || to_char(upper_bound - interval '1 day', 'YYYY_MM')
+  end
+$$;
+
+revoke all on function audit.partition_name(timestamptz, timestamptz) from public;
+
+comment on function audit.partition_name(timestamptz, timestamptz) is
+  'Name of the partition of the log between two times.';
+
+-- Partitions begin and end where an interval of the option partition_interval does, in UTC.
+create or replace function audit.interval_after(moment timestamptz)
+  returns timestamptz
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+as $$
+  select date_trunc(o.value, interval_after.moment) + case o.value
+    when 'month' then interval '1 month' when 'quarter' then interval '3 months'
+    else interval '1 year' end
+  from audit.option as o
+  where o.name = 'partition_interval'
+$$;
+
+revoke all on function audit.interval_after(timestamptz) from public;
+
+comment on function audit.interval_after(timestamptz) is
+  'The end of the interval that a time lies in.';
+
+-- Only an empty partition is ever taken out of the way.
+create or replace function audit.is_partition_empty(partition text)
+  returns boolean
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_is_empty boolean;
+begin
+  execute format('select not exists (select from audit.%I)', is_partition_empty.partition)
+    into v_is_empty;
+  return v_is_empty;
+end;
+$$;
+
+revoke all on function audit.is_partition_empty(text) from public;
+
+comment on function audit.is_partition_empty(text) is 'Whether a partition of the log has no rows.';
+
+-- Partitions for a span of the log that has none: one for each interval as long as they are wanted,
+-- then spare ones, of a year at most. Rows fall into spares only if maintenance is forgotten.
+create or replace function audit.fill_log(
+  lower_bound timestamptz,
+  upper_bound timestamptz,
+  wanted_until timestamptz
+)
   returns integer
   language plpgsql
   set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on
   set timezone = 'UTC'
-  set lock_timeout = '2s'
 as $$
 declare
-  v_this_month timestamptz := date_trunc('month', now());
-  v_until timestamptz := date_trunc('month', now() + ahead) + interval '1 month';
-  v_from timestamptz;
-  v_last timestamptz;
-  v_name text;
+  v_from timestamptz := fill_log.lower_bound;
+  v_to timestamptz;
   v_added integer := 0;
 begin
-  perform pg_advisory_xact_lock(hashtextextended('audit.maintain', 0));
-
-  if to_regclass('audit.log_future') is null then
-    perform audit.add_partition('log_past', 'minvalue', v_this_month::text);
-    v_from := v_this_month;
-  else
-    select substring(pg_get_expr(c.relpartbound, c.oid) from 'FROM \(''([^'']+)''\)')::timestamptz
-      into v_from
-      from pg_class as c
-      where c.oid = 'audit.log_future'::regclass;
-    if v_from >= v_until then
-      return 0;
+  while v_from < fill_log.upper_bound loop
+    if v_from < fill_log.wanted_until then
+      v_to := audit.interval_after(v_from);
+    else
+      v_to := date_trunc('year', v_from) + interval '1 year';
     end if;
-    execute 'alter table audit.log detach partition audit.log_future';
-    select max(f.occurred_at) into v_last from audit.log_future as f;
-    if v_last is not null then
-      -- Nobody called for too long: the rows stay where they are, as one wide partition.
-      v_last := date_trunc('month', v_last) + interval '1 month';
-      v_name := format('log_%s_to_%s', to_char(v_from, 'YYYY_MM'),
-        to_char(v_last - interval '1 day', 'YYYY_MM'));
-      execute format('alter table audit.log_future rename to %I', v_name);
-      perform audit.add_partition(v_name, v_from::text, v_last::text);
-      v_from := v_last;
-      v_added := 1;
-    end if;
-  end if;
-
-  while v_from < v_until loop
-    perform audit.add_partition('log_' || to_char(v_from, 'YYYY_MM'),
-      v_from::text, (v_from + interval '1 month')::text);
-    v_from := v_from + interval '1 month';
+    v_to := least(v_to, fill_log.upper_bound);
+    perform audit.add_partition(audit.partition_name(v_from, v_to), v_from::text, v_to::text);
+    v_from := v_to;
     v_added := v_added + 1;
   end loop;
-  perform audit.add_partition('log_future', v_from::text, 'maxvalue');
   return v_added;
+end;
+$$;
+
+revoke all on function audit.fill_log(timestamptz, timestamptz, timestamptz) from public;
+
+comment on function audit.fill_log(timestamptz, timestamptz, timestamptz) is
+  'Adds partitions of the log between two times; returns how many.';
+
+-- Keeps partitions of the log ahead of time, one step a call. Only a step that takes an empty
+-- partition out of the way locks the log: for milliseconds, and it gives up at once where it would
+-- have to wait, since writers and readers would queue behind it.
+create or replace function audit.maintain(ahead interval default '24 months')
+  returns integer
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+  set timezone = 'UTC'
+  set lock_timeout = '20ms'
+as $$
+declare
+  v_every text := (select o.value from audit.option as o where o.name = 'partition_interval');
+  v_now timestamptz := date_trunc(v_every, now());
+  v_until timestamptz := audit.interval_after(now() + ahead);
+  -- Spares reach so far that log_future stays empty though maintenance be forgotten for years.
+  v_spares_until timestamptz := date_trunc('year', greatest(now(), v_until - interval '3 years'))
+    + interval '6 years';
+  v_gap record;
+  v_spare text;
+begin
+  if not pg_try_advisory_xact_lock(hashtextextended('audit.maintain', 0)) then
+    return 0;
+  end if;
+  if to_regclass('audit.log_future') is null then
+    perform audit.add_partition('log_past', 'minvalue', v_now::text);
+    perform audit.add_partition('log_future', v_spares_until::text, 'maxvalue');
+  end if;
+
+  select p.upper_bound as lower_bound, p.next as upper_bound into v_gap
+    from (select l.upper_bound, lead(l.lower_bound) over (order by l.lower_bound) as next
+          from audit.partition_list() as l) as p
+    where p.upper_bound < p.next
+    order by p.upper_bound
+    limit 1;
+  if found then
+    return audit.fill_log(v_gap.lower_bound, v_gap.upper_bound, v_until);
+  end if;
+
+  -- A spare that would rather be partitions of the interval, far enough ahead that no row is due.
+  select l.partition into v_spare
+    from audit.partition_list() as l
+    where l.lower_bound >= now() + interval '1 day'
+      and l.lower_bound < v_until
+      and l.upper_bound > audit.interval_after(l.lower_bound)
+      and audit.is_partition_empty(l.partition)
+    order by l.lower_bound
+    limit 1;
+  if not found then
+    select l.partition into v_spare
+      from audit.partition_list() as l
+      where l.upper_bound = 'infinity' and l.lower_bound < v_spares_until
+        and l.lower_bound >= now() + interval '1 day'
+        and audit.is_partition_empty(l.partition);
+  end if;
+  if v_spare is null then
+    return 0;
+  end if;
+  execute format('alter table audit.log detach partition audit.%I', v_spare);
+  if not audit.is_partition_empty(v_spare) then
+    raise exception 'rows have come into audit.%', v_spare
+      using errcode = '55P03', hint = 'Call audit.maintain() again.';
+  end if;
+  execute format('drop table audit.%I', v_spare);
+  if v_spare = 'log_future' then
+    perform audit.add_partition('log_future', v_spares_until::text, 'maxvalue');
+  end if;
+  return 1;
 end;
 $$;
 
 revoke all on function audit.maintain(interval) from public;
 
 comment on function audit.maintain(interval) is
-  'Adds monthly partitions of the log up to the given time ahead; returns how many it added.';
-
--- How a table is named in the log: with its schema, whatever the search_path.
-create or replace function audit.name_of(relation regclass)
-  returns text
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select format('%I.%I', n.nspname, c.relname)
-  from pg_class as c
-  join pg_namespace as n on n.oid = c.relnamespace
-  where c.oid = relation
-$$;
-
-revoke all on function audit.name_of(regclass) from public;
-
-comment on function audit.name_of(regclass) is 'The schema-qualified name of a table.';
+  'Makes a step towards partitions for the given time ahead; returns the number of changes made, 0 '
+  'when there is nothing left to do.';
 
 -- PostgreSQL cuts names at 63 bytes: two long actions must not become one variable.
 create or replace function audit.short_name(name text)
@@ -4073,3 +4258,56 @@ comment on function audit.check(interval) is
 
 -- The log is ready for its first row: two years of months and a catch-all at both ends.
 select audit.maintain();
+
+-- Rights of the three roles, as far as they exist: run at install and after a DBA created them.
+create or replace function audit.grant_rights()
+  returns setof text
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_relation regclass;
+begin
+  for v_relation in select p.relid from pg_partition_tree('audit.log') as p order by p.level desc
+  loop
+    perform audit.protect(v_relation);
+  end loop;
+
+  if to_regrole('audit_reader') is not null then
+    grant select on audit.log, audit.action, audit.tracked, audit.events, audit.changes,
+      audit.actions to audit_reader;
+    grant execute on function audit.item_log(text, text, text),
+      audit.tree_log(text, text, text), audit.describe_rule(jsonb)
+      to audit_reader;
+  end if;
+  if to_regrole('audit_exporter') is not null then
+    grant select on audit.log, audit.action, audit.tracked, audit.events, audit.changes,
+      audit.actions to audit_exporter;
+    grant execute on function audit.item_log(text, text, text),
+      audit.tree_log(text, text, text), audit.describe_rule(jsonb)
+      to audit_exporter;
+  end if;
+  if to_regrole('audit_maintainer') is not null then
+    grant execute on function audit.maintain(interval), audit.check(interval), audit.partition_list()
+      to audit_maintainer;
+    grant select on audit.option to audit_maintainer;
+    grant select, insert on audit.closed_partition to audit_maintainer;
+  end if;
+
+  return query
+    select format('create role %I nologin;', r.name)
+    from unnest(array['audit_reader', 'audit_exporter', 'audit_maintainer']) as r (name)
+    where to_regrole(r.name) is null;
+  if found then
+    return next 'select audit.grant_rights();';
+  end if;
+end;
+$$;
+
+revoke all on function audit.grant_rights() from public;
+
+comment on function audit.grant_rights() is
+  'Gives the roles of the log their rights; returns what a DBA has to run where one is missing.';
+
+-- The roles get their rights on all that is there now; what a DBA has to do first is printed.
+select audit.grant_rights();
