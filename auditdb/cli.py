@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
-from auditdb import database, migrate, render
-from auditdb.errors import AuditError, InvalidCursor, InvalidUrl
+from auditdb import cli_check, cli_maintain, database, migrate, render
 from auditdb.queries import events
+from auditdb.terminal import EXIT_CODES, Terminal, Url, outcome, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from rich.console import Console
 
     from auditdb.records import Page
 
-EXIT_CODES = (
-    "Exit codes: 0 done; 1 the database, or the state it is in (behind, unreachable, refused); "
-    "2 wrong usage; 130 interrupted; 141 the reader of the output went away."
-)
+PartitionInterval = Literal["month", "quarter", "year"]
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 app = typer.Typer(
@@ -38,23 +32,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command(epilog=EXIT_CODES)(cli_check.check)
 
-Url = Annotated[
-    str | None,
-    typer.Option(
-        "--url",
-        metavar="URL",
-        help="The database, as postgresql://user@host/name; by default AUDITDB_URL, then PGHOST, "
-        "PGUSER, PGDATABASE and the like.",
-    ),
-]
-
-
-class _Console(Console):
-    """A console that leaves it to the command what to do when its reader goes away."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
+app.command(epilog=EXIT_CODES)(cli_maintain.maintain)
 
 
 def main() -> None:
@@ -64,33 +44,6 @@ def main() -> None:
             # A terminal that cannot show a character shows its number.
             stream.reconfigure(errors="backslashreplace")
     app(prog_name="auditdb")
-
-
-@contextmanager
-def _outcome() -> Iterator[None]:
-    """Turn what can happen to a command into a word on stderr and an exit code."""
-    try:
-        yield
-        sys.stdout.flush()
-    except AuditError as error:
-        _say(f"auditdb: {error.message}")
-        if error.hint:
-            _say(error.hint)
-        is_usage = isinstance(error, InvalidUrl | InvalidCursor)
-        raise typer.Exit(2 if is_usage else 1) from None
-    except UnicodeEncodeError:
-        _say("auditdb: an argument is not UTF-8.")
-        raise typer.Exit(2) from None
-    except BrokenPipeError:
-        # Python would try to flush once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(141) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-
-
-def _say(words: str) -> None:
-    typer.echo(render.visible(words), err=True)
 
 
 def _show_version(is_wanted: bool) -> None:
@@ -121,35 +74,43 @@ def upgrade(
     sql: Annotated[
         bool, typer.Option("--sql", help="Print the SQL for psql -1 instead of running it.")
     ] = False,
+    partitions: Annotated[
+        PartitionInterval | None,
+        typer.Option("--partitions", help="For a new log: what a partition of it spans."),
+    ] = None,
     url: Url = None,
 ) -> None:
     """Bring the database up to date, in one transaction."""
-    with _outcome():
+    with outcome():
         if sql:
             typer.echo(migrate.script(revision), nl=False)
             return
         where = database.resolve(url)
-        ran = migrate.upgrade(where, revision)
+        ran = migrate.upgrade(where, revision, partition_interval=partitions)
         for title in ran:
-            _say(f"upgraded to {title}")
-        _say(f"{database.describe(where)} {'was upgraded' if ran else 'is up to date'}.")
+            say(f"upgraded to {title}")
+        say(f"{database.describe(where)} {'was upgraded' if ran else 'is up to date'}.")
+        if missing := migrate.missing_roles(where):
+            say("This role may create no roles. For readers of the log, let a DBA run:")
+            for statement in missing:
+                say(statement)
 
 
 @app.command(epilog=EXIT_CODES)
 def current(url: Url = None) -> None:
     """Print the revision of each branch; exit with 1 if the database is behind."""
-    with _outcome():
+    with outcome():
         with database.connect(database.resolve(url)) as connection:
             state = migrate.current(connection)
         for branch in state.branches:
             standing = f"head is {branch.head}" if branch.missing else "up to date"
             typer.echo(f"{branch.name}: {branch.current or 'not installed'} ({standing})")
         for revision in state.unknown:
-            _say(f"{revision} is unknown here: the database was upgraded by a newer auditdb.")
+            say(f"{revision} is unknown here: the database was upgraded by a newer auditdb.")
         for title in state.missing:
-            _say(f"missing: {title}")
+            say(f"missing: {title}")
         if state.missing:
-            _say("The database is behind: run `auditdb upgrade`.")
+            say("The database is behind: run `auditdb upgrade`.")
         if state.missing or state.unknown:
             raise typer.Exit(1)
 
@@ -235,9 +196,9 @@ def show_log(
         "since": _parse_time(since, "--since"),
         "until": _parse_time(until, "--until"),
     }
-    console = _Console(highlight=False)
+    console = Terminal(highlight=False)
     lines = not console.is_terminal if as_json is None else as_json
-    with _outcome(), database.connect(database.resolve(url)) as connection:
+    with outcome(), database.connect(database.resolve(url)) as connection:
         while True:
             page = events(connection, **wanted, limit=limit, before=before)
             _print(page, None if lines else console)
@@ -245,9 +206,9 @@ def show_log(
             if before is None or not all_pages:
                 break
         if not page.events:
-            _say("No events.")
+            say("No events.")
         if page.next_cursor:
-            _say(f"There are more: add --before {page.next_cursor} for the next page, or --all.")
+            say(f"There are more: add --before {page.next_cursor} for the next page, or --all.")
 
 
 def _print(page: Page, console: Console | None) -> None:
@@ -269,11 +230,11 @@ def demo(
     """Run a licensing platform on a PostgreSQL of its own and show the log of it."""
     if stop and reset:
         raise typer.BadParameter("--stop keeps the data, --reset deletes them: give one of them.")
-    with _outcome():
+    with outcome():
         # Here, for the other commands work without what it imports.
         from auditdb import demo as platform
 
         if stop:
             platform.stop()
         else:
-            platform.run(scale, reset, _Console(highlight=False))
+            platform.run(scale, reset, Terminal(highlight=False))

@@ -112,6 +112,10 @@ class MigrationFailed(AuditError):
     """The migration cannot be run."""
 
 
+class LogBusy(AuditError):
+    """The log is in use, so maintenance could not go on."""
+
+
 class InvalidCursor(AuditError):
     """This cursor is not one that auditdb has given."""
 

@@ -16,7 +16,7 @@ from tests.conftest import CreateRole
 from tests.helpers import value
 from tests.servers import Server
 
-COMMANDS = ["upgrade", "current", "log", "demo"]
+COMMANDS = ["upgrade", "current", "check", "log", "demo"]
 HOUR = timedelta(hours=1)
 
 

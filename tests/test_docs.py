@@ -17,7 +17,7 @@ import typer.core
 import typer.main
 
 import auditdb
-from auditdb import cli, errors
+from auditdb import cli, errors, terminal
 from tests.servers import Server
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,7 +40,19 @@ FOR_THE_READER = frozenset(
 )
 
 # What other people's code may call; all other functions of schema audit are its own affair.
-FUNCTIONS = frozenset({"item_log", "maintain", "refresh", "set_actor", "track", "untrack", "widen"})
+FUNCTIONS = frozenset(
+    {
+        "check",
+        "item_log",
+        "maintain",
+        "refresh",
+        "set_actor",
+        "track",
+        "tree_log",
+        "untrack",
+        "widen",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +238,7 @@ def test_every_command_and_option_is_documented() -> None:
 
 
 def test_every_exit_code_is_documented() -> None:
-    assert first_column(section("Exit codes")) == re.findall(r"\d+", cli.EXIT_CODES)
+    assert first_column(section("Exit codes")) == re.findall(r"\d+", terminal.EXIT_CODES)
 
 
 def test_every_environment_variable_is_documented() -> None:
