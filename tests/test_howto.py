@@ -163,3 +163,15 @@ def test_what_moved_is_under_both(connect: Connect) -> None:
         f"license:{other.license}",
         f"device:{other.device}",
     }
+
+
+def test_what_was_there_before_the_log_is_found_by_its_end(connect: Connect) -> None:
+    conn = connect()
+    p = platform(conn)
+    conn.execute("alter table licensing.orders disable trigger _audit_insert")
+    conn.execute(
+        "insert into licensing.orders (account_id, customer_id) values (%s, %s)",
+        [p.account, p.customer],
+    )
+    conn.execute("delete from licensing.orders where id = %s + 1", [p.order])
+    assert f"order:{p.order + 1}" in under(conn, "customer", str(p.customer), str(p.account))
