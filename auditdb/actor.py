@@ -154,14 +154,17 @@ def actor(
 def request_scope(who: Actor | None, request: Mapping[str, Any]) -> Iterator[None]:
     """Begin a request by `who`, or by nobody yet; actors named inside share what is known of it.
 
-    For middleware: `request` holds the request id, address and the like.
+    For middleware: `request` holds the request id, address and the like. An actor that was named
+    inside and is still there at the end, as by a stream that nobody read, goes with the request.
     """
     owner = object()
     _frame.set(_Frame(owner, who and _asked(who, request), request, outer=_frame.get()))
     try:
         yield
     finally:
-        _pop(owner)
+        frame = _pop(owner)
+        if frame is not None:
+            _frame.set(frame.outer)
 
 
 def _asked(who: Actor, request: Mapping[str, Any]) -> Actor:
