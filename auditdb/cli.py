@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from auditdb import database, log, migrate, render
+from auditdb import database, follow, log, migrate, render
 from auditdb.errors import AuditError, InvalidCursor, InvalidUrl
+from auditdb.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -221,9 +222,17 @@ def show_log(
             "--json/--table", help="JSON Lines or a table; by default a table in a terminal."
         ),
     ] = None,
+    follow_on: Annotated[
+        bool, typer.Option("--follow", help="Print new events as they are committed, until Ctrl-C.")
+    ] = False,
+    interval: Annotated[
+        float, typer.Option(min=0.05, metavar="SECONDS", help="With --follow: how often to look.")
+    ] = 1.0,
     url: Url = None,
 ) -> None:
     """Print what was done, by whom and to what, newest first."""
+    if follow_on and (before or all_pages):
+        raise typer.BadParameter("--follow goes forward: leave out --before and --all.")
     wanted = log.Filter(
         account=account,
         item=_parse_item(item),
@@ -235,6 +244,17 @@ def show_log(
     console = _Console(highlight=False)
     lines = not console.is_terminal if as_json is None else as_json
     with _outcome(), database.connect(database.resolve(url)) as connection:
+        if follow_on:
+            selection = Selection(
+                wanted.account,
+                wanted.item,
+                wanted.actions,
+                wanted.actor,
+                wanted.since,
+                wanted.until,
+            )
+            for found in follow.batches(connection, selection, interval=interval):
+                _print(log.Page(tuple(found), None), None if lines else console)
         for page in log.pages(connection, wanted, limit=limit, before=before):
             _print(page, None if lines else console)
             if not all_pages:
@@ -272,3 +292,6 @@ def demo(
             platform.stop()
         else:
             platform.run(scale, reset, _Console(highlight=False))
+
+
+from auditdb import cli_export  # noqa: E402, F401 (its commands are added to those above)
