@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import IO, TYPE_CHECKING, Any, Protocol
+from uuid import uuid4
 
 from auditdb import database, files, formats, manifest, pinned, plan, state, watermark
 from auditdb import job as jobs
@@ -15,6 +16,7 @@ from auditdb.errors import ExportFailed, PermissionDenied, SchemaBehind, transla
 from auditdb.job import Job, Journal, Reached
 from auditdb.manifest import DataFile
 from auditdb.selection import Selection, all_of
+from auditdb.state import State
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,7 +124,7 @@ def to_stream(url: str, stream: IO[bytes], request: Request, progress: Progress)
         source.record(job, [done])
         if request.since_last is not None:
             with files.disk(request.since_last):
-                state.replace(request.since_last, job.after, job.upto, job.filters)
+                state.replace(request.since_last, job.after, State(job.upto, job.filters, job.id))
         return Result(planned.rows, (done,), manifest.digest([done]))
 
 
@@ -178,6 +180,7 @@ class _Source:
             row_security=self.row_security,
         )
         return Job(
+            str(uuid4()),
             request.asked,
             request.wanted.as_json(),
             self.after,
@@ -350,6 +353,6 @@ def _about(job: Job, mark: Mark) -> dict[str, Any]:
 def _finish(directory: Path, job: Job, request: Request, *, went_on: bool) -> Result:
     found = manifest.read(directory)
     if request.since_last is not None:
-        state.replace(request.since_last, job.after, job.upto, job.filters)
+        state.replace(request.since_last, job.after, State(job.upto, job.filters, job.id))
     jobs.forget(directory)
     return Result(found.rows, found.files, found.sha256, went_on)

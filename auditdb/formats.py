@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,7 +14,7 @@ from auditdb.errors import ExportFailed
 from auditdb.files import CHUNK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     import psycopg
     from psycopg import sql
@@ -156,7 +158,18 @@ class _Text:
 
 def csv_key(line: bytes, spreadsheet: bool) -> RowKey:
     """Return the key of a row that was written as CSV."""
-    return cells_key(next(csv.reader([line.decode()], strict=True)), spreadsheet)
+    with any_size():
+        return cells_key(next(csv.reader([line.decode()], strict=True)), spreadsheet)
+
+
+@contextmanager
+def any_size() -> Iterator[None]:
+    """Let Python's CSV reader take cells of any size; by itself it stops at 128 kB."""
+    previous = csv.field_size_limit(sys.maxsize)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(previous)
 
 
 def cells_key(cells: list[str], spreadsheet: bool) -> RowKey:

@@ -26,6 +26,8 @@ JOURNAL = "export.journal"
 class Job:
     """What an export set out to do."""
 
+    id: str
+    """Tells it from all other exports."""
     asked: dict[str, Any]
     """What it was asked for, as given."""
     filters: dict[str, Any]
@@ -39,6 +41,7 @@ class Job:
     def as_json(self) -> dict[str, Any]:
         """Return what load() reads."""
         return {
+            "id": self.id,
             "asked": self.asked,
             "filters": self.filters,
             "after": self.after and self.after.as_json(),
@@ -138,6 +141,7 @@ def load(directory: Path, asked: dict[str, Any]) -> Job | None:
     try:
         found = json.loads(path.read_text("utf-8"))
         job = Job(
+            found["id"],
             found["asked"],
             found["filters"],
             found["after"] and watermark.from_json(found["after"]),

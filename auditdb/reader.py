@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -67,21 +66,18 @@ def _json(path: Path, form: Form) -> Iterator[Row]:
 
 
 def _csv(path: Path, form: Form) -> Iterator[Row]:
-    previous = csv.field_size_limit(sys.maxsize)
-    try:
-        with (
-            compression.opened(path, form.compression) as found,
-            io.TextIOWrapper(found, "utf-8", newline="") as text,
-        ):
-            lines = csv.reader(text, strict=True)
-            if next(lines, None) != _NAMES:
-                raise ValueError("the header is not that of the format")
-            for cells in lines:
-                row = dict(zip(_NAMES, cells, strict=True))
-                key = formats.cells_key(cells, form.spreadsheet)
-                yield Row(key, "", {name: row[name] for name in _TEXTS})
-    finally:
-        csv.field_size_limit(previous)
+    with (
+        formats.any_size(),
+        compression.opened(path, form.compression) as found,
+        io.TextIOWrapper(found, "utf-8", newline="") as text,
+    ):
+        lines = csv.reader(text, strict=True)
+        if next(lines, None) != _NAMES:
+            raise ValueError("the header is not that of the format")
+        for cells in lines:
+            row = dict(zip(_NAMES, cells, strict=True))
+            key = formats.cells_key(cells, form.spreadsheet)
+            yield Row(key, "", {name: row[name] for name in _TEXTS})
 
 
 def _parquet(path: Path, _form: Form) -> Iterator[Row]:

@@ -23,6 +23,8 @@ class State:
 
     upto: Watermark
     filters: dict[str, Any]
+    job: str
+    """The export that moved it there."""
 
 
 def read(path: Path, filters: dict[str, Any]) -> Watermark | None:
@@ -44,22 +46,27 @@ def read(path: Path, filters: dict[str, Any]) -> Watermark | None:
     return found.upto
 
 
-def replace(path: Path, before: Watermark | None, upto: Watermark, filters: dict[str, Any]) -> None:
-    """Write `upto` to `path`, which must still be as it was when the export began.
+def replace(path: Path, before: Watermark | None, new: State) -> None:
+    """Write `new` to `path`, which must still be as it was when the export began.
 
     Raises ExportFailed where another export has moved it on: this one has the same rows again.
     """
     found = _load(path)
-    now = None if found is None else found.upto
-    if now == upto:
+    if found is not None and found.job == new.job:
         return
-    if now != before:
+    if (found and found.upto) != before:
         raise ExportFailed(
             f"{path} was moved on by another export while this one was under way.",
             hint="What this one wrote repeats rows of the other: remove it.",
         )
     files.write_json(
-        path, {"format": VERSION, "filters": _lasting(filters), "upto": upto.as_json()}
+        path,
+        {
+            "format": VERSION,
+            "filters": _lasting(new.filters),
+            "upto": new.upto.as_json(),
+            "job": new.job,
+        },
     )
 
 
@@ -68,7 +75,7 @@ def _load(path: Path) -> State | None:
         found = json.loads(path.read_text("utf-8"))
         if found["format"] != VERSION:
             raise ExportFailed(f"{path} is of another version of auditdb.")
-        return State(watermark.from_json(found["upto"]), found["filters"])
+        return State(watermark.from_json(found["upto"]), found["filters"], found["job"])
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
