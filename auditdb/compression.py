@@ -82,4 +82,6 @@ def broken(error: BaseException) -> bool:
     """Return whether `error` says that a file is not what compression made it."""
     if isinstance(error, EOFError | zlib.error | gzip.BadGzipFile):
         return True
+    if isinstance(error, OSError) and error.errno is None:  # what pyarrow raises
+        return True
     return type(error).__name__ == "ZstdError"

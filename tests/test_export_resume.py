@@ -79,6 +79,13 @@ def test_killed_at_twenty_moments_it_ends_with_the_same_bytes(
 # -- crashes at chosen places ----------------------------------------------------------------
 
 
+@pytest.fixture
+def slices(database: str) -> str:
+    """The URL of a database with few rows in as many slices."""
+    fill(database, 2000, "160 minutes")
+    return database
+
+
 class Crashed(BaseException):
     """Stands for the process that is no more."""
 
@@ -86,10 +93,20 @@ class Crashed(BaseException):
 @pytest.mark.parametrize("options", FORMS, ids=" ".join)
 @pytest.mark.parametrize(
     "place",
-    ["job", "slice 1", "slice 3", "done 1", "publish 2", "record", "recorded", "manifest", "state"],
+    [
+        "job",
+        "slice 1",
+        "slice 3",
+        "done 1",
+        "publish 2",
+        "record",
+        "recorded",
+        "manifest 2",
+        "state",
+    ],
 )
 def test_crashed_anywhere_it_goes_on(
-    long_log: str,
+    slices: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     place: str,
@@ -98,7 +115,7 @@ def test_crashed_anywhere_it_goes_on(
     from auditdb import export as exporting
     from auditdb import files, job, state
 
-    export(long_log, tmp_path / "whole", *RANGE, *options)
+    export(slices, tmp_path / "whole", *RANGE, *options)
     what, _, count = place.partition(" ")
     target, name = {
         "job": (job, "save"),
@@ -107,7 +124,7 @@ def test_crashed_anywhere_it_goes_on(
         "publish": (files, "publish"),
         "record": (exporting._Source, "record"),
         "recorded": (job.Journal, "note"),
-        "manifest": (exporting, "_finish"),
+        "manifest": (files, "write_json"),
         "state": (state, "replace"),
     }[what]
     original = getattr(target, name)
@@ -125,7 +142,7 @@ def test_crashed_anywhere_it_goes_on(
     given = (*RANGE, *options, "--since-last", str(tmp_path / "state"))
     monkeypatch.setattr(target, name, crash_after)
     try:
-        auditdb("export", str(tmp_path / "out"), "--url", long_log, *given)
+        auditdb("export", str(tmp_path / "out"), "--url", slices, *given)
     except Crashed:
         crashed = True
     else:
@@ -134,9 +151,9 @@ def test_crashed_anywhere_it_goes_on(
     # Parquet has no slices to crash after.
     assert crashed or (what == "slice" and "parquet" in options)
     if crashed:
-        export(long_log, tmp_path / "out", *given)
+        export(slices, tmp_path / "out", *given)
     assert data(tmp_path / "out") == data(tmp_path / "whole")
-    assert manifest(tmp_path / "out")["rows"] == 40_000
+    assert manifest(tmp_path / "out")["rows"] == 2000
     assert (tmp_path / "state").exists()
 
 
@@ -160,54 +177,54 @@ def crash_in_slice(monkeypatch: pytest.MonkeyPatch, url: str, place: Path) -> No
 
 
 def test_what_was_written_past_the_journal_is_written_again(
-    long_log: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    slices: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    export(long_log, tmp_path / "whole", *RANGE)
-    crash_in_slice(monkeypatch, long_log, tmp_path / "out")
+    export(slices, tmp_path / "whole", *RANGE)
+    crash_in_slice(monkeypatch, slices, tmp_path / "out")
     with (tmp_path / "out/log.csv.part").open("ab") as part:
         part.write(b"half a row")
     with (tmp_path / "out/export.journal").open("ab") as journal:
         journal.write(b'{"file": "log.csv", "sli')
-    ran = export(long_log, tmp_path / "out", *RANGE)
+    ran = export(slices, tmp_path / "out", *RANGE)
     assert "gone on with" in ran.stderr
     assert data(tmp_path / "out") == data(tmp_path / "whole")
 
 
 def test_a_part_that_was_changed_is_not_gone_on_with(
-    long_log: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    slices: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    crash_in_slice(monkeypatch, long_log, tmp_path / "out")
+    crash_in_slice(monkeypatch, slices, tmp_path / "out")
     part = tmp_path / "out/log.csv.part"
     content = bytearray(part.read_bytes())
     content[200] ^= 1
     part.write_bytes(content)
-    ran = auditdb("export", str(tmp_path / "out"), "--url", long_log, *RANGE)
+    ran = auditdb("export", str(tmp_path / "out"), "--url", slices, *RANGE)
     assert ran.returncode == 1
     assert "not as it was written" in ran.stderr
 
 
 def test_it_goes_on_only_with_what_it_was_asked_for(
-    long_log: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    slices: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    crash_in_slice(monkeypatch, long_log, tmp_path / "out")
+    crash_in_slice(monkeypatch, slices, tmp_path / "out")
     ran = auditdb(
-        "export", str(tmp_path / "out"), "--url", long_log, *RANGE, "--compress", "gzip",
+        "export", str(tmp_path / "out"), "--url", slices, *RANGE, "--compress", "gzip",
         "--account", "1",
     )  # fmt: skip
     assert ran.returncode == 1
     assert "differs in --account, --compress" in ran.stderr
-    export(long_log, tmp_path / "out", *RANGE)
+    export(slices, tmp_path / "out", *RANGE)
 
 
 def test_it_does_not_go_on_after_an_import_or_a_restore(
-    long_log: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    slices: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import psycopg
 
-    crash_in_slice(monkeypatch, long_log, tmp_path / "out")
-    with psycopg.connect(long_log) as connection:
+    crash_in_slice(monkeypatch, slices, tmp_path / "out")
+    with psycopg.connect(slices) as connection:
         connection.execute("select audit.begin_era()")
-    ran = auditdb("export", str(tmp_path / "out"), "--url", long_log, *RANGE)
+    ran = auditdb("export", str(tmp_path / "out"), "--url", slices, *RANGE)
     assert ran.returncode == 1
     assert "since the export began" in ran.stderr
 
