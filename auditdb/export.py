@@ -89,7 +89,7 @@ def to_directory(url: str, directory: Path, request: Request, progress: Progress
             job = source.job()
             jobs.save(directory, job)
         else:
-            watermark.check_unchanged(job.upto, source.mark)
+            source.check_unchanged(job)
         _write(source, directory, job, journal, progress)
         if not journal.is_recorded:
             source.record(job, list(journal.done.values()))
@@ -222,6 +222,9 @@ class _Source:
     def check_unchanged(self, job: Job) -> None:
         """Raise WatermarkRefused where rows were imported while the export was under way."""
         mark = watermark.take(self.connection, on_standby=self.request.primary is not None)
+        if job.after == job.upto:
+            # Nothing is read: how far the server is does not matter.
+            mark = replace(mark, reached=max(mark.reached, job.upto.next_tx))
         watermark.check_unchanged(job.upto, mark)
 
     def record(self, job: Job, done: list[DataFile]) -> None:

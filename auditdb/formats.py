@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 FORMATS = ("csv", "jsonl", "parquet")
 COMPRESSIONS = ("none", "zstd", "gzip")
 
-GROUP_ROWS = 20_000
+GROUP_ROWS = 10_000
 """The most rows of a row group of Parquet."""
-GROUP_BYTES = 32 << 20
+GROUP_BYTES = 16 << 20
 """The most bytes of text that a row group of Parquet is gathered up to."""
 
 

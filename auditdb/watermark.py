@@ -66,6 +66,8 @@ class Mark:
     watermark: Watermark
     eras: tuple[Era, ...]
     is_standby: bool
+    reached: int
+    """Every transaction before this one has begun, and is known to the server."""
 
 
 def from_json(found: Any) -> Watermark:
@@ -116,10 +118,11 @@ def take(connection: psycopg.Connection[Any], *, on_standby: bool = False) -> Ma
     eras = tuple(Era(number, kind, floor) for number, kind, floor, *_ in found)
     xmin, xmax, open_ones = snapshot.split(":")
     pending = tuple(int(tx) for tx in open_ones.split(",") if tx)
+    reached = int(xmin if is_standby else xmax)
     # A standby's snapshot does not list what is open: only before the oldest is all over.
     if is_standby or len(pending) > MOST_PENDING:
         xmax, pending = xmin, ()
-    return Mark(Watermark(int(xmax), pending, eras[-1].number, log), eras, is_standby)
+    return Mark(Watermark(int(xmax), pending, eras[-1].number, log), eras, is_standby, reached)
 
 
 def check_order(after: Watermark, mark: Mark) -> None:
@@ -136,7 +139,7 @@ def check_order(after: Watermark, mark: Mark) -> None:
             "Rows of another log were imported since: which of them are new is not known.",
             hint=_FROM_THE_BEGINNING,
         )
-    if after.era == upto.era and after.next_tx > upto.next_tx and not mark.is_standby:
+    if after.era == upto.era and after.next_tx > mark.reached and not mark.is_standby:
         raise WatermarkRefused(_WENT_BACK, hint=_FROM_THE_BEGINNING)
 
 
@@ -157,7 +160,7 @@ def check_unchanged(upto: Watermark, mark: Mark) -> None:
             "The log was restored, or rows were imported into it, since the export began.",
             hint=_AGAIN,
         )
-    if now.next_tx < upto.next_tx:
+    if mark.reached < upto.next_tx:
         raise WatermarkRefused(
             "The server is not as far as the one that the export was begun from.",
             hint="On a standby, wait until it has caught up, and run the same command again.",
@@ -168,7 +171,7 @@ _AGAIN = "Export into a new directory."
 
 
 def not_after(later: Watermark, earlier: Watermark) -> bool:
-    """Return whether nothing can lie between `earlier` and `later`, which a standby may give."""
+    """Return whether `later` is no progress, as on a standby, or where very much is pending."""
     return later.era == earlier.era and later.next_tx < earlier.next_tx
 
 

@@ -58,6 +58,7 @@ def run(*arguments: str) -> tuple[float, int]:
     began = time.monotonic()
     ran = subprocess.run(
         [sys.executable, "-c", _MEASURED, *arguments],
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         check=False,

@@ -313,6 +313,19 @@ def test_a_server_that_was_set_back_is_refused(database: str, connect: Connect) 
         watermark.check_unchanged(ahead, mark)
 
 
+def test_with_very_much_pending_it_waits_for_the_oldest(
+    database: str, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, quick = connect(), connect(autocommit=True)
+    late, early = insert(slow), insert(quick)
+    state = tmp_path / "state"
+    assert two(database, tmp_path / "1", state) == [early]
+    monkeypatch.setattr(watermark, "MOST_PENDING", 0)
+    assert two(database, tmp_path / "2", state) == []
+    slow.commit()
+    assert two(database, tmp_path / "3", state) == [late]
+
+
 def test_a_new_era_lets_the_next_id_be_greater_than_all(connect: Connect) -> None:
     owner = connect(autocommit=True)
     owner.execute(
