@@ -93,7 +93,7 @@ def _check(value: str, allowed: tuple[str, ...], option: str) -> str:
 @app.command("export", epilog=EXIT_CODES)
 def export_log(
     target: Annotated[
-        str, typer.Argument(metavar="DIR|-", help="A new directory, or - for stdout.")
+        str, typer.Argument(metavar="TARGET", help="A new directory, or - for stdout.")
     ],
     account: Annotated[
         str | None, typer.Option(metavar="ID", help="Only this account; by default all.")

@@ -17,7 +17,7 @@ from tests.conftest import CreateRole
 from tests.helpers import value
 from tests.servers import Server
 
-COMMANDS = ["upgrade", "current", "log", "demo"]
+COMMANDS = ["upgrade", "current", "log", "demo", "export", "verify", "import"]
 HOUR = timedelta(hours=1)
 
 
