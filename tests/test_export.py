@@ -4,8 +4,13 @@ import csv
 import gzip
 import io
 import json
+import os
+import pty
 import re
+import select
 import stat
+import subprocess
+import sys
 from datetime import UTC
 from pathlib import Path
 
@@ -16,7 +21,7 @@ from psycopg.types.json import Jsonb
 
 from auditdb import columns
 from tests import exports
-from tests.commands import START, add, auditdb, program, terminal
+from tests.commands import START, add, auditdb, environment, program, terminal
 from tests.conftest import Connect, CreateRole
 from tests.exports import FORMS, data, export, fill, manifest
 from tests.servers import Server
@@ -362,13 +367,34 @@ def test_wrong_usage_is_said_before_anything_is_done(database: str, tmp_path: Pa
     assert not (tmp_path / "out").exists()
 
 
-def test_a_terminal_shows_a_bar_and_a_pipe_does_not(database: str, tmp_path: Path) -> None:
+def test_a_pipe_is_told_the_result_alone(database: str, tmp_path: Path) -> None:
     fill(database, 50)
     ran = program("export", str(tmp_path / "out"), "--url", database, *RANGE)
-    assert ran.returncode == 0
-    assert ran.stdout == ""
+    assert (ran.returncode, ran.stdout) == (0, "")
     assert ran.stderr.count("\n") == 2
     assert "50 rows" in ran.stderr
+
+
+def test_a_terminal_is_shown_how_far_it_is(database: str, tmp_path: Path) -> None:
+    fill(database, 50)
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "auditdb", "export", str(tmp_path / "out"), *RANGE],
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        env=environment(TERM="xterm-256color", AUDITDB_URL=database),
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while select.select([ours], [], [], 60)[0] and (read := os.read(ours, 65536)):
+            shown += read
+    except OSError:  # how Linux says that the other side has closed
+        pass
+    finally:
+        os.close(ours)
+    assert process.wait(timeout=60) == 0
+    assert b"50/50" in re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]", b"", shown)
 
 
 def test_stdout_gets_the_data_and_nothing_else(database: str) -> None:
