@@ -168,6 +168,25 @@ def test_years_that_no_calendar_of_python_has_are_exported(database: str, tmp_pa
     ]
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_rows_are_sorted_by_time_then_id_then_account(
+    database: str, tmp_path: Path, form: str
+) -> None:
+    later = START.replace(second=1)
+    for number, at, account in (
+        (900, START, "1"),
+        (700, later, "1"),
+        (800, START, "2"),
+        (800, START, "1"),
+        (800, START, "Z"),
+        (800, START, "a"),
+    ):
+        add(database, id=number, occurred_at=at, account_id=account)
+    export(database, tmp_path / "out", *RANGE, "--format", form)
+    expected = [("1", 800), ("2", 800), ("Z", 800), ("a", 800), ("1", 900), ("1", 700)]
+    assert exports.keys(tmp_path / "out") == expected
+
+
 @pytest.mark.parametrize(("form", "compress"), FORMS)
 def test_an_empty_range_gives_valid_empty_files(
     database: str, tmp_path: Path, form: str, compress: str
