@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from auditdb import cli_check, cli_maintain, database, migrate, render
+from auditdb import (
+    cli_check,
+    cli_export,
+    cli_maintain,
+    database,
+    follow,
+    migrate,
+    render,
+)
+from auditdb.arguments import parse_item, parse_pair, parse_time
 from auditdb.queries import events
+from auditdb.records import Page
+from auditdb.selection import Selection
 from auditdb.terminal import EXIT_CODES, Terminal, Url, outcome, say
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from auditdb.records import Page
-
 PartitionInterval = Literal["month", "quarter", "year"]
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 app = typer.Typer(
     name="auditdb",
@@ -33,6 +39,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command(epilog=EXIT_CODES)(cli_check.check)
+app.command("export", epilog=EXIT_CODES)(cli_export.export_log)
+app.command("verify", epilog=EXIT_CODES)(cli_export.verify_export)
+app.command("import", epilog=EXIT_CODES)(cli_export.import_export)
 
 app.command(epilog=EXIT_CODES)(cli_maintain.maintain)
 
@@ -115,38 +124,6 @@ def current(url: Url = None) -> None:
             raise typer.Exit(1)
 
 
-def _parse_pair(value: str, option: str) -> tuple[str, str | None]:
-    kind, colon, number = value.partition(":")
-    if not kind or (colon and not number):
-        raise typer.BadParameter(f"{value!r} is not TYPE:ID.", param_hint=option)
-    return kind, number or None
-
-
-def _parse_item(value: str | None) -> tuple[str, str] | None:
-    if value is None:
-        return None
-    kind, number = _parse_pair(value, "--item")
-    if number is None:
-        raise typer.BadParameter(f"{value!r} has no id; write {value}:42.", param_hint="--item")
-    return kind, number
-
-
-def _parse_time(value: str | None, option: str) -> datetime | None:
-    """Return the time that `value` means: ISO 8601, or so long ago as 90s, 15m, 12h, 7d, 2w."""
-    if value is None:
-        return None
-    ago = re.fullmatch(r"(\d+)([smhdw])", value)
-    try:
-        if ago:
-            return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-        moment = datetime.fromisoformat(value)
-    except (ValueError, OverflowError):
-        raise typer.BadParameter(
-            f"{value!r} is no time; write 2026-01-31, 2026-01-31T12:00Z or 7d.", param_hint=option
-        ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 @app.command("log", epilog=EXIT_CODES)
 def show_log(
     account: Annotated[str | None, typer.Option(metavar="ID", help="Only this account.")] = None,
@@ -185,22 +162,46 @@ def show_log(
             "--json/--table", help="JSON Lines or a table; by default a table in a terminal."
         ),
     ] = None,
+    follow_on: Annotated[
+        bool, typer.Option("--follow", help="Print new events as they are committed, until Ctrl-C.")
+    ] = False,
+    interval: Annotated[
+        float, typer.Option(min=0.05, metavar="SECONDS", help="With --follow: how often to look.")
+    ] = 1.0,
     url: Url = None,
 ) -> None:
     """Print what was done, by whom and to what, newest first."""
-    wanted: dict[str, Any] = {
-        "account_id": account,
-        "item": _parse_item(item),
-        "action": action or None,
-        "actor": None if actor is None else _parse_pair(actor, "--actor"),
-        "since": _parse_time(since, "--since"),
-        "until": _parse_time(until, "--until"),
-    }
+    if follow_on and (before or all_pages):
+        raise typer.BadParameter("--follow goes forward: leave out --before and --all.")
+    wanted = Selection(
+        account,
+        parse_item(item),
+        tuple(action or ()),
+        None if actor is None else parse_pair(actor, "--actor"),
+        parse_time(since, "--since"),
+        parse_time(until, "--until"),
+    )
     console = Terminal(highlight=False)
     lines = not console.is_terminal if as_json is None else as_json
     with outcome(), database.connect(database.resolve(url)) as connection:
+        if account is not None:
+            # What a reader under row security may see.
+            connection.execute("select set_config('audit.account_id', %s, false)", [account])
+        if follow_on:
+            for found in follow.batches(connection, wanted, interval=interval):
+                _print(Page(tuple(found), None), None if lines else console)
         while True:
-            page = events(connection, **wanted, limit=limit, before=before)
+            page = events(
+                connection,
+                account_id=wanted.account,
+                item=wanted.item,
+                action=wanted.actions or None,
+                actor=wanted.actor,
+                since=wanted.since,
+                until=wanted.until,
+                limit=limit,
+                before=before,
+            )
             _print(page, None if lines else console)
             before = page.next_cursor
             if before is None or not all_pages:

@@ -124,6 +124,22 @@ class InvalidQuestion(AuditError):
     """The log cannot be asked for this."""
 
 
+class WatermarkRefused(AuditError):
+    """The log cannot be read on from this place."""
+
+
+class ExportFailed(AuditError):
+    """The log cannot be exported so."""
+
+
+class InvalidExport(AuditError):
+    """This is not what an export wrote."""
+
+
+class ImportFailed(AuditError):
+    """This cannot be imported."""
+
+
 class EmbeddedMissing(AuditError):
     """The embedded PostgreSQL is not installed."""
 

@@ -6,6 +6,7 @@
 \ir audit/roles.sql
 \ir audit/tables/log.sql
 \ir audit/tables/action.sql
+\ir audit/tables/era.sql
 \ir audit/tables/tracked.sql
 \ir audit/tables/move.sql
 \ir audit/tables/option.sql
@@ -13,6 +14,10 @@
 \ir audit/functions/set_actor.sql
 \ir audit/functions/demand_actor.sql
 \ir audit/functions/write_table_event.sql
+\ir audit/functions/write_log_event.sql
+\ir audit/functions/record_export.sql
+\ir audit/functions/open_import.sql
+\ir audit/functions/begin_era.sql
 \ir audit/functions/log_truncate.sql
 \ir audit/functions/refuse_change.sql
 \ir audit/compiler/name_of.sql

@@ -117,11 +117,41 @@ comment on column audit.action.label is 'Name of the action for people.';
 comment on column audit.action.description is 'What the action means, in a sentence.';
 
 insert into audit.action (action, label, description) values
+  ('log_exported', 'Log exported', 'Rows of the log were exported by auditdb export.'),
+  ('log_imported', 'Log imported', 'Rows of another log were imported by auditdb import.'),
   ('table_truncated', 'Table truncated', 'A tracked table was emptied by TRUNCATE.'),
   ('tracking_started', 'Tracking started', 'A table was declared to audit.track().'),
   ('tracking_changed', 'Tracking changed',
    'The declaration or the columns of a tracked table changed and its triggers were recompiled.'),
   ('tracking_stopped', 'Tracking stopped', 'A table was untracked or dropped.');
+
+-- Where counting by transaction begins anew: at install, after a restore, after an import.
+create table audit.era (
+  number   integer     not null,
+  log      uuid        not null,
+  server   bigint      not null,
+  kind     text        collate "C" not null,
+  floor    bigint,
+  began_at timestamptz not null default clock_timestamp(),
+  constraint era_pkey primary key (number),
+  constraint era_kind_check check (kind in ('installed', 'restored', 'imported'))
+);
+
+revoke all on audit.era from public;
+
+comment on table audit.era is
+  'One row for each time from which on the transaction ids in the log are of this server.';
+comment on column audit.era.number is 'Number of the era, from 1 on.';
+comment on column audit.era.log is 'Identity of the log, kept when it is restored elsewhere.';
+comment on column audit.era.server is 'Identifier of the server whose transaction ids count.';
+comment on column audit.era.kind is 'What began the era: installed, restored or imported.';
+comment on column audit.era.floor is
+  'Rows up to this id were there before the era; null while an import is under way.';
+comment on column audit.era.began_at is 'When the era began.';
+
+insert into audit.era (number, log, server, kind, floor)
+select 1, gen_random_uuid(), s.system_identifier, 'installed', 0
+from pg_control_system() as s;
 
 -- The declarations: what audit.track() was told about each table, and what was compiled from it.
 create table audit.tracked (
@@ -348,6 +378,111 @@ revoke all on function audit.write_table_event(text, text, jsonb, text) from pub
 
 comment on function audit.write_table_event(text, text, jsonb, text) is
   'Writes a row of the log about a table.';
+
+-- Rows of the log that are about the log itself: exported, imported.
+create or replace function audit.write_log_event(action text, account_id text, details jsonb)
+  returns void
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_actor text[] := string_to_array(current_setting('audit.actor', true), chr(31), '');
+begin
+  insert into audit.log (
+    account_id, action, item_type, item_id, item_label,
+    actor_type, actor_id, actor_label, db_role, application, changes, context
+  )
+  values (
+    coalesce(write_log_event.account_id, ''), write_log_event.action, 'log', 'audit.log',
+    'audit.log',
+    coalesce(v_actor[1], 'database'), coalesce(v_actor[2], session_user), v_actor[3],
+    session_user, current_setting('application_name'),
+    (select jsonb_object_agg(d.key, jsonb_build_object('new', d.value))
+     from jsonb_each(details) as d),
+    v_actor[4]::jsonb
+  );
+end;
+$$;
+
+revoke all on function audit.write_log_event(text, text, jsonb) from public;
+
+comment on function audit.write_log_event(text, text, jsonb) is
+  'Writes a row of the log about the log.';
+
+-- Whoever takes rows out of the database leaves a row about it.
+create or replace function audit.record_export(details jsonb)
+  returns void
+  language sql
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+  select audit.write_log_event('log_exported', details ->> 'account_id', details)
+$$;
+
+revoke all on function audit.record_export(jsonb) from public;
+
+comment on function audit.record_export(jsonb) is
+  'Writes the row log_exported: what was exported, as an object with range, rows, hash.';
+
+-- Before an import: exports wait until audit.begin_era() says that its rows are complete.
+create or replace function audit.open_import()
+  returns integer
+  language sql
+  set search_path = pg_catalog, pg_temp
+as $$
+  insert into audit.era (number, log, server, kind)
+  select e.number + 1, e.log, (select s.system_identifier from pg_control_system() as s), 'imported'
+  from audit.era as e
+  where e.number = (select max(m.number) from audit.era as m) and e.floor is not null
+  returning number
+$$;
+
+revoke all on function audit.open_import() from public;
+
+comment on function audit.open_import() is
+  'Begins an import of rows with transaction ids of another server; null where one was begun.';
+
+-- After a restore or an import: all that the log has now is past, whatever its transaction ids.
+create or replace function audit.begin_era()
+  returns integer
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set lock_timeout = '10s'
+as $$
+declare
+  v_floor bigint;
+  v_number integer;
+begin
+  -- Nobody is writing now, so that every row is visible, and every later one has a greater id.
+  lock table audit.log in share row exclusive mode;
+  select greatest(coalesce((select max(l.id) from audit.log as l), 0),
+      case when s.is_called then s.last_value else s.last_value - 1 end)
+    into v_floor
+    from audit.log_id_seq as s;
+  if v_floor > 0 then
+    perform setval('audit.log_id_seq', v_floor);
+  end if;
+  update audit.era as e
+    set floor = v_floor, began_at = clock_timestamp()
+    where e.floor is null
+    returning e.number into v_number;
+  if not found then
+    insert into audit.era (number, log, server, kind, floor)
+    select coalesce(max(e.number), 0) + 1,
+        coalesce((array_agg(e.log order by e.number desc))[1], gen_random_uuid()),
+        (select s.system_identifier from pg_control_system() as s), 'restored', v_floor
+      from audit.era as e
+      returning number into v_number;
+  end if;
+  return v_number;
+end;
+$$;
+
+revoke all on function audit.begin_era() from public;
+
+comment on function audit.begin_era() is
+  'To be called once after the log was restored on another server: exports then count from here.';
 
 -- TRUNCATE of a tracked table: one row of the log for each table, or a refusal.
 create or replace function audit.log_truncate()
@@ -4277,17 +4412,17 @@ begin
 
   if to_regrole('audit_reader') is not null then
     grant select on audit.log, audit.action, audit.tracked, audit.events, audit.changes,
-      audit.actions to audit_reader;
+      audit.actions, audit.era to audit_reader;
     grant execute on function audit.item_log(text, text, text),
       audit.tree_log(text, text, text), audit.describe_rule(jsonb)
       to audit_reader;
   end if;
   if to_regrole('audit_exporter') is not null then
     grant select on audit.log, audit.action, audit.tracked, audit.events, audit.changes,
-      audit.actions to audit_exporter;
+      audit.actions, audit.era to audit_exporter;
     grant execute on function audit.item_log(text, text, text),
-      audit.tree_log(text, text, text), audit.describe_rule(jsonb)
-      to audit_exporter;
+      audit.tree_log(text, text, text), audit.describe_rule(jsonb),
+      audit.record_export(jsonb) to audit_exporter;
   end if;
   if to_regrole('audit_maintainer') is not null then
     grant execute on function audit.maintain(interval), audit.check(interval), audit.partition_list()

@@ -14,17 +14,17 @@ begin
 
   if to_regrole('audit_reader') is not null then
     grant select on audit.log, audit.action, audit.tracked, audit.events, audit.changes,
-      audit.actions to audit_reader;
+      audit.actions, audit.era to audit_reader;
     grant execute on function audit.item_log(text, text, text),
       audit.tree_log(text, text, text), audit.describe_rule(jsonb)
       to audit_reader;
   end if;
   if to_regrole('audit_exporter') is not null then
     grant select on audit.log, audit.action, audit.tracked, audit.events, audit.changes,
-      audit.actions to audit_exporter;
+      audit.actions, audit.era to audit_exporter;
     grant execute on function audit.item_log(text, text, text),
-      audit.tree_log(text, text, text), audit.describe_rule(jsonb)
-      to audit_exporter;
+      audit.tree_log(text, text, text), audit.describe_rule(jsonb),
+      audit.record_export(jsonb) to audit_exporter;
   end if;
   if to_regrole('audit_maintainer') is not null then
     grant execute on function audit.maintain(interval), audit.check(interval), audit.partition_list()
