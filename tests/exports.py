@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from auditdb import reader
 from auditdb.formats import Form
-from tests.commands import Ran, auditdb
+from tests.commands import START, Ran, add, auditdb
+
+RANGE = ("--since", "2025-01-01", "--until", "2026-09-01")
+"""Wide enough for what fill() and add_hostile() write, and closed."""
 
 FORMS = [
     ("csv", "none"),
@@ -75,3 +79,54 @@ def keys(place: Path) -> list[tuple[str, int]]:
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+HOSTILE = [
+    "plain",
+    "",
+    'quote " and, comma; "" twice',
+    "line\nbreak\r\nand\rreturn\ttab",
+    "back\\slash \\n \\. \\N",
+    "\\.",
+    "nul-like \\u0000 and \\x00",
+    "1234567890123456",
+    "00123",
+    "1E45678",
+    "emoji 👩‍👩‍👧‍👦 ☃ \U0001d54f",
+    "right to left \u202eabc\u202c שלום",
+    "separators \u2028 \u2029 \x01 \x02 \x1f \x7f",
+    "=1+2",
+    "+1",
+    "-1",
+    "@sum",
+    "\tcell",
+    "\rcell",
+    "'quoted",
+    "NULL",
+    "null",
+]
+
+
+def add_hostile(url: str, size: int = 1_000_000) -> None:
+    """Write rows whose every text is one of those above, and one row of `size` characters."""
+    for number, text in enumerate([*HOSTILE, "x\n" * (size // 2)]):
+        add(
+            url,
+            occurred_at=START.replace(microsecond=number),
+            account_id=text if len(text) < 1000 else "big",
+            action=text if len(text) < 1000 else "big",
+            item_id=str(9_007_199_254_740_993 + number),
+            item_label=None if number % 2 else text,
+            parent_type=text if len(text) < 1000 else None,
+            actor_label=text,
+            application=text,
+            is_cascade=number % 3 == 0,
+            changes=Jsonb({"value": {"old": text, "new": 9_007_199_254_740_993}}),
+            context=None if number % 4 == 0 else Jsonb({"": text, "deep": [None, 1, "a"]}),
+        )
+
+
+def last_event(url: str) -> dict[str, object]:
+    (line,) = auditdb("log", "--url", url, "--limit", "1", "--json").stdout.splitlines()
+    found: dict[str, object] = json.loads(line)
+    return found

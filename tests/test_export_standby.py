@@ -10,10 +10,9 @@ from psycopg import conninfo
 from auditdb import watermark
 from tests.commands import auditdb
 from tests.conftest import Connect
-from tests.exports import export, keys
+from tests.exports import export, keys, last_event
 from tests.servers import Server
 from tests.standby import caught_up, standby
-from tests.test_export import last_event
 from tests.test_export_incremental import insert
 
 

@@ -9,10 +9,9 @@ from psycopg import sql
 
 from tests.commands import add, auditdb
 from tests.conftest import Connect, CreateRole
-from tests.exports import data, export, fill, keys, manifest
+from tests.exports import RANGE, add_hostile, data, export, fill, keys, last_event, manifest
 from tests.helpers import value
 from tests.servers import Server
-from tests.test_export import RANGE, add_hostile, last_event
 
 IMPORTABLE = [("jsonl", "none"), ("jsonl", "zstd"), ("jsonl", "gzip"), ("parquet", "zstd")]
 
