@@ -184,7 +184,7 @@ def _restore(target: Connection | Session | scoped_session[Any], before: Before)
         if transaction is not None and transaction.is_active and not own.invalidated:
             own.execute(_RESTORE, _parameters(before), execution_options=_OPTIONS)
     elif own.in_transaction() and own.is_active:
-        own.connection().execute(_RESTORE, _parameters(before), execution_options=_OPTIONS)
+        _restore(own.connection(), before)
 
 
 def _before(row: Any) -> Before:
