@@ -24,7 +24,7 @@ R = TypeVar("R")
 _NUL_IN_JSON = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Actor:
     """Who does something: what the log will say of every row written in their transactions.
 
@@ -43,14 +43,18 @@ class Actor:
     context: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Request id, address, reason and the like: values that JSON has; others as their str()."""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "type", _text("type", self.type))
-        given: object = self.id
-        object.__setattr__(self, "id", _text("id", given if isinstance(given, str) else str(given)))
-        if self.label is not None:
-            object.__setattr__(self, "label", _text("label", self.label))
-        object.__setattr__(self, "context", dict(self.context))
-        if not self.type or not self.id or given is None:
+    def __init__(
+        self,
+        type: str,  # noqa: A002 (the name of the field)
+        id: object,  # noqa: A002
+        label: str | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> None:
+        object.__setattr__(self, "type", _text("type", type))
+        object.__setattr__(self, "id", _text("id", id if isinstance(id, str) else str(id)))
+        object.__setattr__(self, "label", None if label is None else _text("label", label))
+        object.__setattr__(self, "context", dict(context or {}))
+        if not self.type or not self.id or id is None:
             raise InvalidActor("An actor needs a type and an id.")
         if self.type == "database":
             raise InvalidActor(
@@ -147,7 +151,7 @@ def actor(
     >>> expire()
     'expiry'
     """
-    return ActorScope(Actor(actor_type, cast("str", actor_id), label, context), connection)
+    return ActorScope(Actor(actor_type, actor_id, label, context), connection)
 
 
 @contextmanager

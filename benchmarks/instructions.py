@@ -132,10 +132,10 @@ def plain_bulk(database: str) -> dict[str, Callable[[int], list[str]]]:
     assert body
     built = body[0].rstrip(";\n")
     for variable, value in {
-        "v_actor_type": "'platform_user'",
-        "v_actor_id": "'42'",
-        "v_actor_label": "'ana@example.com'",
-        "v_context": "null",
+        "_audit.v_actor_type": "'platform_user'",
+        "_audit.v_actor_id": "'42'",
+        "_audit.v_actor_label": "'ana@example.com'",
+        "_audit.v_context": "null",
     }.items():
         built = built.replace(variable, value)
     built = " ".join(built.split())
@@ -174,7 +174,7 @@ def count(server: Server, design: str, lines: list[str]) -> int:
         [
             "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
             server.bindir / "postgres", "--single", "-D", Path(server.host) / "data",
-            "-c", "log_min_messages=fatal", "-c", "autovacuum=off", design,
+            "-c", "log_min_messages=error", "-c", "autovacuum=off", design,
         ],
         input="\n".join(lines) + "\n",
         capture_output=True,
