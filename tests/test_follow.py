@@ -178,8 +178,10 @@ def test_the_command_prints_new_events_until_it_is_interrupted(
         assert process.stdout is not None
         ids = [insert(quick)[1] for _ in range(3)]
         # Waits for the line, which is what following is for.
-        lines = [json.loads(process.stdout.readline()) for _ in range(19)]
-        assert [int(line["id"]) for line in lines][-3:] == ids
+        seen: list[int] = []
+        while ids[-1] not in seen:
+            seen.append(int(json.loads(process.stdout.readline())["id"]))
+        assert seen[-3:] == ids
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 130
         assert process.stderr is not None
