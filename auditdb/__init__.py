@@ -1,6 +1,7 @@
 """The public names of auditdb."""
 
 from auditdb.actor import Actor, ActorScope, actor, current_actor
+from auditdb.check import Finding, check
 from auditdb.errors import (
     ActorRequired,
     AppendOnly,
@@ -52,6 +53,7 @@ __all__ = [
     "DowngradeRefused",
     "Event",
     "FieldChange",
+    "Finding",
     "InvalidActor",
     "InvalidCursor",
     "InvalidDeclaration",
@@ -69,6 +71,7 @@ __all__ = [
     "TruncateRefused",
     "actor",
     "changes",
+    "check",
     "counts",
     "current_actor",
     "events",

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import os
-import re
 import sys
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 
-from auditdb import database, migrate, render
-from auditdb.errors import AuditError, InvalidCursor, InvalidUrl
+from auditdb import (
+    cli_check,
+    cli_export,
+    cli_maintain,
+    database,
+    follow,
+    migrate,
+    render,
+)
+from auditdb.arguments import parse_item, parse_pair, parse_time
 from auditdb.queries import events
+from auditdb.records import Page
+from auditdb.selection import Selection
+from auditdb.terminal import EXIT_CODES, Terminal, Url, outcome, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from rich.console import Console
 
-    from auditdb.records import Page
-
-EXIT_CODES = (
-    "Exit codes: 0 done; 1 the database, or the state it is in (behind, unreachable, refused); "
-    "2 wrong usage; 130 interrupted; 141 the reader of the output went away."
-)
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+PartitionInterval = Literal["month", "quarter", "year"]
 
 app = typer.Typer(
     name="auditdb",
@@ -38,23 +38,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command(epilog=EXIT_CODES)(cli_check.check)
+app.command("export", epilog=EXIT_CODES)(cli_export.export_log)
+app.command("verify", epilog=EXIT_CODES)(cli_export.verify_export)
+app.command("import", epilog=EXIT_CODES)(cli_export.import_export)
 
-Url = Annotated[
-    str | None,
-    typer.Option(
-        "--url",
-        metavar="URL",
-        help="The database, as postgresql://user@host/name; by default AUDITDB_URL, then PGHOST, "
-        "PGUSER, PGDATABASE and the like.",
-    ),
-]
-
-
-class _Console(Console):
-    """A console that leaves it to the command what to do when its reader goes away."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
+app.command(epilog=EXIT_CODES)(cli_maintain.maintain)
 
 
 def main() -> None:
@@ -64,33 +53,6 @@ def main() -> None:
             # A terminal that cannot show a character shows its number.
             stream.reconfigure(errors="backslashreplace")
     app(prog_name="auditdb")
-
-
-@contextmanager
-def _outcome() -> Iterator[None]:
-    """Turn what can happen to a command into a word on stderr and an exit code."""
-    try:
-        yield
-        sys.stdout.flush()
-    except AuditError as error:
-        _say(f"auditdb: {error.message}")
-        if error.hint:
-            _say(error.hint)
-        is_usage = isinstance(error, InvalidUrl | InvalidCursor)
-        raise typer.Exit(2 if is_usage else 1) from None
-    except UnicodeEncodeError:
-        _say("auditdb: an argument is not UTF-8.")
-        raise typer.Exit(2) from None
-    except BrokenPipeError:
-        # Python would try to flush once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(141) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-
-
-def _say(words: str) -> None:
-    typer.echo(render.visible(words), err=True)
 
 
 def _show_version(is_wanted: bool) -> None:
@@ -121,69 +83,45 @@ def upgrade(
     sql: Annotated[
         bool, typer.Option("--sql", help="Print the SQL for psql -1 instead of running it.")
     ] = False,
+    partitions: Annotated[
+        PartitionInterval | None,
+        typer.Option("--partitions", help="For a new log: what a partition of it spans."),
+    ] = None,
     url: Url = None,
 ) -> None:
     """Bring the database up to date, in one transaction."""
-    with _outcome():
+    with outcome():
         if sql:
             typer.echo(migrate.script(revision), nl=False)
             return
         where = database.resolve(url)
-        ran = migrate.upgrade(where, revision)
+        ran = migrate.upgrade(where, revision, partition_interval=partitions)
         for title in ran:
-            _say(f"upgraded to {title}")
-        _say(f"{database.describe(where)} {'was upgraded' if ran else 'is up to date'}.")
+            say(f"upgraded to {title}")
+        say(f"{database.describe(where)} {'was upgraded' if ran else 'is up to date'}.")
+        if missing := migrate.missing_roles(where):
+            say("This role may create no roles. For readers of the log, let a DBA run:")
+            for statement in missing:
+                say(statement)
 
 
 @app.command(epilog=EXIT_CODES)
 def current(url: Url = None) -> None:
     """Print the revision of each branch; exit with 1 if the database is behind."""
-    with _outcome():
+    with outcome():
         with database.connect(database.resolve(url)) as connection:
             state = migrate.current(connection)
         for branch in state.branches:
             standing = f"head is {branch.head}" if branch.missing else "up to date"
             typer.echo(f"{branch.name}: {branch.current or 'not installed'} ({standing})")
         for revision in state.unknown:
-            _say(f"{revision} is unknown here: the database was upgraded by a newer auditdb.")
+            say(f"{revision} is unknown here: the database was upgraded by a newer auditdb.")
         for title in state.missing:
-            _say(f"missing: {title}")
+            say(f"missing: {title}")
         if state.missing:
-            _say("The database is behind: run `auditdb upgrade`.")
+            say("The database is behind: run `auditdb upgrade`.")
         if state.missing or state.unknown:
             raise typer.Exit(1)
-
-
-def _parse_pair(value: str, option: str) -> tuple[str, str | None]:
-    kind, colon, number = value.partition(":")
-    if not kind or (colon and not number):
-        raise typer.BadParameter(f"{value!r} is not TYPE:ID.", param_hint=option)
-    return kind, number or None
-
-
-def _parse_item(value: str | None) -> tuple[str, str] | None:
-    if value is None:
-        return None
-    kind, number = _parse_pair(value, "--item")
-    if number is None:
-        raise typer.BadParameter(f"{value!r} has no id; write {value}:42.", param_hint="--item")
-    return kind, number
-
-
-def _parse_time(value: str | None, option: str) -> datetime | None:
-    """Return the time that `value` means: ISO 8601, or so long ago as 90s, 15m, 12h, 7d, 2w."""
-    if value is None:
-        return None
-    ago = re.fullmatch(r"(\d+)([smhdw])", value)
-    try:
-        if ago:
-            return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-        moment = datetime.fromisoformat(value)
-    except (ValueError, OverflowError):
-        raise typer.BadParameter(
-            f"{value!r} is no time; write 2026-01-31, 2026-01-31T12:00Z or 7d.", param_hint=option
-        ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @app.command("log", epilog=EXIT_CODES)
@@ -224,30 +162,54 @@ def show_log(
             "--json/--table", help="JSON Lines or a table; by default a table in a terminal."
         ),
     ] = None,
+    follow_on: Annotated[
+        bool, typer.Option("--follow", help="Print new events as they are committed, until Ctrl-C.")
+    ] = False,
+    interval: Annotated[
+        float, typer.Option(min=0.05, metavar="SECONDS", help="With --follow: how often to look.")
+    ] = 1.0,
     url: Url = None,
 ) -> None:
     """Print what was done, by whom and to what, newest first."""
-    wanted: dict[str, Any] = {
-        "account_id": account,
-        "item": _parse_item(item),
-        "action": action or None,
-        "actor": None if actor is None else _parse_pair(actor, "--actor"),
-        "since": _parse_time(since, "--since"),
-        "until": _parse_time(until, "--until"),
-    }
-    console = _Console(highlight=False)
+    if follow_on and (before or all_pages):
+        raise typer.BadParameter("--follow goes forward: leave out --before and --all.")
+    wanted = Selection(
+        account,
+        parse_item(item),
+        tuple(action or ()),
+        None if actor is None else parse_pair(actor, "--actor"),
+        parse_time(since, "--since"),
+        parse_time(until, "--until"),
+    )
+    console = Terminal(highlight=False)
     lines = not console.is_terminal if as_json is None else as_json
-    with _outcome(), database.connect(database.resolve(url)) as connection:
+    with outcome(), database.connect(database.resolve(url)) as connection:
+        if account is not None:
+            # What a reader under row security may see.
+            connection.execute("select set_config('audit.account_id', %s, false)", [account])
+        if follow_on:
+            for found in follow.batches(connection, wanted, interval=interval):
+                _print(Page(tuple(found), None), None if lines else console)
         while True:
-            page = events(connection, **wanted, limit=limit, before=before)
+            page = events(
+                connection,
+                account_id=wanted.account,
+                item=wanted.item,
+                action=wanted.actions or None,
+                actor=wanted.actor,
+                since=wanted.since,
+                until=wanted.until,
+                limit=limit,
+                before=before,
+            )
             _print(page, None if lines else console)
             before = page.next_cursor
             if before is None or not all_pages:
                 break
         if not page.events:
-            _say("No events.")
+            say("No events.")
         if page.next_cursor:
-            _say(f"There are more: add --before {page.next_cursor} for the next page, or --all.")
+            say(f"There are more: add --before {page.next_cursor} for the next page, or --all.")
 
 
 def _print(page: Page, console: Console | None) -> None:
@@ -269,11 +231,11 @@ def demo(
     """Run a licensing platform on a PostgreSQL of its own and show the log of it."""
     if stop and reset:
         raise typer.BadParameter("--stop keeps the data, --reset deletes them: give one of them.")
-    with _outcome():
+    with outcome():
         # Here, for the other commands work without what it imports.
         from auditdb import demo as platform
 
         if stop:
             platform.stop()
         else:
-            platform.run(scale, reset, _Console(highlight=False))
+            platform.run(scale, reset, Terminal(highlight=False))

@@ -112,12 +112,32 @@ class MigrationFailed(AuditError):
     """The migration cannot be run."""
 
 
+class LogBusy(AuditError):
+    """The log is in use, so maintenance could not go on."""
+
+
 class InvalidCursor(AuditError):
     """This cursor is not one that auditdb has given."""
 
 
 class InvalidQuestion(AuditError):
     """The log cannot be asked for this."""
+
+
+class WatermarkRefused(AuditError):
+    """The log cannot be read on from this place."""
+
+
+class ExportFailed(AuditError):
+    """The log cannot be exported so."""
+
+
+class InvalidExport(AuditError):
+    """This is not what an export wrote."""
+
+
+class ImportFailed(AuditError):
+    """This cannot be imported."""
 
 
 class EmbeddedMissing(AuditError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -13,13 +13,18 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError, to_tuple
 
-from auditdb.errors import MigrationFailed, translated
+from auditdb import database, maintenance
+from auditdb.errors import LogBusy, MigrationFailed, translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import psycopg
     from alembic.script import Script
+
+
+INTERVALS = ("month", "quarter", "year")
+"""What a partition of the log can span."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +93,43 @@ def _failing() -> Iterator[None]:
         raise MigrationFailed(f"{error}.".replace("..", ".")) from error
 
 
-def upgrade(url: str, revision: str = "heads") -> tuple[str, ...]:
+def upgrade(
+    url: str, revision: str = "heads", *, partition_interval: str | None = None
+) -> tuple[str, ...]:
     """Bring the database at `url` to `revision`, in one transaction; return the revisions run.
 
     `heads` is all there is, `audit@head` the engine alone. Tables that are tracked already get
-    their triggers recompiled. Raises MigrationFailed for a revision that does not exist, and the
-    errors of the connection and the database.
+    their triggers recompiled, and the log partitions ahead of time if nobody uses it right then.
+    `partition_interval`, for a new log, is month (the default), quarter or year.
+
+    Raises ValueError for another interval, MigrationFailed for a revision that does not exist, and
+    the errors of the connection and the database.
     """
+    if partition_interval not in (None, *INTERVALS):
+        raise ValueError("The interval of partitions is month, quarter or year.")
     config = _config(url)
+    config.attributes["partition_interval"] = partition_interval
     with _failing():
         command.upgrade(config, revision)
+        _look_ahead(url)
     return _ran(config)
+
+
+def _look_ahead(url: str) -> None:
+    with database.connect(url) as connection:
+        found = connection.execute("select to_regprocedure('audit.maintain(interval)')").fetchone()
+        if found != (None,):
+            with suppress(LogBusy):
+                maintenance.extend(connection, patience=1.0)
+
+
+def missing_roles(url: str) -> tuple[str, ...]:
+    """Give the roles of the log their rights; return what a DBA has to run where one is missing.
+
+    Raises the errors of the connection and the database.
+    """
+    with translated(), database.connect(url) as connection:
+        return tuple(row[0] for row in connection.execute("select audit.grant_rights()"))
 
 
 def downgrade(url: str, revision: str) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ AFTER = (
     "comment on table audit.alembic_version is 'The revisions of auditdb in this database.'",
     "comment on column audit.alembic_version.version_num is 'The newest revision of a branch.'",
     "select audit.refresh()",
+    "select audit.grant_rights()",
 )
 
 
@@ -61,6 +62,8 @@ def run(**how: Any) -> None:
         if not only_looks:
             for statement in BEFORE:
                 context.execute(statement)
+            if interval := config.attributes.get("partition_interval"):
+                context.execute(f"set local audit.partition_interval = '{interval}'")
         context.run_migrations()
         if any(step.is_upgrade and not step.is_stamp for step in steps):
             for statement in AFTER:

@@ -3,20 +3,34 @@
 
 -- The engine: schema audit
 \ir audit/schema.sql
+\ir audit/roles.sql
 \ir audit/tables/log.sql
 \ir audit/tables/action.sql
+\ir audit/tables/era.sql
 \ir audit/tables/tracked.sql
 \ir audit/tables/move.sql
+\ir audit/tables/option.sql
+\ir audit/tables/closed_partition.sql
 \ir audit/functions/set_actor.sql
 \ir audit/functions/demand_actor.sql
 \ir audit/functions/write_table_event.sql
+\ir audit/functions/write_log_event.sql
+\ir audit/functions/record_export.sql
+\ir audit/functions/open_import.sql
+\ir audit/functions/begin_era.sql
 \ir audit/functions/log_truncate.sql
 \ir audit/functions/refuse_change.sql
+\ir audit/compiler/name_of.sql
+\ir audit/functions/protect.sql
 \ir audit/functions/add_partition.sql
+\ir audit/functions/partition_list.sql
+\ir audit/functions/partition_name.sql
+\ir audit/functions/interval_after.sql
+\ir audit/functions/is_partition_empty.sql
+\ir audit/functions/fill_log.sql
 \ir audit/functions/maintain.sql
 
 -- From a declaration to triggers
-\ir audit/compiler/name_of.sql
 \ir audit/compiler/short_name.sql
 \ir audit/compiler/fold_name.sql
 \ir audit/compiler/names_in.sql
@@ -85,6 +99,7 @@
 \ir audit/functions/widen.sql
 \ir audit/triggers/before_ddl.sql
 \ir audit/triggers/after_ddl.sql
+\ir audit/triggers/follow_ddl.sql
 
 -- What readers read
 \ir audit/views/events.sql
@@ -92,9 +107,29 @@
 \ir audit/functions/describe_rule.sql
 \ir audit/views/actions.sql
 \ir audit/functions/item_log.sql
+\ir audit/functions/tree_log.sql
+
+-- What can be wrong
+\ir audit/types/finding.sql
+\ir audit/check/check_event_triggers.sql
+\ir audit/check/check_tables.sql
+\ir audit/check/check_functions.sql
+\ir audit/check/check_triggers.sql
+\ir audit/check/check_untracked.sql
+\ir audit/check/check_guard.sql
+\ir audit/check/check_rights.sql
+\ir audit/check/check_partitions.sql
+\ir audit/check/check_rows.sql
+\ir audit/check/check_storage.sql
+\ir audit/check/check_sessions.sql
+\ir audit/check/check.sql
 
 -- The first partitions
 \ir audit/partitions.sql
+
+-- Who may do what
+\ir audit/functions/grant_rights.sql
+\ir audit/rights.sql
 
 -- The worked example: schema licensing
 \ir licensing/schema.sql
@@ -116,6 +151,7 @@
 \ir licensing/tables/license_custom_fields.sql
 \ir licensing/tables/license_user_assignments.sql
 \ir licensing/tables/devices.sql
+\ir licensing/actions/accounts.sql
 \ir licensing/actions/platform_users.sql
 \ir licensing/actions/memberships.sql
 \ir licensing/actions/user_permission_templates.sql
@@ -126,6 +162,7 @@
 \ir licensing/actions/product_custom_fields.sql
 \ir licensing/actions/customers.sql
 \ir licensing/actions/orders.sql
+\ir licensing/actions/license_users.sql
 \ir licensing/actions/order_managers.sql
 \ir licensing/actions/licenses.sql
 \ir licensing/actions/license_features.sql
@@ -136,3 +173,4 @@
 \ir licensing/views/order_log.sql
 \ir licensing/views/customer_log.sql
 \ir licensing/views/product_log.sql
+\ir licensing/rights.sql

@@ -131,6 +131,13 @@ flask = Flask(__name__)
 flask.wsgi_app = wsgi.ActorMiddleware(flask.wsgi_app, who_by_wsgi)  # type: ignore[method-assign]
 
 
+def watch(connection: psycopg.Connection[Any]) -> str | None:
+    """Say what mends the first thing that is wrong with the log."""
+    found = auditdb.check(connection)
+    assert_type(found, tuple[auditdb.Finding, ...])
+    return found[0].mend if found else None
+
+
 def explain(connection: psycopg.Connection[Any]) -> str:
     """Tell every error of the package from the others."""
     try:

@@ -16,7 +16,9 @@ from tests.conftest import CreateRole
 from tests.helpers import value
 from tests.servers import Server
 
-COMMANDS = ["upgrade", "current", "log", "demo"]
+COMMANDS = [
+    *("check", "current", "demo", "export", "import", "log", "maintain", "upgrade", "verify")
+]
 HOUR = timedelta(hours=1)
 
 
@@ -330,7 +332,7 @@ def test_an_interrupted_upgrade_ends_quietly_and_changes_nothing(empty_database:
 def test_every_command_documents_its_exit_codes(command: str) -> None:
     said = " ".join(auditdb(command, "--help").stdout.split())
     assert "Exit codes: 0 done; 1 the database" in said
-    assert ("--url" in said) == (command != "demo")
+    assert ("--url" in said) == (command not in ("demo", "verify"))
 
 
 def test_help_lists_every_command() -> None:

@@ -204,7 +204,7 @@ def test_a_downgrade_of_the_platform_says_so_in_the_log_and_keeps_it(
 
     before = without_numbers(describe(server, database))
     tracked = log("tracking_started")
-    assert len(tracked) == 16
+    assert len(tracked) == 18
     undone = migrate.downgrade(database, "licensing@base")
     assert [title.split()[0] for title in undone] == ["licensing_0001"]
     with psycopg.connect(database) as connection:
@@ -228,7 +228,7 @@ def test_none_of_it_takes_a_superuser(
     with psycopg.connect(url) as connection:
         query = "select count(*) from audit.log where action = %s and db_role = %s"
         for action in ("tracking_started", "tracking_stopped"):
-            assert value(connection, query, action, owner) == 16
+            assert value(connection, query, action, owner) == 18
 
 
 def without_numbers(lines: list[str]) -> list[str]:

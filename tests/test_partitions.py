@@ -1,5 +1,6 @@
 """audit.maintain() keeps partitions of the log ahead of time, and loses no row of any time."""
 
+import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from auditdb import maintenance
 from tests.conftest import Connect
 from tests.helpers import value
 
@@ -18,6 +20,7 @@ select c.relname::text, pg_get_expr(c.relpartbound, c.oid)
 from pg_inherits as i join pg_class as c on c.oid = i.inhrelid
 where i.inhparent = 'audit.log'::regclass
 """
+MONTH = re.compile(r"log_\d{4}_\d\d")
 MICROSECOND = timedelta(microseconds=1)
 
 
@@ -49,9 +52,17 @@ def now(conn: psycopg.Connection) -> datetime:
     return moment.astimezone(UTC)
 
 
+def maintain(conn: psycopg.Connection, ahead: str = "30 months") -> int:
+    """Maintain until there is nothing left to do; return the number of changes."""
+    changes = 0
+    while step := value(conn, "select audit.maintain(%s::interval)", ahead):
+        changes += step
+    return changes
+
+
 def last_month(conn: psycopg.Connection) -> datetime:
     """Return the first of the last month that has a partition of its own."""
-    name = max(name for name in partitions(conn) if name.startswith("log_2"))
+    name = max(name for name in partitions(conn) if MONTH.fullmatch(name))
     return datetime.strptime(name[-7:], "%Y_%m").replace(tzinfo=UTC)
 
 
@@ -67,18 +78,26 @@ def write(conn: psycopg.Connection, moment: datetime | str) -> str:
     return partition
 
 
-def test_the_log_begins_with_two_years_of_months_between_catch_alls(
+def test_the_log_begins_with_two_years_of_months_then_spare_years_between_catch_alls(
     connection: psycopg.Connection,
 ) -> None:
     created = now(connection)
     found = partitions(connection)
     firsts = list(months(created, 26))
+    spare_from = firsts[25]
+    spares = [
+        spare_from,
+        *(datetime(y, 1, 1, tzinfo=UTC) for y in years_after(spare_from, created)),
+    ]
     expected = {
         month_of(first): f"FOR VALUES FROM ({month_bound(first)}) TO ({month_bound(after)})"
         for first, after in pairwise(firsts)
     }
+    for first, after in pairwise(spares):
+        name = value(connection, "select audit.partition_name(%s, %s)", first, after)
+        expected[name] = f"FOR VALUES FROM ({month_bound(first)}) TO ({month_bound(after)})"
     expected["log_past"] = f"FOR VALUES FROM (MINVALUE) TO ({month_bound(firsts[0])})"
-    expected["log_future"] = f"FOR VALUES FROM ({month_bound(firsts[25])}) TO (MAXVALUE)"
+    expected["log_future"] = f"FOR VALUES FROM ({month_bound(spares[-1])}) TO (MAXVALUE)"
     assert found == expected
     assert (
         value(
@@ -89,16 +108,22 @@ def test_the_log_begins_with_two_years_of_months_between_catch_alls(
     )
 
 
-def test_a_row_at_the_border_of_months_lies_in_its_own(connection: psycopg.Connection) -> None:
-    firsts = list(months(now(connection), 26))
+def years_after(moment: datetime, created: datetime) -> range:
+    """Return the years that begin after `moment`, up to where the spares of the log end."""
+    return range(moment.year + 1, created.year + 7)
+
+
+def test_a_row_at_the_border_of_partitions_lies_in_its_own(connection: psycopg.Connection) -> None:
     previous = "log_past"
-    for first in firsts[:25]:
-        assert write(connection, first - MICROSECOND) == f"audit.{previous}"
-        assert write(connection, first) == f"audit.{month_of(first)}"
-        assert write(connection, first + MICROSECOND) == f"audit.{month_of(first)}"
-        previous = month_of(first)
-    assert write(connection, firsts[25] - MICROSECOND) == f"audit.{previous}"
-    assert write(connection, firsts[25]) == "audit.log_future"
+    bounds = connection.execute(
+        "select partition, lower_bound from audit.partition_list() offset 1"
+    ).fetchall()
+    for name, lower in bounds:
+        assert write(connection, lower - MICROSECOND) == f"audit.{previous}"
+        assert write(connection, lower) == f"audit.{name}"
+        assert write(connection, lower + MICROSECOND) == f"audit.{name}"
+        previous = name
+    assert write(connection, "2999-12-31") == "audit.log_future"
     assert write(connection, "0044-03-15 BC") == "audit.log_past"
 
 
@@ -117,38 +142,39 @@ def test_maintaining_again_changes_nothing(connection: psycopg.Connection, setti
 
 
 @pytest.mark.parametrize("setting", ["timezone = 'Pacific/Auckland'", "datestyle = 'German'"])
-def test_more_months_are_added_without_a_gap(connection: psycopg.Connection, setting: str) -> None:
+def test_more_months_take_the_place_of_spares(connection: psycopg.Connection, setting: str) -> None:
     last = last_month(connection)
     connection.execute(sql.SQL("set local {}").format(sql.SQL(setting)))
-    assert value(connection, "select audit.maintain(interval '30 months')") == 6
-    assert value(connection, "select audit.maintain(interval '30 months')") == 0
+    assert maintain(connection) > 6
+    assert maintain(connection) == 0
     connection.execute("set local datestyle = 'ISO'")
-    firsts = list(months(last, 8))
     found = partitions(connection)
-    for first, after in pairwise(firsts[1:]):
+    for first, after in pairwise(list(months(now(connection), 32))):
         bounds = f"FOR VALUES FROM ({month_bound(first)}) TO ({month_bound(after)})"
         assert found[month_of(first)] == bounds
-    assert found["log_future"] == f"FOR VALUES FROM ({month_bound(firsts[7])}) TO (MAXVALUE)"
+    assert last < last_month(connection)
+    assert gaps(connection) == []
 
 
-def test_rows_of_the_future_are_kept_when_months_are_added(connection: psycopg.Connection) -> None:
-    last = last_month(connection)
-    firsts = list(months(last, 5))
-    moments = [firsts[1], firsts[2] - MICROSECOND, firsts[2], firsts[3] + timedelta(days=3)]
-    for moment in moments:
-        assert write(connection, moment) == "audit.log_future"
+def gaps(conn: psycopg.Connection) -> list[tuple[object, ...]]:
+    """Return the spans of time for which the log has no partition."""
+    return conn.execute(
+        "select * from (select upper_bound, lead(lower_bound) over (order by lower_bound) as next"
+        " from audit.partition_list()) as p where upper_bound <> next"
+    ).fetchall()
+
+
+def test_a_spare_with_rows_stays_as_it_is(connection: psycopg.Connection) -> None:
+    spares = [n for n in partitions(connection) if re.fullmatch(r"log_\d{4}", n)]
+    moment = datetime(int(min(spares)[-4:]), 5, 1, tzinfo=UTC)
+    assert write(connection, moment) == f"audit.{min(spares)}"
     before = connection.execute("select * from audit.log order by id").fetchall()
-    assert value(connection, "select audit.maintain(interval '30 months')") == 4
+    maintain(connection, "60 months")
+    assert min(spares) in partitions(connection)
     assert connection.execute("select * from audit.log order by id").fetchall() == before
-    wide = f"log_{firsts[1]:%Y_%m}_to_{firsts[3]:%Y_%m}"
-    found = partitions(connection)
-    bounds = f"FOR VALUES FROM ({month_bound(firsts[1])}) TO ({month_bound(firsts[4])})"
-    assert found[wide] == bounds
-    assert write(connection, firsts[1]) == f"audit.{wide}"
-    assert write(connection, firsts[4]) == f"audit.{month_of(firsts[4])}"
-    assert write(connection, firsts[4] - MICROSECOND) == f"audit.{wide}"
-    assert value(connection, "select count(*) from audit.log_future") == 0
-    assert value(connection, "select audit.maintain(interval '30 months')") == 0
+    after = datetime(moment.year + 1, 3, 1, tzinfo=UTC)
+    assert write(connection, after) == f"audit.{month_of(after)}"
+    assert gaps(connection) == []
 
 
 @pytest.mark.parametrize("moment", ["infinity", "-infinity"])
@@ -158,25 +184,28 @@ def test_a_time_without_end_is_refused(connection: psycopg.Connection, moment: s
         connection.transaction(),
     ):
         write(connection, moment)
-    write(connection, "2999-12-31")
-    value(connection, "select audit.maintain(interval '30 months')")
+    maintain(connection, "20 years")
     with pytest.raises(psycopg.errors.CheckViolation, match="finite_check"):
         write(connection, moment)
 
 
-def test_a_row_of_a_far_future_keeps_its_order(connection: psycopg.Connection) -> None:
+def test_a_row_of_a_far_future_stays_where_it_is(connection: psycopg.Connection) -> None:
     assert write(connection, "2999-12-31 23:59:59.999999+00") == "audit.log_future"
-    value(connection, "select audit.maintain(interval '30 months')")
-    assert write(connection, "3000-01-01 00:00+00") == "audit.log_future"
-    assert write(connection, "2999-12-31 00:00+00") != "audit.log_future"
-    assert value(connection, "select count(*) from audit.log where item_type = 't'") == 3
+    maintain(connection, "20 years")
+    assert write(connection, "2999-12-31 00:00+00") == "audit.log_future"
+    assert value(connection, "select count(*) from audit.log where item_type = 't'") == 2
+    assert gaps(connection) == []
 
 
-@pytest.mark.parametrize("are_filled", [False, True])
-def test_every_partition_is_guarded(connection: psycopg.Connection, are_filled: bool) -> None:
-    if are_filled:
-        write(connection, list(months(last_month(connection), 3))[2])
-    value(connection, "select audit.maintain(interval '30 months')")
+def test_the_catch_all_makes_way_for_more(connection: psycopg.Connection) -> None:
+    maintain(connection, "20 years")
+    moment = now(connection) + timedelta(days=7000)
+    assert write(connection, moment) == f"audit.{month_of(moment)}"
+    assert gaps(connection) == []
+
+
+def test_every_partition_is_guarded(connection: psycopg.Connection) -> None:
+    maintain(connection)
     for name in partitions(connection):
         triggers = connection.execute(
             "select tgname::text, tgenabled::text from pg_trigger where tgrelid = %s::regclass"
@@ -212,7 +241,7 @@ def test_every_partition_is_guarded(connection: psycopg.Connection, are_filled: 
 def test_a_new_partition_is_append_only(
     connection: psycopg.Connection, statement: str, role: str
 ) -> None:
-    value(connection, "select audit.maintain(interval '30 months')")
+    maintain(connection)
     last = last_month(connection)
     name = f"audit.{month_of(last)}"
     assert write(connection, last) == name
@@ -225,7 +254,7 @@ def test_a_new_partition_is_append_only(
 
 
 def test_new_partitions_have_every_index_of_the_log(connection: psycopg.Connection) -> None:
-    value(connection, "select audit.maintain(interval '30 months')")
+    maintain(connection)
     counted = (
         "select count(*) from pg_class as c where c.relnamespace = 'audit'::regnamespace"
         " and c.relkind = 'r' and c.relispartition and (select count(*) from pg_index as i"
@@ -239,27 +268,15 @@ def test_many_maintain_at_once(connect: Connect) -> None:
     sessions = [connect(autocommit=True) for _ in range(6)]
     together = threading.Barrier(len(sessions))
 
-    def maintain(session: psycopg.Connection) -> int:
+    def together_maintain(session: psycopg.Connection) -> None:
         together.wait()
-        added: int = value(session, "select audit.maintain(interval '30 months')")
-        return added
+        maintenance.extend(session, ahead="30 months")
 
     with ThreadPoolExecutor(len(sessions)) as pool:
-        added = list(pool.map(maintain, sessions))
-    assert sorted(added) == [0, 0, 0, 0, 0, 6]
-    assert len(partitions(sessions[0])) == 25 + 6 + 2
-
-
-def test_a_writer_is_not_waited_for_long_and_loses_nothing(connect: Connect) -> None:
-    writer, keeper = connect(), connect(autocommit=True)
-    future = list(months(last_month(keeper), 2))[1]
-    assert write(writer, future) == "audit.log_future"
-    with pytest.raises(psycopg.errors.LockNotAvailable):
-        keeper.execute("select audit.maintain(interval '30 months')")
-    assert len(partitions(keeper)) == 27
-    writer.commit()
-    assert value(keeper, "select audit.maintain(interval '30 months')") > 0
-    assert value(keeper, "select count(*) from audit.log where item_type = 't'") == 1
+        list(pool.map(together_maintain, sessions))
+    assert maintenance.extend(sessions[0], ahead="30 months") == 0
+    assert gaps(sessions[0]) == []
+    assert last_month(sessions[0]) >= list(months(now(sessions[0]), 31))[-1]
 
 
 def test_a_write_without_a_partition_for_its_row_fails(connection: psycopg.Connection) -> None:

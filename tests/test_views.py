@@ -294,12 +294,15 @@ def test_the_catalogue_has_every_action_with_its_meaning(connection: psycopg.Con
     catalogue = {row["action"]: row for row in read(connection, "select * from audit.actions")}
     assert len(ACTIONS) == len(set(ACTIONS)) == 43
     about_tables = {"table_truncated", "tracking_started", "tracking_changed", "tracking_stopped"}
-    assert set(catalogue) == {*ACTIONS, *about_tables}
+    about_the_log = {"log_exported", "log_imported"}
+    assert set(catalogue) == {*ACTIONS, *about_tables, *about_the_log}
     for action, row in catalogue.items():
         assert row["label"].strip(), action
         assert row["description"].endswith("."), action
         if action in about_tables:
             assert (row["item_types"], row["recorded_on"]) == (["table"], [])
+        elif action in about_the_log:
+            assert (row["item_types"], row["recorded_on"]) == (["log"], [])
         else:
             assert [action.startswith(kind) for kind in row["item_types"]] == [True], action
             assert row["recorded_on"], action

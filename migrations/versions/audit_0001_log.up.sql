@@ -8,6 +8,28 @@ grant usage on schema audit to public;
 
 comment on schema audit is 'Audit log: one row for every essential action on the tracked tables.';
 
+-- Who may do what with the log: three roles of the cluster that others are made members of. Where
+-- the installing role may create none, audit.grant_rights() says what to run, and is run again.
+do $$
+declare
+  v_role text;
+begin
+  foreach v_role in array array['audit_reader', 'audit_exporter', 'audit_maintainer'] loop
+    if to_regrole(v_role) is null
+      and (select r.rolcreaterole or r.rolsuper from pg_roles as r where r.rolname = current_user)
+    then
+      begin
+        execute format('create role %I nologin', v_role);
+      exception
+        -- Somebody installs in another database of the cluster at this moment.
+        when duplicate_object or unique_violation then
+          raise notice 'role % is there already', v_role;
+      end;
+    end if;
+  end loop;
+end;
+$$;
+
 -- The log itself: written by compiled triggers only, never changed, partitioned by time.
 create sequence audit.log_id_seq as bigint;
 
@@ -52,7 +74,8 @@ revoke all on audit.log from public;
 revoke all on sequence audit.log_id_seq from public;
 
 comment on table audit.log is
-  'One row for each essential action: what was done, by whom, to what; append-only.';
+  'One row for each essential action: what was done, by whom, to what; append-only. Readers use the '
+  'views audit.events and audit.changes.';
 comment on column audit.log.id is
   'Number from one sequence; together with occurred_at the order of reading.';
 comment on column audit.log.tx is
@@ -94,11 +117,41 @@ comment on column audit.action.label is 'Name of the action for people.';
 comment on column audit.action.description is 'What the action means, in a sentence.';
 
 insert into audit.action (action, label, description) values
+  ('log_exported', 'Log exported', 'Rows of the log were exported by auditdb export.'),
+  ('log_imported', 'Log imported', 'Rows of another log were imported by auditdb import.'),
   ('table_truncated', 'Table truncated', 'A tracked table was emptied by TRUNCATE.'),
   ('tracking_started', 'Tracking started', 'A table was declared to audit.track().'),
   ('tracking_changed', 'Tracking changed',
    'The declaration or the columns of a tracked table changed and its triggers were recompiled.'),
   ('tracking_stopped', 'Tracking stopped', 'A table was untracked or dropped.');
+
+-- Where counting by transaction begins anew: at install, after a restore, after an import.
+create table audit.era (
+  number   integer     not null,
+  log      uuid        not null,
+  server   bigint      not null,
+  kind     text        collate "C" not null,
+  floor    bigint,
+  began_at timestamptz not null default clock_timestamp(),
+  constraint era_pkey primary key (number),
+  constraint era_kind_check check (kind in ('installed', 'restored', 'imported'))
+);
+
+revoke all on audit.era from public;
+
+comment on table audit.era is
+  'One row for each time from which on the transaction ids in the log are of this server.';
+comment on column audit.era.number is 'Number of the era, from 1 on.';
+comment on column audit.era.log is 'Identity of the log, kept when it is restored elsewhere.';
+comment on column audit.era.server is 'Identifier of the server whose transaction ids count.';
+comment on column audit.era.kind is 'What began the era: installed, restored or imported.';
+comment on column audit.era.floor is
+  'Rows up to this id were there before the era; null while an import is under way.';
+comment on column audit.era.began_at is 'When the era began.';
+
+insert into audit.era (number, log, server, kind, floor)
+select 1, gen_random_uuid(), s.system_identifier, 'installed', 0
+from pg_control_system() as s;
 
 -- The declarations: what audit.track() was told about each table, and what was compiled from it.
 create table audit.tracked (
@@ -183,6 +236,40 @@ comment on column audit.move.id is 'Number of the statement, carried by the sett
 comment on column audit.move.tracked_id is 'The partitioned table.';
 comment on column audit.move.pid is 'The session.';
 comment on column audit.move.is_started is 'Whether a row is on its way already.';
+
+-- What is chosen once, at install, and looked up by maintenance.
+create table audit.option (
+  name  text collate "C" not null,
+  value text             not null,
+  constraint option_pkey primary key (name),
+  constraint option_partition_interval_check
+    check (name <> 'partition_interval' or value in ('month', 'quarter', 'year'))
+);
+
+revoke all on audit.option from public;
+
+comment on table audit.option is 'Choices made at install, one a row.';
+comment on column audit.option.name is 'Name of the choice: partition_interval.';
+comment on column audit.option.value is
+  'What was chosen: for partition_interval month, quarter or year.';
+
+insert into audit.option (name, value)
+values ('partition_interval',
+  coalesce(nullif(current_setting('audit.partition_interval', true), ''), 'month'));
+
+-- Remembers which partitions were put to rest, so that maintenance does it once.
+create table audit.closed_partition (
+  partition text collate "C" not null,
+  closed_at timestamptz      not null default now(),
+  constraint closed_partition_pkey primary key (partition)
+);
+
+revoke all on audit.closed_partition from public;
+
+comment on table audit.closed_partition is
+  'Partitions of the log whose time is over and that are frozen, summarised and reindexed.';
+comment on column audit.closed_partition.partition is 'Name of the partition in schema audit.';
+comment on column audit.closed_partition.closed_at is 'When it was put to rest.';
 
 -- Application to transaction: names who is responsible for what follows.
 create or replace function audit.set_actor(
@@ -292,6 +379,111 @@ revoke all on function audit.write_table_event(text, text, jsonb, text) from pub
 comment on function audit.write_table_event(text, text, jsonb, text) is
   'Writes a row of the log about a table.';
 
+-- Rows of the log that are about the log itself: exported, imported.
+create or replace function audit.write_log_event(action text, account_id text, details jsonb)
+  returns void
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_actor text[] := string_to_array(current_setting('audit.actor', true), chr(31), '');
+begin
+  insert into audit.log (
+    account_id, action, item_type, item_id, item_label,
+    actor_type, actor_id, actor_label, db_role, application, changes, context
+  )
+  values (
+    coalesce(write_log_event.account_id, ''), write_log_event.action, 'log', 'audit.log',
+    'audit.log',
+    coalesce(v_actor[1], 'database'), coalesce(v_actor[2], session_user), v_actor[3],
+    session_user, current_setting('application_name'),
+    (select jsonb_object_agg(d.key, jsonb_build_object('new', d.value))
+     from jsonb_each(details) as d),
+    v_actor[4]::jsonb
+  );
+end;
+$$;
+
+revoke all on function audit.write_log_event(text, text, jsonb) from public;
+
+comment on function audit.write_log_event(text, text, jsonb) is
+  'Writes a row of the log about the log.';
+
+-- Whoever takes rows out of the database leaves a row about it.
+create or replace function audit.record_export(details jsonb)
+  returns void
+  language sql
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+  select audit.write_log_event('log_exported', details ->> 'account_id', details)
+$$;
+
+revoke all on function audit.record_export(jsonb) from public;
+
+comment on function audit.record_export(jsonb) is
+  'Writes the row log_exported: what was exported, as an object with range, rows, hash.';
+
+-- Before an import: exports wait until audit.begin_era() says that its rows are complete.
+create or replace function audit.open_import()
+  returns integer
+  language sql
+  set search_path = pg_catalog, pg_temp
+as $$
+  insert into audit.era (number, log, server, kind)
+  select e.number + 1, e.log, (select s.system_identifier from pg_control_system() as s), 'imported'
+  from audit.era as e
+  where e.number = (select max(m.number) from audit.era as m) and e.floor is not null
+  returning number
+$$;
+
+revoke all on function audit.open_import() from public;
+
+comment on function audit.open_import() is
+  'Begins an import of rows with transaction ids of another server; null where one was begun.';
+
+-- After a restore or an import: all that the log has now is past, whatever its transaction ids.
+create or replace function audit.begin_era()
+  returns integer
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set lock_timeout = '10s'
+as $$
+declare
+  v_floor bigint;
+  v_number integer;
+begin
+  -- Nobody is writing now, so that every row is visible, and every later one has a greater id.
+  lock table audit.log in share row exclusive mode;
+  select greatest(coalesce((select max(l.id) from audit.log as l), 0),
+      case when s.is_called then s.last_value else s.last_value - 1 end)
+    into v_floor
+    from audit.log_id_seq as s;
+  if v_floor > 0 then
+    perform setval('audit.log_id_seq', v_floor);
+  end if;
+  update audit.era as e
+    set floor = v_floor, began_at = clock_timestamp()
+    where e.floor is null
+    returning e.number into v_number;
+  if not found then
+    insert into audit.era (number, log, server, kind, floor)
+    select coalesce(max(e.number), 0) + 1,
+        coalesce((array_agg(e.log order by e.number desc))[1], gen_random_uuid()),
+        (select s.system_identifier from pg_control_system() as s), 'restored', v_floor
+      from audit.era as e
+      returning number into v_number;
+  end if;
+  return v_number;
+end;
+$$;
+
+revoke all on function audit.begin_era() from public;
+
+comment on function audit.begin_era() is
+  'To be called once after the log was restored on another server: exports then count from here.';
+
 -- TRUNCATE of a tracked table: one row of the log for each table, or a refusal.
 create or replace function audit.log_truncate()
   returns trigger
@@ -356,6 +548,56 @@ create trigger refuse_truncate
 
 alter table audit.log enable always trigger refuse_truncate;
 
+-- How a table is named in the log: with its schema, whatever the search_path.
+create or replace function audit.name_of(relation regclass)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select format('%I.%I', n.nspname, c.relname)
+  from pg_class as c
+  join pg_namespace as n on n.oid = c.relnamespace
+  where c.oid = relation
+$$;
+
+revoke all on function audit.name_of(regclass) from public;
+
+comment on function audit.name_of(regclass) is 'The schema-qualified name of a table.';
+
+-- Row security of the log, on the parent and on each partition alike: a partition can be read by
+-- its own name, and then the parent's policies do not count.
+create or replace function audit.protect(relation regclass)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if not (select c.relrowsecurity from pg_class as c where c.oid = protect.relation) then
+    execute format('alter table %s enable row level security', audit.name_of(protect.relation));
+  end if;
+  if not exists (select from pg_policy as p
+                 where p.polrelid = protect.relation and p.polname = 'account_policy') then
+    -- The setting is empty where nobody set it, and so is the account where there are no tenants.
+    execute format(
+      'create policy account_policy on %s for select '
+      'using (account_id = coalesce(current_setting(''audit.account_id'', true), ''''))',
+      audit.name_of(protect.relation));
+  end if;
+  if to_regrole('audit_exporter') is not null
+    and not exists (select from pg_policy as p
+                    where p.polrelid = protect.relation and p.polname = 'exporter_policy') then
+    execute format('create policy exporter_policy on %s for select to audit_exporter using (true)',
+      audit.name_of(protect.relation));
+  end if;
+end;
+$$;
+
+revoke all on function audit.protect(regclass) from public;
+
+comment on function audit.protect(regclass) is
+  'Gives the log, or a partition of it, its row security.';
+
 -- One partition of the log: made beside it and then attached, which waits for no writer.
 create or replace function audit.add_partition(name text, lower_bound text, upper_bound text)
   returns void
@@ -371,6 +613,7 @@ begin
   if to_regclass(format('audit.%I', add_partition.name)) is null then
     execute format('create table audit.%I (like audit.log including all)', add_partition.name);
     execute format('revoke all on audit.%I from public', add_partition.name);
+    perform audit.protect(format('audit.%I', add_partition.name)::regclass);
     execute format(
       'create trigger refuse_truncate before truncate on audit.%I '
       'for each statement execute function audit.refuse_change()', add_partition.name);
@@ -404,82 +647,210 @@ revoke all on function audit.add_partition(text, text, text) from public;
 comment on function audit.add_partition(text, text, text) is
   'Creates a partition of the log, or takes a detached one, and attaches it between two bounds.';
 
--- Keeps partitions of the log ahead of time; between two catch-alls nothing is ever without one.
-create or replace function audit.maintain(ahead interval default '24 months')
+-- The partitions of the log with their bounds as times, for maintenance and for checks.
+create or replace function audit.partition_list()
+  returns table (partition text, lower_bound timestamptz, upper_bound timestamptz)
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+  set datestyle = 'ISO'
+as $$
+  select
+    c.relname::text,
+    coalesce(substring(b.text from 'FROM \(''([^'']+)''\)')::timestamptz, '-infinity'),
+    coalesce(substring(b.text from 'TO \(''([^'']+)''\)')::timestamptz, 'infinity')
+  from pg_inherits as i
+  join pg_class as c on c.oid = i.inhrelid
+  cross join lateral (select pg_get_expr(c.relpartbound, c.oid) as text) as b
+  where i.inhparent = 'audit.log'::regclass
+  order by 2
+$$;
+
+revoke all on function audit.partition_list() from public;
+
+comment on function audit.partition_list() is
+  'The partitions of the log and the times from which and before which their rows are.';
+
+-- A partition is named after its time: log_2026_11, log_2026_q4, log_2026, or from and to.
+create or replace function audit.partition_name(lower_bound timestamptz, upper_bound timestamptz)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+as $$
+  select 'log_' || case
+    when upper_bound = lower_bound + interval '1 month'
+      and lower_bound = date_trunc('month', lower_bound) then to_char(lower_bound, 'YYYY_MM')
+    when upper_bound = lower_bound + interval '3 months'
+      and lower_bound = date_trunc('quarter', lower_bound) then to_char(lower_bound, 'YYYY_"q"Q')
+    when upper_bound = lower_bound + interval '1 year'
+      and lower_bound = date_trunc('year', lower_bound) then to_char(lower_bound, 'YYYY')
+    else to_char(lower_bound, 'YYYY_MM') || '_to_'
+      || to_char(upper_bound - interval '1 day', 'YYYY_MM')
+  end
+$$;
+
+revoke all on function audit.partition_name(timestamptz, timestamptz) from public;
+
+comment on function audit.partition_name(timestamptz, timestamptz) is
+  'Name of the partition of the log between two times.';
+
+-- Partitions begin and end where an interval of the option partition_interval does, in UTC.
+create or replace function audit.interval_after(moment timestamptz)
+  returns timestamptz
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+as $$
+  select date_trunc(o.value, interval_after.moment) + case o.value
+    when 'month' then interval '1 month' when 'quarter' then interval '3 months'
+    else interval '1 year' end
+  from audit.option as o
+  where o.name = 'partition_interval'
+$$;
+
+revoke all on function audit.interval_after(timestamptz) from public;
+
+comment on function audit.interval_after(timestamptz) is
+  'The end of the interval that a time lies in.';
+
+-- Only an empty partition is ever taken out of the way.
+create or replace function audit.is_partition_empty(partition text)
+  returns boolean
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_is_empty boolean;
+begin
+  execute format('select not exists (select from audit.%I)', is_partition_empty.partition)
+    into v_is_empty;
+  return v_is_empty;
+end;
+$$;
+
+revoke all on function audit.is_partition_empty(text) from public;
+
+comment on function audit.is_partition_empty(text) is 'Whether a partition of the log has no rows.';
+
+-- Partitions for a span of the log that has none: one for each interval as long as they are wanted,
+-- then spare ones, of a year at most. Rows fall into spares only if maintenance is forgotten.
+create or replace function audit.fill_log(
+  lower_bound timestamptz,
+  upper_bound timestamptz,
+  wanted_until timestamptz
+)
   returns integer
   language plpgsql
   set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on
   set timezone = 'UTC'
-  set lock_timeout = '2s'
 as $$
 declare
-  v_this_month timestamptz := date_trunc('month', now());
-  v_until timestamptz := date_trunc('month', now() + ahead) + interval '1 month';
-  v_from timestamptz;
-  v_last timestamptz;
-  v_name text;
+  v_from timestamptz := fill_log.lower_bound;
+  v_to timestamptz;
   v_added integer := 0;
 begin
-  perform pg_advisory_xact_lock(hashtextextended('audit.maintain', 0));
-
-  if to_regclass('audit.log_future') is null then
-    perform audit.add_partition('log_past', 'minvalue', v_this_month::text);
-    v_from := v_this_month;
-  else
-    select substring(pg_get_expr(c.relpartbound, c.oid) from 'FROM \(''([^'']+)''\)')::timestamptz
-      into v_from
-      from pg_class as c
-      where c.oid = 'audit.log_future'::regclass;
-    if v_from >= v_until then
-      return 0;
+  while v_from < fill_log.upper_bound loop
+    if v_from < fill_log.wanted_until then
+      v_to := audit.interval_after(v_from);
+    else
+      v_to := date_trunc('year', v_from) + interval '1 year';
     end if;
-    execute 'alter table audit.log detach partition audit.log_future';
-    select max(f.occurred_at) into v_last from audit.log_future as f;
-    if v_last is not null then
-      -- Nobody called for too long: the rows stay where they are, as one wide partition.
-      v_last := date_trunc('month', v_last) + interval '1 month';
-      v_name := format('log_%s_to_%s', to_char(v_from, 'YYYY_MM'),
-        to_char(v_last - interval '1 day', 'YYYY_MM'));
-      execute format('alter table audit.log_future rename to %I', v_name);
-      perform audit.add_partition(v_name, v_from::text, v_last::text);
-      v_from := v_last;
-      v_added := 1;
-    end if;
-  end if;
-
-  while v_from < v_until loop
-    perform audit.add_partition('log_' || to_char(v_from, 'YYYY_MM'),
-      v_from::text, (v_from + interval '1 month')::text);
-    v_from := v_from + interval '1 month';
+    v_to := least(v_to, fill_log.upper_bound);
+    perform audit.add_partition(audit.partition_name(v_from, v_to), v_from::text, v_to::text);
+    v_from := v_to;
     v_added := v_added + 1;
   end loop;
-  perform audit.add_partition('log_future', v_from::text, 'maxvalue');
   return v_added;
+end;
+$$;
+
+revoke all on function audit.fill_log(timestamptz, timestamptz, timestamptz) from public;
+
+comment on function audit.fill_log(timestamptz, timestamptz, timestamptz) is
+  'Adds partitions of the log between two times; returns how many.';
+
+-- Keeps partitions of the log ahead of time, one step a call. Only a step that takes an empty
+-- partition out of the way locks the log: for milliseconds, and it gives up at once where it would
+-- have to wait, since writers and readers would queue behind it.
+create or replace function audit.maintain(ahead interval default '24 months')
+  returns integer
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+  set timezone = 'UTC'
+  set lock_timeout = '20ms'
+as $$
+declare
+  v_every text := (select o.value from audit.option as o where o.name = 'partition_interval');
+  v_now timestamptz := date_trunc(v_every, now());
+  v_until timestamptz := audit.interval_after(now() + ahead);
+  -- Spares reach so far that log_future stays empty though maintenance be forgotten for years.
+  v_spares_until timestamptz := date_trunc('year', greatest(now(), v_until - interval '3 years'))
+    + interval '6 years';
+  v_gap record;
+  v_spare text;
+begin
+  if not pg_try_advisory_xact_lock(hashtextextended('audit.maintain', 0)) then
+    return 0;
+  end if;
+  if to_regclass('audit.log_future') is null then
+    perform audit.add_partition('log_past', 'minvalue', v_now::text);
+    perform audit.add_partition('log_future', v_spares_until::text, 'maxvalue');
+  end if;
+
+  select p.upper_bound as lower_bound, p.next as upper_bound into v_gap
+    from (select l.upper_bound, lead(l.lower_bound) over (order by l.lower_bound) as next
+          from audit.partition_list() as l) as p
+    where p.upper_bound < p.next
+    order by p.upper_bound
+    limit 1;
+  if found then
+    return audit.fill_log(v_gap.lower_bound, v_gap.upper_bound, v_until);
+  end if;
+
+  -- A spare that would rather be partitions of the interval, far enough ahead that no row is due.
+  select l.partition into v_spare
+    from audit.partition_list() as l
+    where l.lower_bound >= now() + interval '1 day'
+      and l.lower_bound < v_until
+      and l.upper_bound > audit.interval_after(l.lower_bound)
+      and audit.is_partition_empty(l.partition)
+    order by l.lower_bound
+    limit 1;
+  if not found then
+    select l.partition into v_spare
+      from audit.partition_list() as l
+      where l.upper_bound = 'infinity' and l.lower_bound < v_spares_until
+        and l.lower_bound >= now() + interval '1 day'
+        and audit.is_partition_empty(l.partition);
+  end if;
+  if v_spare is null then
+    return 0;
+  end if;
+  execute format('alter table audit.log detach partition audit.%I', v_spare);
+  if not audit.is_partition_empty(v_spare) then
+    raise exception 'rows have come into audit.%', v_spare
+      using errcode = '55P03', hint = 'Call audit.maintain() again.';
+  end if;
+  execute format('drop table audit.%I', v_spare);
+  if v_spare = 'log_future' then
+    perform audit.add_partition('log_future', v_spares_until::text, 'maxvalue');
+  end if;
+  return 1;
 end;
 $$;
 
 revoke all on function audit.maintain(interval) from public;
 
 comment on function audit.maintain(interval) is
-  'Adds monthly partitions of the log up to the given time ahead; returns how many it added.';
-
--- How a table is named in the log: with its schema, whatever the search_path.
-create or replace function audit.name_of(relation regclass)
-  returns text
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select format('%I.%I', n.nspname, c.relname)
-  from pg_class as c
-  join pg_namespace as n on n.oid = c.relnamespace
-  where c.oid = relation
-$$;
-
-revoke all on function audit.name_of(regclass) from public;
-
-comment on function audit.name_of(regclass) is 'The schema-qualified name of a table.';
+  'Makes a step towards partitions for the given time ahead; returns the number of changes made, 0 '
+  'when there is nothing left to do.';
 
 -- PostgreSQL cuts names at 63 bytes: two long actions must not become one variable.
 create or replace function audit.short_name(name text)
@@ -3014,20 +3385,6 @@ revoke all on function audit.before_ddl() from public;
 comment on function audit.before_ddl() is
   'Event trigger: makes way for ALTER TABLE on the columns of tracked tables.';
 
--- Event triggers take a superuser; without them audit.refresh() is called by hand after DDL.
-do $$
-begin
-  if (select r.rolsuper from pg_roles as r where r.rolname = current_user) then
-    create event trigger audit_before_ddl on ddl_command_start
-      when tag in ('ALTER TABLE')
-      execute function audit.before_ddl();
-    alter event trigger audit_before_ddl enable always;
-    comment on event trigger audit_before_ddl is
-      'Makes way for ALTER TABLE on the columns of tracked tables.';
-  end if;
-end;
-$$;
-
 -- After DDL on a tracked table its triggers are compiled anew in the same transaction.
 create or replace function audit.after_ddl()
   returns event_trigger
@@ -3069,19 +3426,42 @@ revoke all on function audit.after_ddl() from public;
 comment on function audit.after_ddl() is
   'Event trigger: compiles tracked tables anew that a command has changed.';
 
-do $$
+-- Event triggers take a superuser; without them audit.refresh() is called by hand after DDL.
+create or replace function audit.follow_ddl()
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
 begin
-  if (select r.rolsuper from pg_roles as r where r.rolname = current_user) then
+  if not (select r.rolsuper from pg_roles as r where r.rolname = current_user) then
+    return;
+  end if;
+  if not exists (select from pg_event_trigger as e where e.evtname = 'audit_before_ddl') then
+    create event trigger audit_before_ddl on ddl_command_start
+      when tag in ('ALTER TABLE')
+      execute function audit.before_ddl();
+    comment on event trigger audit_before_ddl is
+      'Makes way for ALTER TABLE on the columns of tracked tables.';
+  end if;
+  if not exists (select from pg_event_trigger as e where e.evtname = 'audit_after_ddl') then
     create event trigger audit_after_ddl on ddl_command_end
       when tag in ('ALTER TABLE', 'ALTER SCHEMA', 'CREATE TABLE', 'CREATE TRIGGER',
         'ALTER TRIGGER', 'DROP TRIGGER', 'DROP TABLE', 'DROP SCHEMA', 'DROP OWNED')
       execute function audit.after_ddl();
-    alter event trigger audit_after_ddl enable always;
     comment on event trigger audit_after_ddl is
       'Compiles tracked tables anew that a command has changed.';
   end if;
+  alter event trigger audit_before_ddl enable always;
+  alter event trigger audit_after_ddl enable always;
 end;
 $$;
+
+revoke all on function audit.follow_ddl() from public;
+
+comment on function audit.follow_ddl() is
+  'Creates and enables the event triggers; does nothing for a role that may not.';
+
+select audit.follow_ddl();
 
 -- What readers read: the log, with the name of the action. Columns are only ever added.
 create or replace view audit.events with (security_invoker = true) as
@@ -3109,7 +3489,9 @@ from audit.log as l;
 
 revoke all on audit.events from public;
 
-comment on view audit.events is 'One row for each essential action: what was done, by whom, to what.';
+comment on view audit.events is
+  'One row for each essential action: what was done, by whom, to what. Given account_id, items and '
+  'pages are found by index; sort by occurred_at and id.';
 comment on column audit.events.id is
   'Number from one sequence; together with occurred_at the order of reading.';
 comment on column audit.events.tx is
@@ -3173,7 +3555,9 @@ where c.value -> 'old' is distinct from c.value -> 'new'
 
 revoke all on audit.changes from public;
 
-comment on view audit.changes is 'One row for each column that an action changed, with old and new value.';
+comment on view audit.changes is
+  'One row for each column that an action changed, with old and new value. The history of a field: '
+  'account_id, item_type, item_id and column_name, sorted by occurred_at and id.';
 comment on column audit.changes.id is
   'Number from one sequence; together with occurred_at the order of reading.';
 comment on column audit.changes.tx is
@@ -3237,7 +3621,10 @@ select
   a.action,
   a.label,
   a.description,
-  coalesce(d.item_types, '{table}') as item_types,
+  coalesce(
+    d.item_types,
+    case when a.action in ('log_exported', 'log_imported') then '{log}' else '{table}' end::text[]
+  ) as item_types,
   coalesce(d.recorded_on, '{}') as recorded_on
 from audit.action as a
 left join lateral (
@@ -3285,5 +3672,782 @@ revoke all on function audit.item_log(text, text, text) from public;
 comment on function audit.item_log(text, text, text) is
   'The events of one item and of its parts, newest first; with its account it is found by index.';
 
+-- Everything under an item, whatever became of it: told by the log alone, by the parents of its
+-- rows and by the foreign keys that were written into them.
+create or replace function audit.tree_log(
+  item_type text,
+  item_id text,
+  account_id text default null
+)
+  returns setof audit.events
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with recursive declared as materialized (
+    select distinct k.item_type, a.attname::text as column_name, p.item_type as parent_type
+    from audit.tracked as k
+    join pg_constraint as c
+      on c.conrelid = k.target and c.contype = 'f' and cardinality(c.conkey) = 1
+    join pg_attribute as a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
+    join audit.tracked as p on p.target = c.confrelid and p.part is null
+    where k.part is null
+  ), link as materialized (
+    select l.item_type, l.item_id, l.parent_type, l.parent_id
+    from audit.log as l
+    where l.parent_id is not null
+      and (tree_log.account_id is null or l.account_id = tree_log.account_id)
+    union
+    -- An item that went from one parent to another is in the history of both.
+    select l.item_type, l.item_id, d.parent_type, v.id
+    from audit.log as l
+    join declared as d on d.item_type = l.item_type and l.changes ? d.column_name
+    cross join lateral (values
+      (l.changes -> d.column_name ->> 'old'),
+      (l.changes -> d.column_name ->> 'new')) as v (id)
+    where v.id is not null
+      and (tree_log.account_id is null or l.account_id = tree_log.account_id)
+  ), tree as (
+    select tree_log.item_type collate "C" as item_type, tree_log.item_id collate "C" as item_id
+    union
+    select k.item_type, k.item_id
+    from tree as t
+    join link as k on k.parent_type = t.item_type and k.parent_id = t.item_id
+  )
+  select e.*
+  from tree as t
+  join audit.events as e on e.item_type = t.item_type and e.item_id = t.item_id
+  where tree_log.account_id is null or e.account_id = tree_log.account_id
+  order by e.occurred_at desc, e.id desc
+$$;
+
+revoke all on function audit.tree_log(text, text, text) from public;
+
+comment on function audit.tree_log(text, text, text) is
+  'The events of an item and of everything that ever belonged to it, newest first.';
+
+-- What audit.check() found wrong: what, how bad, where, in words, and the command that mends it.
+create type audit.finding as (
+  finding  text,
+  severity text,
+  object   text,
+  message  text,
+  mend     text
+);
+
+comment on type audit.finding is 'Something that audit.check() found wrong with the log.';
+comment on column audit.finding.finding is 'Code of what is wrong, the same in every version.';
+comment on column audit.finding.severity is
+  'error where rows are missed, changed or seen by the wrong people, or will be; else warning.';
+comment on column audit.finding.object is 'The table, trigger, role or the like that is wrong.';
+comment on column audit.finding.message is 'What is wrong and what follows from it, for people.';
+comment on column audit.finding.mend is 'The command that mends it.';
+
+-- Event triggers follow DDL where a superuser owns the log; elsewhere there are none to miss.
+create or replace function audit.check_event_triggers()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select case when e.oid is null then 'event_trigger_missing' else 'event_trigger_disabled' end,
+    'error', n.name,
+    case when e.oid is null then 'The event trigger is gone' else 'The event trigger is disabled, '
+      'or not enabled always' end || ': triggers no longer follow changes of tables.',
+    'select audit.follow_ddl();'
+  from unnest(array['audit_before_ddl', 'audit_after_ddl']) as n (name)
+  left join pg_event_trigger as e on e.evtname = n.name
+  where (e.oid is null or e.evtenabled <> 'A')
+    and (select r.rolsuper from pg_class as c join pg_roles as r on r.oid = c.relowner
+         where c.oid = 'audit.log'::regclass)
+$$;
+
+revoke all on function audit.check_event_triggers() from public;
+
+comment on function audit.check_event_triggers() is
+  'Findings: event triggers that are missing or disabled.';
+
+-- Whether each tracked table has what its declaration compiles to now, as audit.refresh() sees it.
+create or replace function audit.check_tables()
+  returns setof audit.finding
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
+  set standard_conforming_strings = on
+  set jit = off
+as $$
+declare
+  v_tracked audit.tracked;
+  v_name text;
+  v_mend text;
+  v_compiled jsonb;
+  v_is_stale boolean;
+  -- Without its event trigger the list of columns is left out everywhere: that is one finding, not
+  -- one for each table.
+  v_is_unfollowed boolean := exists (select from audit.check_event_triggers());
+begin
+  for v_tracked in select * from audit.tracked as k order by k.id loop
+    v_name := audit.name_of(v_tracked.target);
+    v_mend := format('select audit.refresh(%L);', v_name);
+    if v_name is null then
+      return query select 'table_gone', 'warning', v_tracked.compiled ->> 'name',
+        'The table was dropped, but its declaration is still there.', 'select audit.refresh();';
+      continue;
+    end if;
+    if v_tracked.compiled -> 'triggers' ->> '_audit_update' like 'after update of %'
+      and (select r.has_before_update from audit.table_trait(v_tracked.target) as r)
+    then
+      return query select 'update_trigger_narrow', 'error', v_name,
+        'A trigger BEFORE UPDATE may change columns that the statement does not name, and the '
+        'audit trigger looks at statements that name audited columns alone.', v_mend;
+      continue;
+    end if;
+    begin
+      v_is_stale := v_name <> v_tracked.compiled ->> 'name'
+        or audit.fingerprint(v_tracked) <> v_tracked.compiled ->> 'fingerprint';
+      if not v_is_stale then
+        v_compiled := audit.compile_table(v_tracked);
+        v_is_stale := not v_tracked.compiled @> case when v_is_unfollowed
+          then v_compiled #- '{triggers,_audit_update}' else v_compiled end;
+      end if;
+      if v_is_stale then
+        perform audit.check_trackable(v_tracked.target);
+        perform audit.check_declaration(audit.follow_columns(v_tracked));
+        return query select 'triggers_stale', 'error', v_name,
+          'The table, or one that it looks up, has changed since its triggers were compiled.',
+          v_mend;
+      end if;
+    exception
+      -- Its text says what no longer fits; only people know what should stand there instead.
+      when others then
+        return query select 'declaration_broken', 'error', v_name,
+          format('The declaration no longer fits the table, so nothing can be compiled: %s.',
+            sqlerrm),
+          format('select audit.track(%L, ...);', v_name);
+    end;
+  end loop;
+end;
+$$;
+
+revoke all on function audit.check_tables() from public;
+
+comment on function audit.check_tables() is
+  'Findings: tracked tables that no longer fit what was compiled for them.';
+
+-- Whether the compiled functions are as they were compiled, and belong to the owner of the log.
+create or replace function audit.check_functions()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with compiled as (
+    select audit.name_of(k.target) as target, f.key as name, f.value as ddl,
+      split_part(f.value, E'\nas ', 1) as head, p.*
+    from audit.tracked as k
+    cross join lateral jsonb_each_text(k.compiled -> 'functions') as f
+    left join pg_proc as p on p.oid = to_regproc(format('audit.%I', f.key))
+    where audit.name_of(k.target) is not null
+  ), owner as (
+    select c.relowner as id from pg_class as c where c.oid = 'audit.log'::regclass
+  )
+  select 'function_changed', 'error', format('audit.%I()', c.name),
+    case when c.oid is null
+      then format('The function compiled for %s is gone.', c.target)
+      else format('The function compiled for %s was replaced or altered by hand.', c.target) end,
+    case when c.oid is null then format('select audit.refresh(%L);', c.target)
+      else format('drop function audit.%I() cascade; select audit.refresh(%L);', c.name, c.target)
+    end
+  from compiled as c
+  where c.oid is null
+    or right(c.ddl, length(quote_literal(c.prosrc))) <> quote_literal(c.prosrc)
+    or not c.prosecdef
+    or not coalesce('search_path=pg_catalog, pg_temp' = any (c.proconfig), false)
+    or cardinality(c.proconfig)
+      <> (select count(*) from regexp_matches(c.head, E'\n +set ', 'g'))
+  union all
+  select 'function_owner', 'error', format('audit.%I()', c.name),
+    format('The function compiled for %s belongs to %s and writes with the rights of that role.',
+      c.target, quote_ident(pg_get_userbyid(c.proowner))),
+    format('alter function audit.%I() owner to %I;', c.name, pg_get_userbyid(o.id))
+  from compiled as c
+  join owner as o on c.proowner <> o.id
+$$;
+
+revoke all on function audit.check_functions() from public;
+
+comment on function audit.check_functions() is
+  'Findings: compiled functions that were changed by hand.';
+
+-- Whether the triggers of tracked tables and of their partitions are there, as compiled, and fire.
+create or replace function audit.check_triggers()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
+as $$
+  with relation as (
+    select k.target, audit.name_of(k.target) as target_name, k.compiled -> 'triggers' as triggers,
+      r as relid, audit.name_of(r) as name,
+      audit.name_of(k.target) = k.compiled ->> 'name'
+        and audit.fingerprint(k) = k.compiled ->> 'fingerprint' as is_current
+    from audit.tracked as k
+    cross join lateral audit.triggered_relation(k.target) as r
+    where audit.name_of(k.target) is not null
+  ), expected as (
+    select r.*, e.key as trigger, g.oid,
+      format('create trigger %I %s', e.key,
+        replace(e.value, format(' on %s ', r.target), format(' on %s ', r.name))) as ddl
+    from relation as r
+    cross join lateral jsonb_each_text(r.triggers) as e
+    left join pg_trigger as g on g.tgrelid = r.relid and g.tgname = e.key
+    where r.relid = r.target or e.key = '_audit_truncate'
+  )
+  select 'trigger_missing', 'error', format('%I on %s', e.trigger, e.name),
+    'The trigger is gone: what it records is missed.',
+    format('select audit.refresh(%L);', e.target_name)
+  from expected as e
+  where e.oid is null
+  union all
+  select 'trigger_changed', 'error', format('%I on %s', e.trigger, e.name),
+    'The trigger is not the one that was compiled: it may miss something.',
+    format('drop trigger %I on %s; select audit.refresh(%L);', e.trigger, e.name, e.target_name)
+  from expected as e
+  where lower(pg_get_triggerdef(e.oid)) <> lower(e.ddl)
+    -- Of a table that has changed itself, audit.check_tables() tells.
+    and e.is_current
+  union all
+  select case g.tgenabled when 'D' then 'trigger_disabled' else 'trigger_not_always' end, 'error',
+    format('%I on %s', g.tgname, r.name),
+    case g.tgenabled when 'D' then 'The trigger is disabled: what it records is missed.'
+      else 'The trigger does not fire in every session: it must, whatever '
+        'session_replication_role is.' end,
+    format('alter table %s enable always trigger %I;', r.name, g.tgname)
+  from relation as r
+  join pg_trigger as g on g.tgrelid = r.relid
+  where g.tgname ~ '^_audit_' and g.tgenabled <> 'A'
+    -- Enabling the trigger of the whole table enables those of its partitions.
+    and not exists (select from pg_trigger as p
+                    where p.oid = g.tgparentid and p.tgenabled = g.tgenabled)
+$$;
+
+revoke all on function audit.check_triggers() from public;
+
+comment on function audit.check_triggers() is
+  'Findings: triggers of tracked tables that are missing, changed or disabled.';
+
+-- Tables beside tracked ones that nobody has decided about.
+create or replace function audit.check_untracked()
+  returns setof audit.finding
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_target regclass;
+  v_name text;
+  v_hint text;
+begin
+  for v_target in
+    select c.oid
+    from pg_class as c
+    where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence <> 't'
+      and c.relnamespace in (select t.relnamespace from audit.tracked as k
+                             join pg_class as t on t.oid = k.target)
+      and not exists (select from audit.tracked as k where k.target = c.oid)
+      and not exists (select from pg_depend as d
+                      where d.classid = 'pg_class'::regclass and d.objid = c.oid
+                        and d.deptype = 'e')
+    order by c.oid
+  loop
+    v_name := audit.name_of(v_target);
+    begin
+      perform audit.check_trackable(v_target);
+      return query select 'table_untracked', 'warning', v_name,
+        'The table is not tracked, but others of its schema are. Where nothing of it is essential, '
+        'declare it with actions => ''[]''.',
+        format('select audit.track(%L);', v_name);
+    exception
+      when sqlstate 'UA001' then
+        get stacked diagnostics v_hint = pg_exception_hint;
+        return query select 'table_untracked', 'warning', v_name,
+          format('The table is not tracked, but others of its schema are: %s.', sqlerrm), v_hint;
+    end;
+  end loop;
+end;
+$$;
+
+revoke all on function audit.check_untracked() from public;
+
+comment on function audit.check_untracked() is
+  'Findings: tables that are not tracked in schemas that have tracked ones.';
+
+-- Whether the log can only grow: its guards are on every partition, and fire.
+create or replace function audit.check_guard()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with guard as (
+    select p.relid, p.parentrelid, audit.name_of(p.relid) as relation, n.name, n.ddl, g.tgenabled
+    from pg_partition_tree('audit.log') as p
+    cross join (values
+      ('refuse_change', 'before update or delete on %s for each row'),
+      ('refuse_truncate', 'before truncate on %s for each statement')) as n (name, ddl)
+    left join pg_trigger as g on g.tgrelid = p.relid and g.tgname = n.name
+      and g.tgfoid = 'audit.refuse_change()'::regprocedure
+  )
+  select case when g.tgenabled is null then 'guard_missing' else 'guard_disabled' end, 'error',
+    format('%I on %s', g.name, g.relation),
+    'Rows of the log can be changed or deleted: the trigger that refuses it is '
+      || case when g.tgenabled is null then 'gone.' else 'disabled, or not enabled always.' end,
+    case when g.tgenabled is null then format('create trigger %I %s execute function '
+      'audit.refuse_change(); ', g.name, format(g.ddl, g.relation)) else '' end
+    || format('alter table %s enable always trigger %I;', g.relation, g.name)
+  from guard as g
+  where g.tgenabled is distinct from 'A'
+    -- The guard of rows comes to the partitions from the log.
+    and not (g.name = 'refuse_change' and g.parentrelid is not null
+      and exists (select from guard as p
+                  where p.relid = g.parentrelid and p.name = g.name
+                    and p.tgenabled is not distinct from g.tgenabled))
+$$;
+
+revoke all on function audit.check_guard() from public;
+
+comment on function audit.check_guard() is
+  'Findings: partitions of the log whose rows can be changed or deleted.';
+
+-- Who may write the log, or read it past its row security. Partitions are the same as the log, or a
+-- reader who names one sees what the log hides.
+create or replace function audit.check_rights()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with relation as (
+    select c.oid, c.relowner, c.relacl, c.relrowsecurity, audit.name_of(c.oid) as name,
+      c.relkind = 'p' as is_log
+    from pg_partition_tree('audit.log') as p
+    join pg_class as c on c.oid = p.relid
+  ), log as (
+    select r.* from relation as r where r.is_log
+  ), policy as (
+    select p.polrelid, p.polname, p.polpermissive, p.polcmd, p.polroles,
+      pg_get_expr(p.polqual, p.polrelid) as visible,
+      pg_get_expr(p.polwithcheck, p.polrelid) as checked
+    from pg_policy as p
+    where p.polrelid in (select r.oid from relation as r)
+  ), granted as (
+    select r.oid, r.name, r.is_log, a.grantee, a.privilege_type
+    from relation as r
+    cross join lateral aclexplode(r.relacl) as a
+    where a.grantee <> r.relowner
+    union
+    select r.oid, r.name, r.is_log, a.grantee, a.privilege_type
+    from relation as r
+    join pg_attribute as t on t.attrelid = r.oid
+    cross join lateral aclexplode(t.attacl) as a
+    where a.grantee <> r.relowner
+  ), grantee as (
+    select g.name, case g.grantee when 0 then 'public'
+        else quote_ident(pg_get_userbyid(g.grantee)) end as role,
+      g.is_log, string_agg(distinct lower(g.privilege_type), ', '
+        order by lower(g.privilege_type)) as privileges
+    from granted as g
+    where not g.is_log or g.grantee = 0 or g.privilege_type <> 'SELECT'
+    group by g.name, g.grantee, g.is_log
+  )
+  select 'log_granted', 'error', format('%s to %s', g.name, g.role),
+    format('The privilege %s on %s lets rows be read or written past the triggers and the '
+      'policies of the log.', g.privileges, g.name),
+    format('revoke %s on %s from %s;', case when g.is_log then g.privileges else 'all' end,
+      g.name, g.role)
+  from grantee as g
+  -- Without row security a right on a partition to read gives no more than one on the log.
+  where g.is_log or g.privileges <> 'select' or (select l.relrowsecurity from log as l)
+  union all
+  select 'row_security_missing', 'error', r.name,
+    'Whoever may read this partition sees the rows of every account in it.',
+    format('alter table %s enable row level security;', r.name)
+  from relation as r
+  join log as l on l.relrowsecurity
+  where not r.relrowsecurity
+  union all
+  select 'policy_missing', 'error', format('%I on %s', p.polname, r.name),
+    'The policy of the log is not on this partition, or is another one there.',
+    case when m.polname is not null then format('drop policy %I on %s; ', p.polname, r.name)
+      else '' end
+    || format('create policy %I on %s as %s for %s to %s%s%s;', p.polname, r.name,
+      case when p.polpermissive then 'permissive' else 'restrictive' end,
+      case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update'
+        when 'd' then 'delete' else 'all' end,
+      (select string_agg(case o when 0 then 'public' else quote_ident(pg_get_userbyid(o)) end,
+        ', ') from unnest(p.polroles) as o),
+      ' using (' || p.visible || ')', ' with check (' || p.checked || ')')
+  from log as l
+  cross join relation as r
+  cross join lateral (
+    -- What the log should have it may have lost itself: then a partition says how it was.
+    select distinct on (p.polname) p.*
+    from policy as p
+    where p.polrelid = l.oid or p.polname = 'account_policy'
+    order by p.polname, p.polrelid <> l.oid, p.polrelid
+  ) as p
+  left join policy as m on m.polrelid = r.oid and m.polname = p.polname
+  where l.relrowsecurity
+    and (m.polpermissive, m.polcmd, m.polroles, m.visible, m.checked)
+      is distinct from (p.polpermissive, p.polcmd, p.polroles, p.visible, p.checked)
+  union all
+  select 'policy_missing', 'error', 'account_policy on audit.log',
+    'No policy keeps the accounts apart.', 'select audit.grant_rights();'
+  from log as l
+  where l.relrowsecurity
+    and not exists (select from policy as p where p.polname = 'account_policy')
+  union all
+  select 'policy_extra', 'error', format('%I on %s', p.polname, r.name),
+    'This policy is not one of the log: it may show rows that the log hides.',
+    format('drop policy %I on %s;', p.polname, r.name)
+  from policy as p
+  join relation as r on r.oid = p.polrelid
+  join log as l on l.relrowsecurity
+  where not r.is_log and p.polname <> 'account_policy'
+    and not exists (select from policy as o where o.polrelid = l.oid and o.polname = p.polname)
+$$;
+
+revoke all on function audit.check_rights() from public;
+
+comment on function audit.check_rights() is
+  'Findings: rights and policies that let the wrong people read or write the log.';
+
+-- Whether every moment from now on has its partition, and for how long.
+create or replace function audit.check_partitions()
+  returns setof audit.finding
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+  set datestyle = 'ISO'
+as $$
+declare
+  v_first timestamptz;
+  v_last timestamptz;
+  v_future text;
+  v_future_from timestamptz;
+  v_until timestamptz;
+  v_gap record;
+begin
+  select min(l.lower_bound), max(l.upper_bound) into v_first, v_last
+    from audit.partition_list() as l;
+  select l.partition, l.lower_bound into v_future, v_future_from
+    from audit.partition_list() as l where l.upper_bound = 'infinity';
+
+  if v_first <> '-infinity' then
+    return query select 'partition_missing', 'warning', 'audit.log_past',
+      format('The log has no partition for what was before %s: such rows cannot be brought in.',
+        v_first),
+      format('select audit.add_partition(''log_past'', ''minvalue'', %L);', v_first);
+  end if;
+  -- What was detached to be kept elsewhere is no fault, as long as nothing is written there.
+  for v_gap in
+    select p.upper_bound as starts, p.next as ends,
+      audit.partition_name(p.upper_bound, p.next) as name
+    from (select l.upper_bound, lead(l.lower_bound) over (order by l.lower_bound) as next
+          from audit.partition_list() as l) as p
+    where p.upper_bound < p.next and p.next > now()
+  loop
+    return query select 'partition_missing', 'error', format('audit.%I', v_gap.name),
+      format('The log has no partition from %s to %s: writes of that time fail.',
+        v_gap.starts, v_gap.ends),
+      format('select audit.add_partition(%L, %L, %L);', v_gap.name, v_gap.starts, v_gap.ends);
+  end loop;
+  if v_last <> 'infinity' then
+    return query select 'partition_missing', 'error', 'audit.log_future',
+      format('The log has no partition for what comes after %s: writes of that time fail.',
+        v_last),
+      format('select audit.add_partition(''log_future'', %L, ''maxvalue'');', v_last);
+  end if;
+
+  if v_future_from < now() + interval '6 months' then
+    return query select 'partitions_running_out',
+      case when v_future_from < now() + interval '1 month' then 'error' else 'warning' end,
+      'audit.log',
+      format('The partitions of the log end at %s; after that all rows go to one.',
+        v_future_from),
+      'select audit.maintain();';
+  end if;
+  if v_future is not null then
+    execute format('select max(occurred_at) from audit.%I', v_future) into v_until;
+    v_until := date_trunc('month', v_until) + interval '1 month';
+  end if;
+  if v_until is not null then
+    return query select 'rows_in_catch_all', 'warning', format('audit.%I', v_future),
+      'Rows lie in the partition for all that is to come: partitions were not made in time, or '
+      'the clock of the server was wrong. They can become a partition of their own.',
+      format('alter table audit.log detach partition audit.%1$I; '
+        'alter table audit.%1$I rename to %2$I; select audit.add_partition(%2$L, %3$L, %4$L); '
+        'select audit.add_partition(''log_future'', %4$L, ''maxvalue'');',
+        v_future, audit.partition_name(v_future_from, v_until), v_future_from, v_until);
+  end if;
+end;
+$$;
+
+revoke all on function audit.check_partitions() from public;
+
+comment on function audit.check_partitions() is
+  'Findings: times for which the log has no partition, or soon will have none.';
+
+-- What the rows themselves tell. Only the last pages of each partition are read, where the newest
+-- rows are, so that this takes no longer on a log of ten years.
+create or replace function audit.check_rows()
+  returns setof audit.finding
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_pages constant bigint := 4096;
+  v_partition text;
+  v_upper timestamptz;
+  v_blocks bigint;
+  v_id bigint;
+  v_max bigint := 0;
+  v_next bigint;
+  v_item_type text;
+  v_rows bigint;
+  v_found jsonb := '{}';
+begin
+  for v_partition, v_upper in
+    select l.partition, l.upper_bound from audit.partition_list() as l
+  loop
+    v_blocks := pg_relation_size(format('audit.%I', v_partition)::regclass)
+      / current_setting('block_size')::bigint;
+    continue when v_blocks = 0;
+    execute format('select max(id) from audit.%I where ctid >= %L', v_partition,
+      format('(%s,0)', greatest(v_blocks - 8, 0))) into v_id;
+    v_max := greatest(v_max, v_id);
+    continue when v_upper < now() - interval '7 days';
+    for v_item_type, v_rows in
+      execute format('select item_type, count(*) from audit.%I where ctid >= %L '
+        'and occurred_at > now() - interval ''7 days'' and occurred_at < now() '
+        'and actor_type = ''database'' and item_type <> ''table'' group by 1', v_partition,
+        format('(%s,0)', greatest(v_blocks - v_pages, 0)))
+    loop
+      v_found := v_found || jsonb_build_object(v_item_type,
+        coalesce((v_found ->> v_item_type)::bigint, 0) + v_rows);
+    end loop;
+  end loop;
+
+  return query
+    select 'actor_missing', 'warning',
+      coalesce((select string_agg(audit.name_of(k.target), ', ' order by k.id)
+                from audit.tracked as k where k.item_type = e.key), e.key),
+      format('Rows about %s without an actor, of the last 7 days: %s. Somebody wrote without '
+        'saying for whom.', e.key, e.value),
+      'select audit.set_actor(''system'', ''name of the job''); -- in each of their transactions, '
+        'before they write'
+    from jsonb_each_text(v_found) as e
+    order by e.key;
+
+  select s.last_value + case when s.is_called then 1 else 0 end into v_next
+    from audit.log_id_seq as s;
+  if v_next <= v_max then
+    return query select 'sequence_behind', 'error', 'audit.log_id_seq',
+      format('The next id of the log is %s, and there is a row %s already: ids would come twice.',
+        v_next, v_max),
+      format('select setval(''audit.log_id_seq'', %s);', v_max);
+  end if;
+end;
+$$;
+
+revoke all on function audit.check_rows() from public;
+
+comment on function audit.check_rows() is
+  'Findings: rows without an actor, and a sequence behind the rows.';
+
+-- Whether the log can be found by its indexes, and holds every letter.
+create or replace function audit.check_storage()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select 'index_invalid', 'error', audit.name_of(i.indexrelid),
+    format('The index of %s is not valid: it is not used, and reading is slow.',
+      audit.name_of(i.indrelid)),
+    format('reindex index %s;', audit.name_of(i.indexrelid))
+  from pg_partition_tree('audit.log') as p
+  join pg_index as i on i.indrelid = p.relid
+  where not (i.indisvalid and i.indisready and i.indislive) and p.isleaf
+  union all
+  select 'encoding_wrong', 'error', quote_ident(d.datname),
+    format('The encoding of the database is %s: it cannot hold every letter, or holds bytes that '
+      'are none. Make another, then pg_dump and pg_restore.', pg_encoding_to_char(d.encoding)),
+    format('create database %I template template0 encoding ''UTF8'';', d.datname || '_utf8')
+  from pg_database as d
+  where d.datname = current_database() and pg_encoding_to_char(d.encoding) <> 'UTF8'
+$$;
+
+revoke all on function audit.check_storage() from public;
+
+comment on function audit.check_storage() is
+  'Findings: invalid indexes of the log, and an encoding other than UTF-8.';
+
+-- Sessions that hold something back, and settings and subscriptions that change what fires.
+create or replace function audit.check_sessions(pending_after interval)
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select 'prepared_transaction_old', 'warning', p.gid,
+    format('The transaction was prepared at %s in database %s and is still open: what reads the '
+      'log by watermark stops before it.', to_char(p.prepared, 'YYYY-MM-DD HH24:MI:SSOF'),
+      p.database),
+    format('rollback prepared %L;', p.gid)
+  from pg_prepared_xacts as p
+  where p.prepared < clock_timestamp() - check_sessions.pending_after
+  union all
+  select 'transaction_old', 'warning', format('process %s', a.pid),
+    format('A transaction of %s in database %s has been writing since %s: what reads the log by '
+      'watermark stops before it.', a.usename, a.datname,
+      to_char(a.xact_start, 'YYYY-MM-DD HH24:MI:SSOF')),
+    format('select pg_terminate_backend(%s);', a.pid)
+  from pg_stat_activity as a
+  where a.backend_xid is not null and a.pid <> pg_backend_pid()
+    and a.xact_start < clock_timestamp() - check_sessions.pending_after
+  union all
+  select 'sessions_hidden', 'warning', quote_ident(current_user::text),
+    'Of sessions of other roles the owner of the log does not see since when they write, so old '
+    'transactions are not found.',
+    format('grant pg_read_all_stats to %I;', current_user)
+  where not pg_has_role(current_user, 'pg_read_all_stats', 'usage')
+  union all
+  select 'replica_by_default', 'warning',
+    concat_ws(' in ', 'role ' || quote_ident(r.rolname), 'database ' || quote_ident(d.datname)),
+    'session_replication_role is set here: tracking goes on, but foreign keys and the '
+    'application''s own triggers do not fire.',
+    case when r.rolname is null then format('alter database %I', d.datname)
+      when d.datname is null then format('alter role %I', r.rolname)
+      else format('alter role %I in database %I', r.rolname, d.datname) end
+    || ' reset session_replication_role;'
+  from pg_db_role_setting as s
+  left join pg_roles as r on r.oid = s.setrole
+  left join pg_database as d on d.oid = s.setdatabase
+  where (s.setdatabase = 0 or d.datname = current_database())
+    and exists (select from unnest(s.setconfig) as c
+                where c in ('session_replication_role=replica', 'session_replication_role=local'))
+  union all
+  select 'subscription_writes', 'error', format('%I to %s', s.subname, audit.name_of(w.srrelid)),
+    'A subscription writes to the table: its insertions and deletions fire no statement triggers '
+    'and are missed. Track the table where it is written first.',
+    format('alter subscription %I disable;', s.subname)
+  from pg_subscription_rel as w
+  join pg_subscription as s on s.oid = w.srsubid
+  where s.subenabled
+    and w.srrelid in (select r from audit.tracked as k
+                      cross join lateral audit.triggered_relation(k.target) as r)
+$$;
+
+revoke all on function audit.check_sessions(interval) from public;
+
+comment on function audit.check_sessions(interval) is
+  'Findings: old transactions that are pending, and what keeps triggers from firing.';
+
+-- All that can be wrong with the log, looked for in the catalogue. It reads with the rights of its
+-- owner, so that a role for monitoring needs the right to call it and nothing else.
+create or replace function audit.check(pending_after interval default '1 hour')
+  returns setof audit.finding
+  language sql
+  stable
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set lock_timeout = '5s'
+as $$
+  select * from audit.check_event_triggers()
+  union all
+  select * from audit.check_tables()
+  union all
+  select * from audit.check_functions()
+  union all
+  select * from audit.check_triggers()
+  union all
+  select * from audit.check_untracked()
+  union all
+  select * from audit.check_guard()
+  union all
+  select * from audit.check_rights()
+  union all
+  select * from audit.check_partitions()
+  union all
+  select * from audit.check_rows()
+  union all
+  select * from audit.check_storage()
+  union all
+  select * from audit.check_sessions(pending_after)
+$$;
+
+revoke all on function audit.check(interval) from public;
+
+comment on function audit.check(interval) is
+  'What is wrong with the log, each with the command that mends it; no rows when all is well.';
+
 -- The log is ready for its first row: two years of months and a catch-all at both ends.
 select audit.maintain();
+
+-- Rights of the three roles, as far as they exist: run at install and after a DBA created them.
+create or replace function audit.grant_rights()
+  returns setof text
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_relation regclass;
+begin
+  for v_relation in select p.relid from pg_partition_tree('audit.log') as p order by p.level desc
+  loop
+    perform audit.protect(v_relation);
+  end loop;
+
+  if to_regrole('audit_reader') is not null then
+    grant select on audit.log, audit.action, audit.tracked, audit.events, audit.changes,
+      audit.actions, audit.era to audit_reader;
+    grant execute on function audit.item_log(text, text, text),
+      audit.tree_log(text, text, text), audit.describe_rule(jsonb)
+      to audit_reader;
+  end if;
+  if to_regrole('audit_exporter') is not null then
+    grant select on audit.log, audit.action, audit.tracked, audit.events, audit.changes,
+      audit.actions, audit.era to audit_exporter;
+    grant execute on function audit.item_log(text, text, text),
+      audit.tree_log(text, text, text), audit.describe_rule(jsonb),
+      audit.record_export(jsonb) to audit_exporter;
+  end if;
+  if to_regrole('audit_maintainer') is not null then
+    grant execute on function audit.maintain(interval), audit.check(interval), audit.partition_list()
+      to audit_maintainer;
+    grant select on audit.option to audit_maintainer;
+    grant select, insert on audit.closed_partition to audit_maintainer;
+  end if;
+
+  return query
+    select format('create role %I nologin;', r.name)
+    from unnest(array['audit_reader', 'audit_exporter', 'audit_maintainer']) as r (name)
+    where to_regrole(r.name) is null;
+  if found then
+    return next 'select audit.grant_rights();';
+  end if;
+end;
+$$;
+
+revoke all on function audit.grant_rights() from public;
+
+comment on function audit.grant_rights() is
+  'Gives the roles of the log their rights; returns what a DBA has to run where one is missing.';
+
+-- The roles get their rights on all that is there now; what a DBA has to do first is printed.
+select audit.grant_rights();

@@ -725,6 +725,9 @@ comment on column licensing.devices.created_at is 'When the row was made; operat
 comment on column licensing.devices.updated_at is
   'When the application last changed the row; operational.';
 
+-- Vendors come and go by hand of the platform itself: no essential action of anybody in them.
+select audit.track('licensing.accounts', item_type => 'account', actions => '[]');
+
 -- A person's own data: shown in every account that the person works for.
 select audit.track(
   'licensing.platform_users',
@@ -932,6 +935,15 @@ select audit.track(
      "label": "Order deleted",
      "description": "An order was deleted, its licenses with it."}
   ]$$
+);
+
+-- Who signs in to use licenses: essential is only what licenses they are given.
+select audit.track(
+  'licensing.license_users',
+  item_type => 'license_user',
+  account => 'account_id',
+  secret => '{initial_password}',
+  actions => '[]'
 );
 
 -- Who looks after an order: each manager is an action of its own.
@@ -1441,3 +1453,18 @@ comment on column licensing.product_log.changes is
 comment on column licensing.product_log.context is
   'Request id, address, reason and the like, as given with the actor.';
 comment on column licensing.product_log.action_label is 'Name of the action for people.';
+
+-- Readers of the log may read the pages of the platform's items too.
+do $$
+declare
+  v_role text;
+begin
+  foreach v_role in array array['audit_reader', 'audit_exporter'] loop
+    if to_regrole(v_role) is not null then
+      execute format('grant usage on schema licensing to %I', v_role);
+      execute format('grant select on licensing.license_log, licensing.order_log, '
+        'licensing.customer_log, licensing.product_log to %I', v_role);
+    end if;
+  end loop;
+end;
+$$;

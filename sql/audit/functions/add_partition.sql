@@ -13,6 +13,7 @@ begin
   if to_regclass(format('audit.%I', add_partition.name)) is null then
     execute format('create table audit.%I (like audit.log including all)', add_partition.name);
     execute format('revoke all on audit.%I from public', add_partition.name);
+    perform audit.protect(format('audit.%I', add_partition.name)::regclass);
     execute format(
       'create trigger refuse_truncate before truncate on audit.%I '
       'for each statement execute function audit.refuse_change()', add_partition.name);

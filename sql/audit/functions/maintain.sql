@@ -1,59 +1,77 @@
--- Keeps partitions of the log ahead of time; between two catch-alls nothing is ever without one.
+-- Keeps partitions of the log ahead of time, one step a call. Only a step that takes an empty
+-- partition out of the way locks the log: for milliseconds, and it gives up at once where it would
+-- have to wait, since writers and readers would queue behind it.
 create or replace function audit.maintain(ahead interval default '24 months')
   returns integer
   language plpgsql
+  security definer
   set search_path = pg_catalog, pg_temp
   set standard_conforming_strings = on
   set timezone = 'UTC'
-  set lock_timeout = '2s'
+  set lock_timeout = '20ms'
 as $$
 declare
-  v_this_month timestamptz := date_trunc('month', now());
-  v_until timestamptz := date_trunc('month', now() + ahead) + interval '1 month';
-  v_from timestamptz;
-  v_last timestamptz;
-  v_name text;
-  v_added integer := 0;
+  v_every text := (select o.value from audit.option as o where o.name = 'partition_interval');
+  v_now timestamptz := date_trunc(v_every, now());
+  v_until timestamptz := audit.interval_after(now() + ahead);
+  -- Spares reach so far that log_future stays empty though maintenance be forgotten for years.
+  v_spares_until timestamptz := date_trunc('year', greatest(now(), v_until - interval '3 years'))
+    + interval '6 years';
+  v_gap record;
+  v_spare text;
 begin
-  perform pg_advisory_xact_lock(hashtextextended('audit.maintain', 0));
-
+  if not pg_try_advisory_xact_lock(hashtextextended('audit.maintain', 0)) then
+    return 0;
+  end if;
   if to_regclass('audit.log_future') is null then
-    perform audit.add_partition('log_past', 'minvalue', v_this_month::text);
-    v_from := v_this_month;
-  else
-    select substring(pg_get_expr(c.relpartbound, c.oid) from 'FROM \(''([^'']+)''\)')::timestamptz
-      into v_from
-      from pg_class as c
-      where c.oid = 'audit.log_future'::regclass;
-    if v_from >= v_until then
-      return 0;
-    end if;
-    execute 'alter table audit.log detach partition audit.log_future';
-    select max(f.occurred_at) into v_last from audit.log_future as f;
-    if v_last is not null then
-      -- Nobody called for too long: the rows stay where they are, as one wide partition.
-      v_last := date_trunc('month', v_last) + interval '1 month';
-      v_name := format('log_%s_to_%s', to_char(v_from, 'YYYY_MM'),
-        to_char(v_last - interval '1 day', 'YYYY_MM'));
-      execute format('alter table audit.log_future rename to %I', v_name);
-      perform audit.add_partition(v_name, v_from::text, v_last::text);
-      v_from := v_last;
-      v_added := 1;
-    end if;
+    perform audit.add_partition('log_past', 'minvalue', v_now::text);
+    perform audit.add_partition('log_future', v_spares_until::text, 'maxvalue');
   end if;
 
-  while v_from < v_until loop
-    perform audit.add_partition('log_' || to_char(v_from, 'YYYY_MM'),
-      v_from::text, (v_from + interval '1 month')::text);
-    v_from := v_from + interval '1 month';
-    v_added := v_added + 1;
-  end loop;
-  perform audit.add_partition('log_future', v_from::text, 'maxvalue');
-  return v_added;
+  select p.upper_bound as lower_bound, p.next as upper_bound into v_gap
+    from (select l.upper_bound, lead(l.lower_bound) over (order by l.lower_bound) as next
+          from audit.partition_list() as l) as p
+    where p.upper_bound < p.next
+    order by p.upper_bound
+    limit 1;
+  if found then
+    return audit.fill_log(v_gap.lower_bound, v_gap.upper_bound, v_until);
+  end if;
+
+  -- A spare that would rather be partitions of the interval, far enough ahead that no row is due.
+  select l.partition into v_spare
+    from audit.partition_list() as l
+    where l.lower_bound >= now() + interval '1 day'
+      and l.lower_bound < v_until
+      and l.upper_bound > audit.interval_after(l.lower_bound)
+      and audit.is_partition_empty(l.partition)
+    order by l.lower_bound
+    limit 1;
+  if not found then
+    select l.partition into v_spare
+      from audit.partition_list() as l
+      where l.upper_bound = 'infinity' and l.lower_bound < v_spares_until
+        and l.lower_bound >= now() + interval '1 day'
+        and audit.is_partition_empty(l.partition);
+  end if;
+  if v_spare is null then
+    return 0;
+  end if;
+  execute format('alter table audit.log detach partition audit.%I', v_spare);
+  if not audit.is_partition_empty(v_spare) then
+    raise exception 'rows have come into audit.%', v_spare
+      using errcode = '55P03', hint = 'Call audit.maintain() again.';
+  end if;
+  execute format('drop table audit.%I', v_spare);
+  if v_spare = 'log_future' then
+    perform audit.add_partition('log_future', v_spares_until::text, 'maxvalue');
+  end if;
+  return 1;
 end;
 $$;
 
 revoke all on function audit.maintain(interval) from public;
 
 comment on function audit.maintain(interval) is
-  'Adds monthly partitions of the log up to the given time ahead; returns how many it added.';
+  'Makes a step towards partitions for the given time ahead; returns the number of changes made, 0 '
+  'when there is nothing left to do.';

@@ -42,7 +42,8 @@ revoke all on audit.log from public;
 revoke all on sequence audit.log_id_seq from public;
 
 comment on table audit.log is
-  'One row for each essential action: what was done, by whom, to what; append-only.';
+  'One row for each essential action: what was done, by whom, to what; append-only. Readers use the '
+  'views audit.events and audit.changes.';
 comment on column audit.log.id is
   'Number from one sequence; together with occurred_at the order of reading.';
 comment on column audit.log.tx is

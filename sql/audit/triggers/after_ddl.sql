@@ -38,17 +38,3 @@ revoke all on function audit.after_ddl() from public;
 
 comment on function audit.after_ddl() is
   'Event trigger: compiles tracked tables anew that a command has changed.';
-
-do $$
-begin
-  if (select r.rolsuper from pg_roles as r where r.rolname = current_user) then
-    create event trigger audit_after_ddl on ddl_command_end
-      when tag in ('ALTER TABLE', 'ALTER SCHEMA', 'CREATE TABLE', 'CREATE TRIGGER',
-        'ALTER TRIGGER', 'DROP TRIGGER', 'DROP TABLE', 'DROP SCHEMA', 'DROP OWNED')
-      execute function audit.after_ddl();
-    alter event trigger audit_after_ddl enable always;
-    comment on event trigger audit_after_ddl is
-      'Compiles tracked tables anew that a command has changed.';
-  end if;
-end;
-$$;

@@ -36,17 +36,3 @@ revoke all on function audit.before_ddl() from public;
 
 comment on function audit.before_ddl() is
   'Event trigger: makes way for ALTER TABLE on the columns of tracked tables.';
-
--- Event triggers take a superuser; without them audit.refresh() is called by hand after DDL.
-do $$
-begin
-  if (select r.rolsuper from pg_roles as r where r.rolname = current_user) then
-    create event trigger audit_before_ddl on ddl_command_start
-      when tag in ('ALTER TABLE')
-      execute function audit.before_ddl();
-    alter event trigger audit_before_ddl enable always;
-    comment on event trigger audit_before_ddl is
-      'Makes way for ALTER TABLE on the columns of tracked tables.';
-  end if;
-end;
-$$;

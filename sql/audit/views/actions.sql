@@ -4,7 +4,10 @@ select
   a.action,
   a.label,
   a.description,
-  coalesce(d.item_types, '{table}') as item_types,
+  coalesce(
+    d.item_types,
+    case when a.action in ('log_exported', 'log_imported') then '{log}' else '{table}' end::text[]
+  ) as item_types,
   coalesce(d.recorded_on, '{}') as recorded_on
 from audit.action as a
 left join lateral (

@@ -31,7 +31,9 @@ where c.value -> 'old' is distinct from c.value -> 'new'
 
 revoke all on audit.changes from public;
 
-comment on view audit.changes is 'One row for each column that an action changed, with old and new value.';
+comment on view audit.changes is
+  'One row for each column that an action changed, with old and new value. The history of a field: '
+  'account_id, item_type, item_id and column_name, sorted by occurred_at and id.';
 comment on column audit.changes.id is
   'Number from one sequence; together with occurred_at the order of reading.';
 comment on column audit.changes.tx is

@@ -24,7 +24,9 @@ from audit.log as l;
 
 revoke all on audit.events from public;
 
-comment on view audit.events is 'One row for each essential action: what was done, by whom, to what.';
+comment on view audit.events is
+  'One row for each essential action: what was done, by whom, to what. Given account_id, items and '
+  'pages are found by index; sort by occurred_at and id.';
 comment on column audit.events.id is
   'Number from one sequence; together with occurred_at the order of reading.';
 comment on column audit.events.tx is

@@ -1,0 +1,128 @@
+"""Keeps the log in shape for ever: partitions ahead of time, those whose time is over at rest."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import sql
+
+from auditdb.errors import LogBusy, translated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PATIENCE = 60.0
+"""Seconds to go on trying while transactions are open that use the log."""
+
+_PAUSE = 0.2
+
+# Closed are those whose time is over for a week, so that no transaction still writes there; of
+# log_past nobody can say so, since rows come into it by hand only.
+_DUE = """
+select l.partition, l.upper_bound,
+  pg_has_role(c.relowner, 'usage') or (select r.rolsuper from pg_roles as r
+                                       where r.rolname = current_user) as is_owner
+from audit.partition_list() as l
+join pg_class as c on c.oid = to_regclass(format('audit.%I', l.partition))
+where l.upper_bound < now() - interval '7 days' and l.lower_bound <> '-infinity'
+  and l.partition not in (select p.partition from audit.closed_partition as p)
+order by l.upper_bound
+"""
+_OLDER_WRITERS = """
+select exists (select from pg_stat_activity as a
+               where a.backend_xid is not null and a.xact_start < %(upper)s)
+  or exists (select from pg_prepared_xacts as p where p.prepared < %(upper)s)
+"""
+_BRIN_INDEXES = """
+select i.indexrelid::regclass::text from pg_index as i
+join pg_class as c on c.oid = i.indexrelid
+join pg_am as m on m.oid = c.relam
+where i.indrelid = %(name)s::regclass and m.amname = 'brin'
+"""
+_LEFT_OVER = """
+select i.indexrelid::regclass::text from pg_index as i
+where i.indrelid = %(name)s::regclass and not i.indisvalid
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Maintenance:
+    """What was done."""
+
+    changes: int
+    """Partitions added, or taken out of the way for others, counted together."""
+    closed: tuple[str, ...]
+    """Partitions that were frozen, summarised and reindexed."""
+    postponed: tuple[str, ...]
+    """Partitions that are due, each with the reason why it was left."""
+
+
+def maintain(
+    connection: psycopg.Connection[Any],
+    *,
+    ahead: str = "24 months",
+    patience: float = PATIENCE,
+    tell: Callable[[str], object] = lambda _: None,
+) -> Maintenance:
+    """Make partitions so far `ahead` (a PostgreSQL interval), and close those whose time is over.
+
+    No writer or reader waits for it: where the log is in use it tries again, for `patience`
+    seconds. `connection` must be in autocommit mode; `tell` is called with what is being done.
+
+    Raises LogBusy where the log was in use all the time; partitions that are there stay, and rows
+    have a place in any case. Other errors of the database are raised as AuditError.
+    """
+    with translated():
+        changes = extend(connection, ahead=ahead, patience=patience)
+        closed, postponed = [], []
+        for name, upper, is_owner in connection.execute(_DUE).fetchall():
+            if not is_owner:
+                postponed.append(f"{name}: its owner must close it")
+            elif connection.execute(_OLDER_WRITERS, {"upper": upper}).fetchone() == (True,):
+                postponed.append(f"{name}: a transaction older than its end is open")
+            else:
+                tell(f"closing {name}")
+                _close(connection, name)
+                closed.append(name)
+        if closed:
+            connection.execute("analyze audit.log")
+    return Maintenance(changes, tuple(closed), tuple(postponed))
+
+
+def extend(
+    connection: psycopg.Connection[Any], *, ahead: str = "24 months", patience: float = PATIENCE
+) -> int:
+    """Make partitions so far `ahead`; returns how many changes it took. Raises as maintain()."""
+    deadline = time.monotonic() + patience
+    changes = 0
+    while True:
+        try:
+            row = connection.execute("select audit.maintain(%s::interval)", [ahead]).fetchone()
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+            if time.monotonic() > deadline:
+                raise LogBusy(
+                    hint="Its rows have a place all the same. Try again when long transactions "
+                    "have ended; pg_stat_activity lists them."
+                ) from error
+            time.sleep(_PAUSE)
+            continue
+        if not row or not row[0]:
+            return changes
+        changes += row[0]
+
+
+def _close(connection: psycopg.Connection[Any], name: str) -> None:
+    table = sql.Identifier("audit", name)
+    given = {"name": f'audit."{name}"'}
+    for (index,) in connection.execute(_LEFT_OVER, given).fetchall():
+        connection.execute(sql.SQL("drop index concurrently {}").format(sql.SQL(index)))
+    connection.execute(sql.SQL("reindex table concurrently {}").format(table))
+    connection.execute(sql.SQL("vacuum (freeze, analyze) {}").format(table))
+    for (index,) in connection.execute(_BRIN_INDEXES, given).fetchall():
+        connection.execute("select brin_summarize_new_values(%s::regclass)", [index])
+    connection.execute(
+        "insert into audit.closed_partition (partition) values (%s) on conflict do nothing", [name]
+    )

@@ -1,0 +1,37 @@
+-- All that can be wrong with the log, looked for in the catalogue. It reads with the rights of its
+-- owner, so that a role for monitoring needs the right to call it and nothing else.
+create or replace function audit.check(pending_after interval default '1 hour')
+  returns setof audit.finding
+  language sql
+  stable
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set lock_timeout = '5s'
+as $$
+  select * from audit.check_event_triggers()
+  union all
+  select * from audit.check_tables()
+  union all
+  select * from audit.check_functions()
+  union all
+  select * from audit.check_triggers()
+  union all
+  select * from audit.check_untracked()
+  union all
+  select * from audit.check_guard()
+  union all
+  select * from audit.check_rights()
+  union all
+  select * from audit.check_partitions()
+  union all
+  select * from audit.check_rows()
+  union all
+  select * from audit.check_storage()
+  union all
+  select * from audit.check_sessions(pending_after)
+$$;
+
+revoke all on function audit.check(interval) from public;
+
+comment on function audit.check(interval) is
+  'What is wrong with the log, each with the command that mends it; no rows when all is well.';

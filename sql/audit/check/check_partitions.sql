@@ -1,0 +1,76 @@
+-- Whether every moment from now on has its partition, and for how long.
+create or replace function audit.check_partitions()
+  returns setof audit.finding
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+  set datestyle = 'ISO'
+as $$
+declare
+  v_first timestamptz;
+  v_last timestamptz;
+  v_future text;
+  v_future_from timestamptz;
+  v_until timestamptz;
+  v_gap record;
+begin
+  select min(l.lower_bound), max(l.upper_bound) into v_first, v_last
+    from audit.partition_list() as l;
+  select l.partition, l.lower_bound into v_future, v_future_from
+    from audit.partition_list() as l where l.upper_bound = 'infinity';
+
+  if v_first <> '-infinity' then
+    return query select 'partition_missing', 'warning', 'audit.log_past',
+      format('The log has no partition for what was before %s: such rows cannot be brought in.',
+        v_first),
+      format('select audit.add_partition(''log_past'', ''minvalue'', %L);', v_first);
+  end if;
+  -- What was detached to be kept elsewhere is no fault, as long as nothing is written there.
+  for v_gap in
+    select p.upper_bound as starts, p.next as ends,
+      audit.partition_name(p.upper_bound, p.next) as name
+    from (select l.upper_bound, lead(l.lower_bound) over (order by l.lower_bound) as next
+          from audit.partition_list() as l) as p
+    where p.upper_bound < p.next and p.next > now()
+  loop
+    return query select 'partition_missing', 'error', format('audit.%I', v_gap.name),
+      format('The log has no partition from %s to %s: writes of that time fail.',
+        v_gap.starts, v_gap.ends),
+      format('select audit.add_partition(%L, %L, %L);', v_gap.name, v_gap.starts, v_gap.ends);
+  end loop;
+  if v_last <> 'infinity' then
+    return query select 'partition_missing', 'error', 'audit.log_future',
+      format('The log has no partition for what comes after %s: writes of that time fail.',
+        v_last),
+      format('select audit.add_partition(''log_future'', %L, ''maxvalue'');', v_last);
+  end if;
+
+  if v_future_from < now() + interval '6 months' then
+    return query select 'partitions_running_out',
+      case when v_future_from < now() + interval '1 month' then 'error' else 'warning' end,
+      'audit.log',
+      format('The partitions of the log end at %s; after that all rows go to one.',
+        v_future_from),
+      'select audit.maintain();';
+  end if;
+  if v_future is not null then
+    execute format('select max(occurred_at) from audit.%I', v_future) into v_until;
+    v_until := date_trunc('month', v_until) + interval '1 month';
+  end if;
+  if v_until is not null then
+    return query select 'rows_in_catch_all', 'warning', format('audit.%I', v_future),
+      'Rows lie in the partition for all that is to come: partitions were not made in time, or '
+      'the clock of the server was wrong. They can become a partition of their own.',
+      format('alter table audit.log detach partition audit.%1$I; '
+        'alter table audit.%1$I rename to %2$I; select audit.add_partition(%2$L, %3$L, %4$L); '
+        'select audit.add_partition(''log_future'', %4$L, ''maxvalue'');',
+        v_future, audit.partition_name(v_future_from, v_until), v_future_from, v_until);
+  end if;
+end;
+$$;
+
+revoke all on function audit.check_partitions() from public;
+
+comment on function audit.check_partitions() is
+  'Findings: times for which the log has no partition, or soon will have none.';

@@ -1,0 +1,45 @@
+-- Tables beside tracked ones that nobody has decided about.
+create or replace function audit.check_untracked()
+  returns setof audit.finding
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_target regclass;
+  v_name text;
+  v_hint text;
+begin
+  for v_target in
+    select c.oid
+    from pg_class as c
+    where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence <> 't'
+      and c.relnamespace in (select t.relnamespace from audit.tracked as k
+                             join pg_class as t on t.oid = k.target)
+      and not exists (select from audit.tracked as k where k.target = c.oid)
+      and not exists (select from pg_depend as d
+                      where d.classid = 'pg_class'::regclass and d.objid = c.oid
+                        and d.deptype = 'e')
+    order by c.oid
+  loop
+    v_name := audit.name_of(v_target);
+    begin
+      perform audit.check_trackable(v_target);
+      return query select 'table_untracked', 'warning', v_name,
+        'The table is not tracked, but others of its schema are. Where nothing of it is essential, '
+        'declare it with actions => ''[]''.',
+        format('select audit.track(%L);', v_name);
+    exception
+      when sqlstate 'UA001' then
+        get stacked diagnostics v_hint = pg_exception_hint;
+        return query select 'table_untracked', 'warning', v_name,
+          format('The table is not tracked, but others of its schema are: %s.', sqlerrm), v_hint;
+    end;
+  end loop;
+end;
+$$;
+
+revoke all on function audit.check_untracked() from public;
+
+comment on function audit.check_untracked() is
+  'Findings: tables that are not tracked in schemas that have tracked ones.';

@@ -1,0 +1,32 @@
+-- Row security of the log, on the parent and on each partition alike: a partition can be read by
+-- its own name, and then the parent's policies do not count.
+create or replace function audit.protect(relation regclass)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if not (select c.relrowsecurity from pg_class as c where c.oid = protect.relation) then
+    execute format('alter table %s enable row level security', audit.name_of(protect.relation));
+  end if;
+  if not exists (select from pg_policy as p
+                 where p.polrelid = protect.relation and p.polname = 'account_policy') then
+    -- The setting is empty where nobody set it, and so is the account where there are no tenants.
+    execute format(
+      'create policy account_policy on %s for select '
+      'using (account_id = coalesce(current_setting(''audit.account_id'', true), ''''))',
+      audit.name_of(protect.relation));
+  end if;
+  if to_regrole('audit_exporter') is not null
+    and not exists (select from pg_policy as p
+                    where p.polrelid = protect.relation and p.polname = 'exporter_policy') then
+    execute format('create policy exporter_policy on %s for select to audit_exporter using (true)',
+      audit.name_of(protect.relation));
+  end if;
+end;
+$$;
+
+revoke all on function audit.protect(regclass) from public;
+
+comment on function audit.protect(regclass) is
+  'Gives the log, or a partition of it, its row security.';

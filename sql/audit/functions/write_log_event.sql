@@ -1,0 +1,30 @@
+-- Rows of the log that are about the log itself: exported, imported.
+create or replace function audit.write_log_event(action text, account_id text, details jsonb)
+  returns void
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_actor text[] := string_to_array(current_setting('audit.actor', true), chr(31), '');
+begin
+  insert into audit.log (
+    account_id, action, item_type, item_id, item_label,
+    actor_type, actor_id, actor_label, db_role, application, changes, context
+  )
+  values (
+    coalesce(write_log_event.account_id, ''), write_log_event.action, 'log', 'audit.log',
+    'audit.log',
+    coalesce(v_actor[1], 'database'), coalesce(v_actor[2], session_user), v_actor[3],
+    session_user, current_setting('application_name'),
+    (select jsonb_object_agg(d.key, jsonb_build_object('new', d.value))
+     from jsonb_each(details) as d),
+    v_actor[4]::jsonb
+  );
+end;
+$$;
+
+revoke all on function audit.write_log_event(text, text, jsonb) from public;
+
+comment on function audit.write_log_event(text, text, jsonb) is
+  'Writes a row of the log about the log.';

@@ -1,0 +1,260 @@
+"""An export that was killed goes on where it stopped, and ends with the same bytes."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.commands import auditdb, environment
+from tests.exports import data, export, fill, manifest
+
+RANGE = ("--since", "2025-01-01", "--until", "2026-10-01")
+KILLS = 20
+FORMS = [
+    ("--format", "jsonl", "--compress", "zstd"),
+    ("--format", "csv"),
+    ("--format", "csv", "--compress", "gzip", "--per-partition"),
+    ("--format", "parquet", "--compress", "zstd"),
+]
+
+
+def begin(url: str, place: Path, *options: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "auditdb", "export", str(place), "--url", url, *RANGE, *options],
+        stderr=subprocess.DEVNULL,
+        env=environment(),
+    )
+
+
+def wait_for(process: subprocess.Popen[bytes], path: Path) -> None:
+    """Wait until the export has set out, or is over."""
+    while process.poll() is None and not path.exists():
+        time.sleep(0.001)
+
+
+@pytest.fixture
+def long_log(database: str) -> str:
+    """The URL of a database with rows in eight months: as many slices."""
+    fill(database, 40_000, "8 minutes")
+    return database
+
+
+def test_killed_at_twenty_moments_it_ends_with_the_same_bytes(
+    long_log: str, tmp_path: Path
+) -> None:
+    chance = random.Random(os.urandom(8))
+    undisturbed: dict[tuple[str, ...], tuple[dict[str, bytes], float]] = {}
+    for number, options in enumerate(FORMS):
+        place = tmp_path / f"whole{number}"
+        process = begin(long_log, place, *options)
+        wait_for(process, place / "export.json")
+        began = time.monotonic()
+        assert process.wait() == 0
+        undisturbed[options] = data(place), time.monotonic() - began
+    killed = went_on = 0
+    for number in range(KILLS):
+        options = FORMS[number % len(FORMS)]
+        whole, seconds = undisturbed[options]
+        place = tmp_path / f"killed{number}"
+        process = begin(long_log, place, *options)
+        wait_for(process, place / "export.json")
+        time.sleep(chance.uniform(0, seconds))
+        process.send_signal(signal.SIGKILL)
+        if process.wait() == -signal.SIGKILL and (place / "export.json").exists():
+            killed += 1
+            went_on += bool((place / "export.journal").exists())
+        if not (place / "manifest.json").exists() or (place / "export.json").exists():
+            export(long_log, place, *RANGE, *options)
+        assert data(place) == whole, f"killed as number {number}, {options}"
+    assert killed >= KILLS // 4, "hardly any export was killed in time"
+    assert went_on > 0, "no export had written anything when it was killed"
+
+
+# -- crashes at chosen places ----------------------------------------------------------------
+
+
+@pytest.fixture
+def slices(database: str) -> str:
+    """The URL of a database with few rows in as many slices."""
+    fill(database, 2000, "160 minutes")
+    return database
+
+
+class Crashed(BaseException):
+    """Stands for the process that is no more."""
+
+
+@pytest.mark.parametrize("options", FORMS, ids=" ".join)
+@pytest.mark.parametrize(
+    "place",
+    [
+        "job",
+        "slice 1",
+        "slice 3",
+        "done 1",
+        "publish 2",
+        "record",
+        "recorded",
+        "manifest 2",
+        "state",
+    ],
+)
+def test_crashed_anywhere_it_goes_on(
+    slices: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    options: tuple[str, ...],
+) -> None:
+    from auditdb import export as exporting
+    from auditdb import files, job, state
+
+    export(slices, tmp_path / "whole", *RANGE, *options)
+    what, _, count = place.partition(" ")
+    target, name = {
+        "job": (job, "save"),
+        "slice": (job.Journal, "note_slice"),
+        "done": (job.Journal, "note_done"),
+        "publish": (files, "publish"),
+        "record": (exporting._Source, "record"),
+        "recorded": (job.Journal, "note"),
+        "manifest": (files, "write_json"),
+        "state": (state, "replace"),
+    }[what]
+    original = getattr(target, name)
+    calls = 0
+
+    def crash_after(*args: object, **named: object) -> object:
+        nonlocal calls
+        result = original(*args, **named)
+        calls += 1
+        is_it = what != "recorded" or args[1] == {"recorded": True}
+        if is_it and calls >= int(count or 1):
+            raise Crashed
+        return result
+
+    given = (*RANGE, *options, "--since-last", str(tmp_path / "state"))
+    monkeypatch.setattr(target, name, crash_after)
+    try:
+        auditdb("export", str(tmp_path / "out"), "--url", slices, *given)
+    except Crashed:
+        crashed = True
+    else:
+        crashed = False
+    monkeypatch.undo()
+    # Parquet has no slices to crash after.
+    assert crashed or (what == "slice" and "parquet" in options)
+    if crashed:
+        export(slices, tmp_path / "out", *given)
+    assert data(tmp_path / "out") == data(tmp_path / "whole")
+    assert manifest(tmp_path / "out")["rows"] == 2000
+    assert (tmp_path / "state").exists()
+
+
+def crash_in_slice(monkeypatch: pytest.MonkeyPatch, url: str, place: Path) -> None:
+    from auditdb import job
+
+    original = job.Journal.note_slice
+    calls = 0
+
+    def crash(self: job.Journal, name: str, at: job.Reached) -> None:
+        nonlocal calls
+        original(self, name, at)
+        calls += 1
+        if calls == 3:
+            raise Crashed
+
+    monkeypatch.setattr(job.Journal, "note_slice", crash)
+    with pytest.raises(Crashed):
+        auditdb("export", str(place), "--url", url, *RANGE)
+    monkeypatch.undo()
+
+
+def test_what_was_written_past_the_journal_is_written_again(
+    slices: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(slices, tmp_path / "whole", *RANGE)
+    crash_in_slice(monkeypatch, slices, tmp_path / "out")
+    with (tmp_path / "out/log.csv.part").open("ab") as part:
+        part.write(b"half a row")
+    with (tmp_path / "out/export.journal").open("ab") as journal:
+        journal.write(b'{"file": "log.csv", "sli')
+    ran = export(slices, tmp_path / "out", *RANGE)
+    assert "gone on with" in ran.stderr
+    assert data(tmp_path / "out") == data(tmp_path / "whole")
+
+
+def test_a_part_that_was_changed_is_not_gone_on_with(
+    slices: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash_in_slice(monkeypatch, slices, tmp_path / "out")
+    part = tmp_path / "out/log.csv.part"
+    content = bytearray(part.read_bytes())
+    content[200] ^= 1
+    part.write_bytes(content)
+    ran = auditdb("export", str(tmp_path / "out"), "--url", slices, *RANGE)
+    assert ran.returncode == 1
+    assert "not as it was written" in ran.stderr
+
+
+def test_it_goes_on_only_with_what_it_was_asked_for(
+    slices: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash_in_slice(monkeypatch, slices, tmp_path / "out")
+    ran = auditdb(
+        "export", str(tmp_path / "out"), "--url", slices, *RANGE, "--compress", "gzip",
+        "--account", "1",
+    )  # fmt: skip
+    assert ran.returncode == 1
+    assert "differs in --account, --compress" in ran.stderr
+    export(slices, tmp_path / "out", *RANGE)
+
+
+def test_it_does_not_go_on_after_an_import_or_a_restore(
+    slices: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    crash_in_slice(monkeypatch, slices, tmp_path / "out")
+    with psycopg.connect(slices) as connection:
+        connection.execute("select audit.begin_era()")
+    ran = auditdb("export", str(tmp_path / "out"), "--url", slices, *RANGE)
+    assert ran.returncode == 1
+    assert "since the export began" in ran.stderr
+
+
+def test_so_long_ago_is_what_it_was_when_the_export_began(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from auditdb import job
+
+    original = job.save
+
+    def crash(*args: object) -> None:
+        original(*args)  # type: ignore[arg-type]
+        raise Crashed
+
+    monkeypatch.setattr(job, "save", crash)
+    options = ("--since", "1d", "--until", "0s")
+    with pytest.raises(Crashed):
+        auditdb("export", str(tmp_path / "out"), "--url", database, *options)
+    monkeypatch.undo()
+    begun = json.loads((tmp_path / "out/export.json").read_text())
+    export(database, tmp_path / "out", *options)
+    assert manifest(tmp_path / "out")["filters"] == begun["filters"]
+
+
+def test_one_export_at_a_time_in_a_directory(database: str, tmp_path: Path) -> None:
+    from auditdb import files
+
+    (tmp_path / "out").mkdir()
+    with files.locked(tmp_path / "out"):
+        ran = auditdb("export", str(tmp_path / "out"), "--url", database)
+    assert ran.returncode == 1
+    assert "Another export" in ran.stderr

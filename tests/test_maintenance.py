@@ -1,0 +1,228 @@
+"""Maintenance by the package: it waits for nobody, forgets nothing, and puts old months to rest."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from auditdb import errors, maintenance, migrate
+from tests.conftest import Connect, CreateRole
+from tests.helpers import value
+
+BRIEF = "set lock_timeout = '100ms'"
+
+
+def write(conn: psycopg.Connection, moment: datetime) -> str:
+    """Write a row of the log with its time, as only a superuser can; return its partition."""
+    partition: str = value(
+        conn,
+        "insert into audit.log (occurred_at, action, item_type, item_id, actor_type, actor_id,"
+        " db_role) values (%s, 'a', 't', '1', 'database', 'x', 'x')"
+        " returning tableoid::regclass::text",
+        moment,
+    )
+    return partition
+
+
+def rebuild(conn: psycopg.Connection, installed: datetime) -> None:
+    """Give the log the partitions that it had if it was installed then, and never maintained."""
+    for (name,) in conn.execute("select partition from audit.partition_list()").fetchall():
+        conn.execute(sql.SQL("drop table {}").format(sql.Identifier("audit", name)))
+    first = installed.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    until = value(conn, "select audit.interval_after(%s + interval '24 months')", first)
+    spares = datetime(installed.year + 6, 1, 1, tzinfo=UTC)
+    conn.execute("select audit.add_partition('log_past', 'minvalue', %s)", [str(first)])
+    conn.execute("select audit.fill_log(%s, %s, %s)", [first, spares, until])
+    conn.execute("select audit.add_partition('log_future', %s, 'maxvalue')", [str(spares)])
+
+
+def gaps(conn: psycopg.Connection) -> list[tuple[object, ...]]:
+    """Return the spans of time for which the log has no partition."""
+    return conn.execute(
+        "select * from (select upper_bound, lead(lower_bound) over (order by lower_bound) as next"
+        " from audit.partition_list()) as p where upper_bound <> next"
+    ).fetchall()
+
+
+@pytest.mark.parametrize("years", [3, 5])
+def test_forgotten_for_years_it_loses_nothing_and_is_put_right(
+    connect: Connect, years: int
+) -> None:
+    conn = connect(autocommit=True)
+    now = datetime.now(UTC)
+    rebuild(conn, now - timedelta(days=366 * years))
+    conn.execute("create table thing (id int primary key); select audit.track('thing')")
+    conn.execute("insert into thing values (1)")
+    placed = value(conn, "select tableoid::regclass::text from audit.log order by id desc limit 1")
+    assert placed == f"audit.log_{now:%Y}"
+    before = conn.execute("select * from audit.log order by id").fetchall()
+    assert maintenance.maintain(conn).changes > 0
+    assert conn.execute("select * from audit.log order by id").fetchall() == before
+    assert gaps(conn) == []
+    for days in range(0, 700, 7):
+        name = write(conn, now + timedelta(days=days))
+        assert name == f"audit.log_{now:%Y}" or re.fullmatch(r"audit\.log_\d{4}_\d\d", name)
+    assert maintenance.maintain(conn).changes == 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["select count(*) from audit.log", "insert into thing values (1)"],
+    ids=["reader", "writer"],
+)
+def test_nobody_waits_for_maintenance(connect: Connect, statement: str) -> None:
+    keeper, other, third = connect(autocommit=True), connect(), connect(autocommit=True)
+    keeper.execute("create table thing (id int primary key); select audit.track('thing')")
+    for session in (other, third):
+        session.execute(BRIEF)
+    other.execute(sql.SQL(statement))
+    with pytest.raises(errors.LogBusy) as busy:
+        maintenance.maintain(keeper, ahead="30 months", patience=0.5)
+    assert "pg_stat_activity" in (busy.value.hint or "")
+    other.execute("insert into thing values (2)")
+    third.execute("insert into thing values (3)")
+    third.execute("select count(*) from audit.log")
+    other.execute("select count(*) from audit.log")
+    other.commit()
+    assert maintenance.maintain(keeper, ahead="30 months").changes > 0
+    other.execute("insert into thing values (4)")
+    other.commit()
+    assert gaps(keeper) == []
+
+
+def test_partitions_are_added_beside_open_transactions(connect: Connect) -> None:
+    keeper, writer, reader = connect(autocommit=True), connect(), connect()
+    keeper.execute("create table thing (id int primary key); select audit.track('thing')")
+    assert value(keeper, "select audit.maintain('30 months')") == 1
+    writer.execute("insert into thing values (1)")
+    reader.execute("select count(*) from audit.log")
+    assert value(keeper, "select audit.maintain('30 months')") > 1
+    for session in (writer, reader):
+        session.execute("set local lock_timeout = '100ms'")
+        session.execute("select count(*) from audit.log")
+    writer.execute("insert into thing values (2)")
+    writer.commit()
+
+
+def test_a_partition_whose_time_is_over_is_put_to_rest_once(connect: Connect) -> None:
+    conn = connect(autocommit=True)
+    now = datetime.now(UTC)
+    rebuild(conn, now - timedelta(days=100))
+    old = now - timedelta(days=80)
+    name = write(conn, old)
+    for _ in range(200):
+        write(conn, old)
+    told: list[str] = []
+    done = maintenance.maintain(conn, tell=told.append)
+    assert name.removeprefix("audit.") in done.closed
+    assert f"audit.log_{now:%Y_%m}" not in {f"audit.{n}" for n in done.closed}
+    assert told == [f"closing {n}" for n in done.closed]
+    frozen = (
+        "select relallvisible = relpages and relpages > 0 from pg_class where oid = %s::regclass"
+    )
+    assert value(conn, frozen, name) is True
+    assert maintenance.maintain(conn) == maintenance.Maintenance(0, (), ())
+
+
+def test_a_maintainer_who_is_no_owner_makes_partitions_and_says_what_he_may_not(
+    connect: Connect, create_role: CreateRole
+) -> None:
+    conn = connect(autocommit=True)
+    rebuild(conn, datetime.now(UTC) - timedelta(days=100))
+    role = create_role()
+    conn.execute(sql.SQL("grant audit_maintainer to {}").format(sql.Identifier(role)))
+    keeper = connect(user=role, autocommit=True)
+    done = maintenance.maintain(keeper, ahead="30 months")
+    assert done.changes > 0
+    assert done.closed == ()
+    assert done.postponed
+    assert all("owner" in reason for reason in done.postponed)
+
+
+def test_a_broken_index_of_an_interrupted_run_is_cleared_away(connect: Connect) -> None:
+    conn = connect(autocommit=True)
+    rebuild(conn, datetime.now(UTC) - timedelta(days=100))
+    name = write(conn, datetime.now(UTC) - timedelta(days=80))
+    write(conn, datetime.now(UTC) - timedelta(days=80))
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        conn.execute(
+            sql.SQL("create unique index concurrently broken_idx on {} (action)").format(
+                sql.SQL(name)
+            )
+        )
+    assert name.removeprefix("audit.") in maintenance.maintain(conn).closed
+    assert value(conn, "select to_regclass('audit.broken_idx')") is None
+
+
+@pytest.mark.parametrize(
+    ("interval", "pattern", "count"),
+    [("quarter", r"log_\d{4}_q[1-4]", 9), ("year", r"log_\d{4}", 6)],
+)
+def test_the_interval_is_chosen_at_install(
+    empty_database: str, interval: str, pattern: str, count: int
+) -> None:
+    migrate.upgrade(empty_database, "audit@head", partition_interval=interval)
+    with psycopg.connect(empty_database, autocommit=True) as conn:
+        names = [n for (n,) in conn.execute("select partition from audit.partition_list()")]
+        assert len([n for n in names if re.fullmatch(pattern, n)]) >= count
+        assert gaps(conn) == []
+        assert maintenance.maintain(conn, ahead="10 years").changes > 0
+        assert gaps(conn) == []
+
+
+def test_an_interval_that_does_not_exist_is_refused(empty_database: str) -> None:
+    with pytest.raises(ValueError, match="month, quarter or year"):
+        migrate.upgrade(empty_database, "audit@head", partition_interval="week")
+
+
+@pytest.fixture
+def ten_years(connect: Connect) -> psycopg.Connection:
+    """A log that was kept for ten years, month by month, with rows in each."""
+    conn = connect(autocommit=True)
+    now = datetime.now(UTC)
+    rebuild(conn, now.replace(year=now.year - 10))
+    conn.execute(
+        "insert into audit.log (occurred_at, account_id, action, item_type, item_id, actor_type,"
+        " actor_id, db_role) select now() - n * interval '1 day', (n % 7)::text, 'a', 't',"
+        " (n % 50)::text, 'database', 'x', 'x' from generate_series(0, 3650) as n"
+    )
+    conn.execute("analyze audit.log")
+    return conn
+
+
+def locks(conn: psycopg.Connection, query: str, since: datetime) -> int:
+    with conn.transaction():
+        conn.execute(sql.SQL(query), {"since": since}, prepare=False)
+        held: int = value(conn, "select count(*) from pg_locks where pid = pg_backend_pid()")
+        return held
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        (
+            "select * from audit.events where account_id = '3' and occurred_at >= %(since)s"
+            " order by occurred_at desc, id desc limit 50"
+        ),
+        (
+            "select * from audit.events where account_id = '3' and item_type = 't'"
+            " and item_id = '10' and occurred_at >= %(since)s order by occurred_at desc, id desc"
+        ),
+    ],
+    ids=["newest page", "history"],
+)
+def test_ten_years_of_months_cost_a_window_no_more_than_one(
+    ten_years: psycopg.Connection, query: str
+) -> None:
+    since = datetime.now(UTC) - timedelta(days=61)
+    assert locks(ten_years, query, since) < 50
+
+
+def test_the_upgrade_keeps_the_log_ahead(connect: Connect, database: str) -> None:
+    conn = connect(autocommit=True)
+    now = datetime.now(UTC)
+    rebuild(conn, now - timedelta(days=366 * 3))
+    migrate.upgrade(database)
+    assert write(conn, now + timedelta(days=400)) == f"audit.log_{now + timedelta(days=400):%Y_%m}"

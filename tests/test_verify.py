@@ -1,0 +1,172 @@
+"""Verifying an export without a database: whatever was done to it is named."""
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.commands import Ran, auditdb
+from tests.exports import FORMS, data, export, fill, manifest, sha256
+
+RANGE = ("--since", "2025-01-01", "--until", "2026-09-01")
+
+
+def verify(place: Path) -> Ran:
+    return auditdb("verify", str(place), AUDITDB_URL="postgresql://nobody@/nowhere?host=/nowhere")
+
+
+@pytest.fixture
+def exported(database: str, tmp_path: Path) -> Path:
+    """An export as JSON Lines of two hundred rows of account 1."""
+    fill(database, 600)
+    place = tmp_path / "out"
+    export(database, place, *RANGE, "--format", "jsonl", "--account", "1")
+    return place
+
+
+@pytest.mark.parametrize(("form", "compress"), FORMS)
+def test_what_was_exported_is_intact(
+    database: str, tmp_path: Path, form: str, compress: str
+) -> None:
+    fill(database, 600, "1 day")
+    options = ("--format", form, "--compress", compress, "--per-partition")
+    export(database, tmp_path / "out", *RANGE, *options)
+    ran = verify(tmp_path / "out")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "rows in" in ran.stdout
+    assert manifest(tmp_path / "out")["sha256"] in ran.stdout
+
+
+@pytest.mark.parametrize(("form", "compress"), FORMS)
+def test_a_changed_byte_a_missing_end_and_a_missing_file_are_named(
+    database: str, tmp_path: Path, form: str, compress: str
+) -> None:
+    fill(database, 100)
+    place = tmp_path / "out"
+    export(database, place, *RANGE, "--format", form, "--compress", compress)
+    ((name, content),) = data(place).items()
+    changed = bytearray(content)
+    changed[len(content) // 2] ^= 1
+    for wrong in (bytes(changed), content[: len(content) // 2], content[:-1], content + b"\n", b""):
+        (place / name).write_bytes(wrong)
+        ran = verify(place)
+        assert (ran.returncode, ran.stdout) == (1, "")
+        assert f"{name}: its sha256 is" in ran.stderr
+    (place / name).unlink()
+    ran = verify(place)
+    assert (ran.returncode, ran.stderr) == (1, f"{name}: missing\n")
+
+
+def rewritten(place: Path, change: Callable[[list[bytes]], list[bytes]]) -> Ran:
+    """Change the rows and put size and hash in the manifest right, as who tampers would."""
+    path = place / "log.jsonl"
+    lines = change(path.read_bytes().splitlines(keepends=True))
+    path.write_bytes(b"".join(lines))
+    found = manifest(place)
+    content = path.read_bytes()
+    found["files"][0] |= {"bytes": len(content), "sha256": sha256(content)}
+    found["sha256"] = sha256(f"{sha256(content)}  log.jsonl\n".encode())
+    (place / "manifest.json").write_text(json.dumps(found))
+    return verify(place)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda rows: rows[:50] + rows[51:], "199 rows instead of 200"),
+        (lambda rows: rows[1:], "its first row is not the one"),
+        (lambda rows: rows[:-1], "its last row is not the one"),
+        (lambda rows: [*rows[:50], rows[50], *rows[50:]], "row 52: not in order"),
+        (lambda rows: [*rows[:50], rows[51], rows[50], *rows[52:]], "row 52: not in order"),
+        (
+            lambda rows: (
+                [*rows[:9], rows[9].replace(b'"account_id":"1"', b'"account_id":"2"'), *rows[10:]]
+            ),
+            "row 10: of another account",
+        ),
+        (
+            lambda rows: [rows[0].replace(b"2026-", b"2024-"), *rows[1:]],
+            "row 1: outside the time range",
+        ),
+        (lambda rows: [*rows[:9], rows[9].replace(b'"tx":', b'"xt":'), *rows[10:]], "the columns"),
+        (lambda rows: [*rows[:9], b"{}\n", *rows[9:]], "after row 9: the columns"),
+        (lambda rows: [*rows[:9], b"not JSON\n", *rows[9:]], "after row 9"),
+        (lambda rows: [*rows[:-1], rows[-1][:-1]], "cut off"),
+    ],
+)
+def test_rows_that_were_changed_with_their_hash_are_named(
+    exported: Path, change: Callable[[list[bytes]], list[bytes]], named: str
+) -> None:
+    ran = rewritten(exported, change)
+    assert ran.returncode == 1
+    assert named in ran.stderr
+
+
+def set_in_manifest(key: str, wrong: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda found: found.update({key: wrong})
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (set_in_manifest("rows", 5), "its files have not 5 rows together"),
+        (set_in_manifest("sha256", "0" * 64), "its sha256 is not that of its files"),
+        (set_in_manifest("format", 2), "has format 2"),
+        (set_in_manifest("columns", []), "its columns are not those"),
+        (set_in_manifest("files", [{"name": "x"}]), "is no manifest"),
+        (set_in_manifest("data", "xlsx"), "no known format"),
+        (lambda found: found.pop("order"), "is no manifest"),
+        (lambda found: found["files"][0].update(rows="200"), "must be numbers"),
+        (lambda found: found["files"][0].update(name="../log.jsonl"), "is no file of an export"),
+        (lambda found: found["files"][0].update(name="/etc/passwd"), "is no file of an export"),
+        (lambda found: found["files"].append(found["files"][0]), "names a file twice"),
+        (lambda found: found["files"][0]["first"].update(id="9"), "its first row is not the one"),
+        (lambda found: found["files"][0].update(last=None), "its last row is not the one"),
+    ],
+)
+def test_a_manifest_that_was_changed_is_named(
+    exported: Path, change: Callable[[dict[str, Any]], None], named: str
+) -> None:
+    found = manifest(exported)
+    change(found)
+    (exported / "manifest.json").write_text(json.dumps(found))
+    ran = verify(exported)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert named in ran.stderr
+
+
+def test_every_mismatch_is_named(database: str, tmp_path: Path) -> None:
+    fill(database, 30)
+    place = tmp_path / "out"
+    export(database, place, *RANGE)
+    with (place / "log.csv").open("ab") as added:
+        added.write(b"x\n")
+    (place / "stranger.txt").write_text("")
+    ran = verify(place)
+    assert "stranger.txt: not in the manifest" in ran.stderr
+    assert "bytes instead of" in ran.stderr
+    assert "its sha256 is" in ran.stderr
+    assert "after row 30" in ran.stderr
+
+
+def test_what_is_no_export_is_said_so(tmp_path: Path) -> None:
+    assert "is no directory" in verify(tmp_path / "none").stderr
+    (tmp_path / "empty").mkdir()
+    ran = verify(tmp_path / "empty")
+    assert ran.returncode == 1
+    assert "not complete" in ran.stderr
+    (tmp_path / "empty/manifest.json").write_text("{")
+    assert "is no JSON" in verify(tmp_path / "empty").stderr
+
+
+def test_a_broken_frame_of_compression_is_named(database: str, tmp_path: Path) -> None:
+    fill(database, 30)
+    place = tmp_path / "out"
+    export(database, place, *RANGE, "--format", "jsonl", "--compress", "gzip")
+    path = place / "log.jsonl.gz"
+    lines = gzip.decompress(path.read_bytes())
+    path.write_bytes(gzip.compress(lines)[:-12])
+    assert "what is compressed is broken" in verify(place).stderr
