@@ -11,8 +11,10 @@ from auditdb.records import Change, Count, Event, FieldChange, Page, State, pars
 from auditdb.statements import (
     MOMENT,
     filtered,
+    horizon_query,
     moment_of,
     months,
+    newest,
     page_query,
     select,
     windows,
@@ -80,8 +82,9 @@ def events(
         misses nothing that was there at the beginning, whatever is written meanwhile.
 
     The months are read in steps, newest first, until the page is full: as few statements as that
-    takes, at most four. Raises InvalidCursor, InvalidQuestion, SchemaMissing, SchemaBehind,
-    PermissionDenied and other errors of the database as AuditError.
+    takes, at most four, after a small one that asks where the newest can be. Raises InvalidCursor,
+    InvalidQuestion, SchemaMissing, SchemaBehind, PermissionDenied and other errors of the database
+    as AuditError.
 
     >>> page = auditdb.events(conn, item=("invoice", 42), limit=1)
     >>> [(event.action, event.actor_label) for event in page.events]
@@ -102,8 +105,12 @@ def events(
     if limit < 1:
         raise InvalidQuestion("limit is less than 1.")
     position = None if before is None else cursor.read_cursor(before)
+    last, horizon = newest(wanted, position), None
+    if last is None:
+        ((month,),) = yield horizon_query()
+        horizon = None if month is None else int(month)
     rows: list[Row] = []
-    for window in windows(wanted, position):
+    for window in windows(wanted, last, horizon):
         # One more than asked for tells whether there is a next page.
         rows += yield page_query(_COLUMNS, wanted, window, limit + 1 - len(rows), position)
         if len(rows) > limit:

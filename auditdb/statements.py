@@ -40,6 +40,13 @@ _NEWEST = """
  order by occurred_at desc, id desc
  limit cast(:limit as bigint))
 """
+# The partitions ahead are nearly always empty: a page that has no upper bound would lock them all.
+_HORIZON = """
+select case when isfinite(h) then cast(
+  extract(year from h at time zone 'UTC') * 12 + extract(month from h at time zone 'UTC')
+  as bigint)::text end
+from (select audit.horizon(timestamptz '{end}-01 00:00:00+00') - interval '1 microsecond' as h) as a
+"""
 # So many months before the newest of a page each window begins: most pages end in the first one,
 # and planning for ten years of months costs more than reading a page.
 _WINDOWS = (2, 11, 59)
@@ -169,25 +176,44 @@ def months(wanted: Filter) -> Window:
     )
 
 
-def windows(wanted: Filter, before: Position | None) -> Iterator[Window]:
-    """Yield disjoint windows, newest first, that hold all there is of `wanted` before a position.
+def newest(wanted: Filter, before: Position | None) -> int | None:
+    """Return the time that no event of `wanted` before a position is later than, if there is one.
 
-    The first has no end unless `wanted` or the position gives one: a clock may have been ahead.
+    None where it would be in months to come: what lies there, if anything, horizon_query() says.
     """
     ends = [] if wanted.until is None else [wanted.until - 1]
     if before is not None:
         ends.append(before.moment)
-    newest = min(ends, default=None)
-    end = None if newest is None else _month_after(newest)
-    last = None if wanted.since is None else _month(wanted.since)
-    this = _month(cursor.microseconds(datetime.now(UTC)) if newest is None else newest)
+    last = min(ends, default=None)
+    return None if last is None or _month(last) > _this_month() else last
+
+
+def horizon_query() -> Query:
+    """Return the query for the month before which all events are; null where there is none."""
+    end = _this_month() + 1
+    return Query(_HORIZON.format(end=f"{end // 12:04}-{end % 12 + 1:02}"), {})
+
+
+def windows(wanted: Filter, last: int | None, end: int | None) -> Iterator[Window]:
+    """Yield disjoint windows, newest first, that hold all there is of `wanted` up to a time.
+
+    Where that time is None, `end` is the month before which all events are, if it is known.
+    """
+    if last is not None:
+        end = _month_after(last)
+    first = None if wanted.since is None else _month(wanted.since)
+    this = _this_month() if last is None else _month(last)
     for back in _WINDOWS:
-        first = this - back
-        if first < 12 or (last is not None and first <= last):
+        start = this - back
+        if start < 12 or (first is not None and start <= first):
             break
-        yield Window(first, end)
-        end = first
-    yield Window(last, end)
+        yield Window(start, end)
+        end = start
+    yield Window(first, end)
+
+
+def _this_month() -> int:
+    return _month(cursor.microseconds(datetime.now(UTC)))
 
 
 def _month(moment: int) -> int:

@@ -106,6 +106,7 @@
 \ir audit/views/changes.sql
 \ir audit/functions/describe_rule.sql
 \ir audit/views/actions.sql
+\ir audit/functions/horizon.sql
 \ir audit/functions/item_log.sql
 \ir audit/functions/tree_log.sql
 
