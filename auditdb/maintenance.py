@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from psycopg import sql
 from auditdb.errors import LogBusy, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 PATIENCE = 60.0
 """Seconds to go on trying while transactions are open that use the log."""
@@ -36,6 +37,7 @@ select exists (select from pg_stat_activity as a
                where a.backend_xid is not null and a.xact_start < %(upper)s)
   or exists (select from pg_prepared_xacts as p where p.prepared < %(upper)s)
 """
+_FROZEN = "select relallvisible >= relpages from pg_class where oid = %(name)s::regclass"
 _BRIN_INDEXES = """
 select i.indexrelid::regclass::text from pg_index as i
 join pg_class as c on c.oid = i.indexrelid
@@ -57,7 +59,7 @@ class Maintenance:
     closed: tuple[str, ...]
     """Partitions that were frozen, summarised and reindexed."""
     postponed: tuple[str, ...]
-    """Partitions that are due, each with the reason why it was left."""
+    """Partitions that are due, each with the reason why it was left for the next time."""
 
 
 def maintain(
@@ -85,8 +87,11 @@ def maintain(
                 postponed.append(f"{name}: a transaction older than its end is open")
             else:
                 tell(f"closing {name}")
-                _close(connection, name)
-                closed.append(name)
+                reason = _close(connection, name, patience)
+                if reason is None:
+                    closed.append(name)
+                else:
+                    postponed.append(f"{name}: {reason}")
         if closed:
             connection.execute("analyze audit.log")
     return Maintenance(changes, tuple(closed), tuple(postponed))
@@ -114,15 +119,35 @@ def extend(
         changes += row[0]
 
 
-def _close(connection: psycopg.Connection[Any], name: str) -> None:
+def _close(connection: psycopg.Connection[Any], name: str, patience: float) -> str | None:
+    """Close a partition; return the reason where others' transactions are in the way of it."""
     table = sql.Identifier("audit", name)
     given = {"name": f'audit."{name}"'}
-    for (index,) in connection.execute(_LEFT_OVER, given).fetchall():
-        connection.execute(sql.SQL("drop index concurrently {}").format(sql.SQL(index)))
-    connection.execute(sql.SQL("reindex table concurrently {}").format(table))
-    connection.execute(sql.SQL("vacuum (freeze, analyze) {}").format(table))
+    try:
+        with _lock_timeout(connection, patience):
+            for (index,) in connection.execute(_LEFT_OVER, given).fetchall():
+                connection.execute(sql.SQL("drop index concurrently {}").format(sql.SQL(index)))
+            connection.execute(sql.SQL("reindex table concurrently {}").format(table))
+            connection.execute(sql.SQL("vacuum (freeze, analyze) {}").format(table))
+    except psycopg.errors.LockNotAvailable:
+        return "a transaction is open that uses it"
+    if connection.execute(_FROZEN, given).fetchone() != (True,):
+        return "a transaction is open that may still read older rows"
     for (index,) in connection.execute(_BRIN_INDEXES, given).fetchall():
         connection.execute("select brin_summarize_new_values(%s::regclass)", [index])
     connection.execute(
         "insert into audit.closed_partition (partition) values (%s) on conflict do nothing", [name]
     )
+    return None
+
+
+@contextmanager
+def _lock_timeout(connection: psycopg.Connection[Any], seconds: float) -> Iterator[None]:
+    """Wait for locks so long at most: a concurrent reindex waits for others' transactions."""
+    change = "select current_setting('lock_timeout'), set_config('lock_timeout', %s, false)"
+    ((before, _),) = connection.execute(change, [f"{max(1, round(seconds * 1000))}ms"])
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            connection.execute(change, [before])

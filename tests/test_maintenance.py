@@ -127,6 +127,33 @@ def test_a_partition_whose_time_is_over_is_put_to_rest_once(connect: Connect) ->
     assert maintenance.maintain(conn) == maintenance.Maintenance(0, (), ())
 
 
+@pytest.mark.parametrize(
+    "snapshot", ["select count(*) from {}", "select txid_current_snapshot()"], ids=["of it", "else"]
+)
+def test_closing_a_partition_waits_for_nobody_and_nobody_waits_for_it(
+    connect: Connect, snapshot: str
+) -> None:
+    conn, reader, third = connect(autocommit=True), connect(), connect(autocommit=True)
+    rebuild(conn, datetime.now(UTC) - timedelta(days=100))
+    old = datetime.now(UTC) - timedelta(days=80)
+    reader.execute("set transaction isolation level repeatable read")
+    reader.execute("select 1 from pg_class")
+    name = write(conn, old)
+    reader.execute(sql.SQL(snapshot).format(sql.SQL(name)))
+    done = maintenance.maintain(conn, patience=0.2)
+    assert name.removeprefix("audit.") not in done.closed
+    assert name.removeprefix("audit.") in {reason.split(": ")[0] for reason in done.postponed}
+    for session in (reader, third):
+        session.execute(BRIEF)
+        session.execute(sql.SQL("select count(*) from {}").format(sql.SQL(name)))
+    write(third, old)
+    assert value(conn, "show lock_timeout") == "0"
+    reader.rollback()
+    assert name.removeprefix("audit.") in maintenance.maintain(conn).closed
+    invalid = "select count(*) from pg_index where indrelid = %s::regclass and not indisvalid"
+    assert value(conn, invalid, name) == 0
+
+
 def test_a_maintainer_who_is_no_owner_makes_partitions_and_says_what_he_may_not(
     connect: Connect, create_role: CreateRole
 ) -> None:
