@@ -19,16 +19,17 @@ PATIENCE = 60.0
 """Seconds to go on trying while transactions are open that use the log."""
 
 _PAUSE = 0.2
+# Who waits for a lock that keeps writers out makes others wait behind it.
+_BRIEF = 0.02
 
-# Closed are those whose time is over for a week, so that no transaction still writes there; of
-# log_past nobody can say so, since rows come into it by hand only.
+# Closed are those whose time is over for a week, so that no transaction still writes there.
 _DUE = """
 select l.partition, l.upper_bound,
   pg_has_role(c.relowner, 'usage') or (select r.rolsuper from pg_roles as r
                                        where r.rolname = current_user) as is_owner
 from audit.partition_list() as l
 join pg_class as c on c.oid = to_regclass(format('audit.%I', l.partition))
-where l.upper_bound < now() - interval '7 days' and l.lower_bound <> '-infinity'
+where l.upper_bound < now() - interval '7 days'
   and l.partition not in (select p.partition from audit.closed_partition as p)
 order by l.upper_bound
 """
@@ -135,9 +136,11 @@ def _close(connection: psycopg.Connection[Any], name: str, patience: float) -> s
         return "a transaction is open that may still read older rows"
     for (index,) in connection.execute(_BRIN_INDEXES, given).fetchall():
         connection.execute("select brin_summarize_new_values(%s::regclass)", [index])
-    connection.execute(
-        "insert into audit.closed_partition (partition) values (%s) on conflict do nothing", [name]
-    )
+    try:
+        with _lock_timeout(connection, _BRIEF):
+            connection.execute("select audit.close_partition(%s)", [name])
+    except psycopg.errors.LockNotAvailable:
+        return "a transaction is open that writes to it"
     return None
 
 

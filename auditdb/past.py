@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from auditdb import cursor
 from auditdb.reading import Query
 from auditdb.records import NoValue, State, parse
-from auditdb.statements import MOMENT, Window, exact, filtered, moment_of, select
+from auditdb.statements import MOMENT, exact, filtered, moment_of, select
+from auditdb.windows import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from auditdb.reading import Row
+    from auditdb.reading import Reading, Row
     from auditdb.statements import Id, Item
 
 _AROUND = """
@@ -31,7 +32,7 @@ union all
 select 'declared', {moment}, e.id, e.item_id, e.changes::text
 from audit.events as e
 where e.account_id = '' and e.item_type = 'table'
-  and e.action in ('tracking_started', 'tracking_changed')
+  and e.action in ('tracking_started', 'tracking_changed') and {declared}
 """
 
 
@@ -67,16 +68,20 @@ class _Entry:
         return self.event, "" if self.is_own else self.column.rpartition("/")[0]
 
 
-def query(item: Item, time: datetime, account_id: Id | None) -> Query:
-    """Return the query for the last change of each column until `time`, and the next after it.
+def read(item: Item, time: datetime, account_id: Id | None) -> Reading[Sequence[Row]]:
+    """Ask for the last change of each column until `time`, and the next after it.
 
     With them come the declarations of tables, which name the columns there are.
     """
     wanted = filtered(account_id=account_id, item=item, include_parts=False)
+    moment = cursor.to_text(exact("time", time))
     text = _AROUND.format(
-        moment=MOMENT, events=select("*", wanted, Window()), time=moment_of("time")
+        moment=MOMENT,
+        events=select("*", wanted, (yield from whole(wanted))),
+        declared=" and ".join((yield from whole(filtered(account_id=""))).conditions()) or "true",
+        time=moment_of("time"),
     )
-    return Query(text, {**wanted.values, "time": cursor.to_text(exact("time", time))})
+    return (yield Query(text, {**wanted.values, "time": moment}))
 
 
 def state(item_type: str, time: datetime, rows: Sequence[Row]) -> State:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from auditdb import cursor, past
+from auditdb import cursor, past, windows
 from auditdb.errors import InvalidQuestion
 from auditdb.reading import Query, helper
 from auditdb.records import Change, Count, Event, FieldChange, Page, State, parse
 from auditdb.statements import (
     MOMENT,
     filtered,
-    horizon_query,
     moment_of,
-    months,
-    newest,
     page_query,
     select,
-    windows,
 )
 
 if TYPE_CHECKING:
@@ -26,6 +22,7 @@ if TYPE_CHECKING:
 
     from auditdb.reading import Reading, Row
     from auditdb.statements import Actor, Filter, Id, Item
+    from auditdb.windows import Window
 
 _COLUMNS = (
     f"id, tx, {MOMENT}, account_id, action, action_label, item_type, item_id, "
@@ -81,10 +78,9 @@ def events(
     before: the `next_cursor` of the page before this one. Going on so gives nothing twice, and
         misses nothing that was there at the beginning, whatever is written meanwhile.
 
-    The months are read in steps, newest first, until the page is full: as few statements as that
-    takes, at most four, after a small one that asks where the newest can be. Raises InvalidCursor,
-    InvalidQuestion, SchemaMissing, SchemaBehind, PermissionDenied and other errors of the database
-    as AuditError.
+    The months are read in steps, newest first, until the page is full; of months that are closed
+    only those that have rows of the account or item. Raises InvalidCursor, InvalidQuestion,
+    SchemaMissing, SchemaBehind, PermissionDenied and other errors of the database as AuditError.
 
     >>> page = auditdb.events(conn, item=("invoice", 42), limit=1)
     >>> [(event.action, event.actor_label) for event in page.events]
@@ -105,19 +101,23 @@ def events(
     if limit < 1:
         raise InvalidQuestion("limit is less than 1.")
     position = None if before is None else cursor.read_cursor(before)
-    last, horizon = newest(wanted, position), None
-    if last is None:
-        ((month,),) = yield horizon_query()
-        horizon = None if month is None else int(month)
+    last = windows.newest(wanted, position)
+    end = yield from windows.look(last)
+    # One more than asked for tells whether there is a next page.
+    needed = limit + 1
     rows: list[Row] = []
-    for window in windows(wanted, last, horizon):
-        # One more than asked for tells whether there is a next page.
-        rows += yield page_query(_COLUMNS, wanted, window, limit + 1 - len(rows), position)
-        if len(rows) > limit:
+    # The newest months have rows of most accounts, but not of most items.
+    if not wanted.has_item or account_id is None:
+        window, end = windows.recent(wanted, last, end)
+        rows += yield page_query(_COLUMNS, wanted, window, needed, position)
+        if end is None or len(rows) == needed:
+            return _page(rows, limit)
+    known = yield from windows.recall(wanted)
+    for window in windows.windows(wanted, last, end, known, needed):
+        rows += yield page_query(_COLUMNS, wanted, window, needed - len(rows), position)
+        if len(rows) == needed:
             break
-    page = rows[:limit]
-    end = cursor.Position(int(page[-1][2]), page[-1][0]) if len(rows) > limit else None
-    return Page(tuple(map(_event, page)), None if end is None else cursor.write_cursor(end))
+    return _page(rows, limit)
 
 
 @helper
@@ -140,7 +140,7 @@ def item_history(
     wanted = filtered(
         account_id=account_id, item=item, include_parts=include_parts, since=since, until=until
     )
-    text = _oldest_first(wanted)
+    text = _oldest_first(wanted, (yield from windows.whole(wanted)))
     return tuple(map(_event, (yield Query(text, wanted.values))))
 
 
@@ -167,7 +167,8 @@ def field_history(
         account_id=account_id, item=item, include_parts=False, since=since, until=until
     )
     entry = "*, changes -> cast(:column as text) as entry"
-    text = _FIELD_HISTORY.format(moment=MOMENT, events=select(entry, wanted, months(wanted)))
+    window = yield from windows.whole(wanted)
+    text = _FIELD_HISTORY.format(moment=MOMENT, events=select(entry, wanted, window))
     rows = yield Query(text, {**wanted.values, "column": column})
     return tuple(map(_field_change, rows))
 
@@ -191,7 +192,7 @@ def state_at(item: Item, time: datetime, *, account_id: Id | None = None) -> Rea
     >>> auditdb.state_at(conn, ("invoice", 42), before_payment - timedelta(days=1)).exists
     False
     """
-    rows = yield past.query(item, time, account_id)
+    rows = yield from past.read(item, time, account_id)
     return past.state(item[0], time, rows)
 
 
@@ -210,7 +211,7 @@ def value_at(
     >>> auditdb.value_at(conn, ("invoice", 43), "total", before_payment).name
     'UNKNOWN'
     """
-    rows = yield past.query(item, time, account_id)
+    rows = yield from past.read(item, time, account_id)
     return past.value(item[0], column, time, rows)
 
 
@@ -232,7 +233,8 @@ def transaction(
     ['invoice_updated', 'payment_created']
     """
     wanted = filtered(account_id=account_id, since=since, until=until)
-    text = _oldest_first(wanted, "tx = cast(:tx as bigint)")
+    window = yield from windows.whole(wanted)
+    text = _oldest_first(wanted, window, "tx = cast(:tx as bigint)")
     return tuple(map(_event, (yield Query(text, {**wanted.values, "tx": tx}))))
 
 
@@ -283,7 +285,7 @@ def counts(
         until=until,
     )
     columns = "account_id, action, item_type, actor_type, actor_id, occurred_at"
-    found = select(columns, wanted, months(wanted))
+    found = select(columns, wanted, (yield from windows.whole(wanted)))
     values = dict(wanted.values)
     keys = {name: name for name in _KEYS[by]}
     if by == "day":
@@ -327,9 +329,15 @@ def changes(event: Event) -> Reading[tuple[Change, ...]]:
     return tuple(Change(*row) for row in rows)
 
 
-def _oldest_first(wanted: Filter, where: str = "true") -> str:
-    events = select("*", wanted, months(wanted))
+def _oldest_first(wanted: Filter, window: Window, where: str = "true") -> str:
+    events = select("*", wanted, window)
     return _OLDEST_FIRST.format(columns=_COLUMNS, events=events, where=where)
+
+
+def _page(rows: Sequence[Row], limit: int) -> Page:
+    page = rows[:limit]
+    end = cursor.Position(int(page[-1][2]), page[-1][0]) if len(rows) > limit else None
+    return Page(tuple(map(_event, page)), None if end is None else cursor.write_cursor(end))
 
 
 def _event(row: Row) -> Event:

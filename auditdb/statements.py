@@ -1,9 +1,9 @@
-"""Builds the queries of the log: conditions, items with their parts, windows of months."""
+"""Builds the queries of the log: conditions, items with their parts, pages."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
@@ -12,9 +12,10 @@ from auditdb.errors import InvalidQuestion
 from auditdb.reading import Query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from auditdb.cursor import Position
+    from auditdb.windows import Window
 
 Id: TypeAlias = str | int | UUID
 """An id as the application has it; the log keeps it as text."""
@@ -40,16 +41,6 @@ _NEWEST = """
  order by occurred_at desc, id desc
  limit cast(:limit as bigint))
 """
-# The partitions ahead are nearly always empty: a page that has no upper bound would lock them all.
-_HORIZON = """
-select case when isfinite(h) then cast(
-  extract(year from h at time zone 'UTC') * 12 + extract(month from h at time zone 'UTC')
-  as bigint)::text end
-from (select audit.horizon(timestamptz '{end}-01 00:00:00+00') - interval '1 microsecond' as h) as a
-"""
-# So many months before the newest of a page each window begins: most pages end in the first one,
-# and planning for ten years of months costs more than reading a page.
-_WINDOWS = (2, 11, 59)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,28 +53,6 @@ class Filter:
     include_parts: bool = False
     since: int | None = None
     until: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Months of the log: from the first of one on, until before the first of another.
-
-    A month is its number since the year 0. They are written into the statement as constants, so
-    that PostgreSQL leaves out the partitions of other months when it plans, with prepared
-    statements too.
-    """
-
-    first: int | None = None
-    end: int | None = None
-
-    def conditions(self) -> list[str]:
-        """Return what confines a query to these months."""
-        bounds = ((">=", self.first), ("<", self.end))
-        return [
-            f"occurred_at {sign} timestamptz '{month // 12:04}-{month % 12 + 1:02}-01 00:00:00+00'"
-            for sign, month in bounds
-            if month is not None
-        ]
 
 
 def filtered(
@@ -166,65 +135,6 @@ def moment_of(parameter: str) -> str:
     """Return the SQL for the time that a parameter holds as text."""
     # As text first: asyncpg would ask for a datetime, which cannot be of every year.
     return f"cast(cast(:{parameter} as text) as timestamptz)"
-
-
-def months(wanted: Filter) -> Window:
-    """Return the months that `wanted` can be in."""
-    return Window(
-        None if wanted.since is None else _month(wanted.since),
-        None if wanted.until is None else _month_after(wanted.until - 1),
-    )
-
-
-def newest(wanted: Filter, before: Position | None) -> int | None:
-    """Return the time that no event of `wanted` before a position is later than, if there is one.
-
-    None where it would be in months to come: what lies there, if anything, horizon_query() says.
-    """
-    ends = [] if wanted.until is None else [wanted.until - 1]
-    if before is not None:
-        ends.append(before.moment)
-    last = min(ends, default=None)
-    return None if last is None or _month(last) > _this_month() else last
-
-
-def horizon_query() -> Query:
-    """Return the query for the month before which all events are; null where there is none."""
-    end = _this_month() + 1
-    return Query(_HORIZON.format(end=f"{end // 12:04}-{end % 12 + 1:02}"), {})
-
-
-def windows(wanted: Filter, last: int | None, end: int | None) -> Iterator[Window]:
-    """Yield disjoint windows, newest first, that hold all there is of `wanted` up to a time.
-
-    Where that time is None, `end` is the month before which all events are, if it is known.
-    """
-    if last is not None:
-        end = _month_after(last)
-    first = None if wanted.since is None else _month(wanted.since)
-    this = _this_month() if last is None else _month(last)
-    for back in _WINDOWS:
-        start = this - back
-        if start < 12 or (first is not None and start <= first):
-            break
-        yield Window(start, end)
-        end = start
-    yield Window(first, end)
-
-
-def _this_month() -> int:
-    return _month(cursor.microseconds(datetime.now(UTC)))
-
-
-def _month(moment: int) -> int:
-    utc = cursor.to_datetime(moment)
-    return utc.year * 12 + utc.month - 1
-
-
-def _month_after(moment: int) -> int | None:
-    # The last year of Python also stands for all later ones.
-    month = _month(moment) + 1
-    return month if month < 10_000 * 12 else None
 
 
 def select(columns: str, wanted: Filter, window: Window) -> str:

@@ -11,6 +11,7 @@
 \ir audit/tables/move.sql
 \ir audit/tables/option.sql
 \ir audit/tables/closed_partition.sql
+\ir audit/tables/presence.sql
 \ir audit/functions/set_actor.sql
 \ir audit/functions/demand_actor.sql
 \ir audit/functions/write_table_event.sql
@@ -106,6 +107,9 @@
 \ir audit/views/changes.sql
 \ir audit/functions/describe_rule.sql
 \ir audit/views/actions.sql
+\ir audit/functions/reopen_partition.sql
+\ir audit/functions/close_partition.sql
+\ir audit/functions/presence_of.sql
 \ir audit/functions/horizon.sql
 \ir audit/functions/item_log.sql
 \ir audit/functions/tree_log.sql

@@ -7,36 +7,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
-import auditdb
 from auditdb import errors, maintenance, migrate
 from tests.conftest import Connect, CreateRole
 from tests.helpers import value
+from tests.partitions import rebuild, write
 
 BRIEF = "set lock_timeout = '100ms'"
-
-
-def write(conn: psycopg.Connection, moment: datetime) -> str:
-    """Write a row of the log with its time, as only a superuser can; return its partition."""
-    partition: str = value(
-        conn,
-        "insert into audit.log (occurred_at, action, item_type, item_id, actor_type, actor_id,"
-        " db_role) values (%s, 'a', 't', '1', 'database', 'x', 'x')"
-        " returning tableoid::regclass::text",
-        moment,
-    )
-    return partition
-
-
-def rebuild(conn: psycopg.Connection, installed: datetime) -> None:
-    """Give the log the partitions that it had if it was installed then, and never maintained."""
-    for (name,) in conn.execute("select partition from audit.partition_list()").fetchall():
-        conn.execute(sql.SQL("drop table {}").format(sql.Identifier("audit", name)))
-    first = installed.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    until = value(conn, "select audit.interval_after(%s + interval '24 months')", first)
-    spares = datetime(installed.year + 6, 1, 1, tzinfo=UTC)
-    conn.execute("select audit.add_partition('log_past', 'minvalue', %s)", [str(first)])
-    conn.execute("select audit.fill_log(%s, %s, %s)", [first, spares, until])
-    conn.execute("select audit.add_partition('log_future', %s, 'maxvalue')", [str(spares)])
 
 
 def gaps(conn: psycopg.Connection) -> list[tuple[object, ...]]:
@@ -203,32 +179,6 @@ def test_the_interval_is_chosen_at_install(
 def test_an_interval_that_does_not_exist_is_refused(empty_database: str) -> None:
     with pytest.raises(ValueError, match="month, quarter or year"):
         migrate.upgrade(empty_database, "audit@head", partition_interval="week")
-
-
-@pytest.fixture
-def ten_years(connect: Connect) -> psycopg.Connection:
-    """A log that was kept for ten years, month by month, with rows in each."""
-    conn = connect(autocommit=True)
-    now = datetime.now(UTC)
-    rebuild(conn, now.replace(year=now.year - 10))
-    conn.execute(
-        "insert into audit.log (occurred_at, account_id, action, item_type, item_id, actor_type,"
-        " actor_id, db_role) select now() - n * interval '1 day', (n % 7)::text, 'a', 't',"
-        " (n % 50)::text, 'database', 'x', 'x' from generate_series(0, 3650) as n"
-    )
-    conn.execute("analyze audit.log")
-    return conn
-
-
-@pytest.mark.parametrize("item", [None, ("t", 10)], ids=["newest page", "history of an item"])
-def test_after_ten_years_of_months_a_page_takes_few_locks(
-    ten_years: psycopg.Connection, item: tuple[str, int] | None
-) -> None:
-    with ten_years.transaction():
-        page = auditdb.events(ten_years, account_id="3", item=item, limit=1)
-        assert page.next_cursor
-        held = value(ten_years, "select count(*) from pg_locks where pid = pg_backend_pid()")
-    assert held < 50
 
 
 def test_the_upgrade_keeps_the_log_ahead(connect: Connect, database: str) -> None:

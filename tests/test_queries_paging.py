@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from psycopg import sql
 
 import auditdb
-from auditdb import Event, InvalidCursor, cursor, migrate, statements
+from auditdb import Event, InvalidCursor, cursor, migrate, statements, windows
 from auditdb.reading import Query, _for_psycopg
 from tests.conftest import _new_database
 from tests.helpers import value
@@ -323,7 +323,7 @@ def first_pages(named: dict[str, Any], limit: int) -> list[Query]:
     wanted = statements.filtered(**named)
     return [
         statements.page_query("id", wanted, window, limit, None)
-        for window in statements.windows(wanted, statements.newest(wanted, None), None)
+        for window in windows.windows(wanted, windows.newest(wanted, None), None, (), limit)
     ]
 
 
@@ -373,20 +373,6 @@ def test_a_page_locks_few_partitions(aged_url: str) -> None:
         conn.rollback()
         assert len(auditdb.events(conn, account_id="locks", limit=96).events) == 96
         assert len(locked(conn)) == YEARS * 12 + 2
-
-
-@pytest.mark.parametrize("ahead", [1, 2, 23, 30, 200], ids="{} months ahead".format)
-def test_a_row_whose_clock_was_ahead_is_on_the_first_page(
-    aged: psycopg.Connection, ahead: int
-) -> None:
-    insert(aged, [Row(month(back)) for back in range(3)])
-    insert(aged, [Row(month(-ahead)), Row(month(-ahead) + MICROSECOND, "2")])
-    for named in ({}, {"account_id": "1"}, {"account_id": "1", "until": month(-ahead - 1)}):
-        page = auditdb.events(aged, limit=2, **named)
-        assert {event.occurred_at for event in page.events} >= {month(-ahead)}
-    assert month(-ahead) not in {
-        event.occurred_at for event in auditdb.events(aged, until=month(-ahead)).events
-    }
 
 
 def locked(conn: psycopg.Connection, *, is_future: bool = False) -> set[str]:

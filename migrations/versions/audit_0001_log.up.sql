@@ -259,17 +259,45 @@ values ('partition_interval',
 
 -- Remembers which partitions were put to rest, so that maintenance does it once.
 create table audit.closed_partition (
-  partition text collate "C" not null,
-  closed_at timestamptz      not null default now(),
+  partition   text        collate "C" not null,
+  lower_bound timestamptz not null,
+  upper_bound timestamptz not null,
+  closed_at   timestamptz not null default clock_timestamp(),
   constraint closed_partition_pkey primary key (partition)
 );
 
 revoke all on audit.closed_partition from public;
 
 comment on table audit.closed_partition is
-  'Partitions of the log whose time is over and that are frozen, summarised and reindexed.';
+  'Partitions of the log whose time is over and that are frozen, reindexed and summarised in '
+  'audit.presence. A row that comes into one all the same takes it off this list.';
 comment on column audit.closed_partition.partition is 'Name of the partition in schema audit.';
+comment on column audit.closed_partition.lower_bound is 'Time from which on its rows are.';
+comment on column audit.closed_partition.upper_bound is 'Time before which its rows are.';
 comment on column audit.closed_partition.closed_at is 'When it was put to rest.';
+
+-- Which accounts and items have rows in which closed partition: after years of partitions an item is
+-- found in the few that know it, and the others are neither planned for nor locked.
+create table audit.presence (
+  account_id text   collate "C" not null,
+  item_type  text   collate "C" not null,
+  item_id    text   collate "C" not null,
+  partition  text   collate "C" not null,
+  rows       bigint not null,
+  constraint presence_pkey primary key (account_id, item_type, item_id, partition)
+);
+
+revoke all on audit.presence from public;
+
+comment on table audit.presence is
+  'Summary of closed partitions: how many rows of an account or an item each one has. Worked out '
+  'from the log when a partition is closed; no row here means no row there.';
+comment on column audit.presence.account_id is 'Account of the rows.';
+comment on column audit.presence.item_type is
+  'Kind of the item that the rows are about or have as parent; empty for all of the account.';
+comment on column audit.presence.item_id is 'Id of the item; empty for all of the account.';
+comment on column audit.presence.partition is 'Name of the partition in schema audit.';
+comment on column audit.presence.rows is 'Number of its rows.';
 
 -- Application to transaction: names who is responsible for what follows.
 create or replace function audit.set_actor(
@@ -738,7 +766,8 @@ revoke all on function audit.is_partition_empty(text) from public;
 comment on function audit.is_partition_empty(text) is 'Whether a partition of the log has no rows.';
 
 -- Partitions for a span of the log that has none: one for each interval as long as they are wanted,
--- then spare ones, of a year at most. Rows fall into spares only if maintenance is forgotten.
+-- then spare ones, of a year at most. Rows fall into spares only if maintenance is forgotten. What
+-- has the name of a partition was detached by somebody, who will not want it back.
 create or replace function audit.fill_log(
   lower_bound timestamptz,
   upper_bound timestamptz,
@@ -752,6 +781,7 @@ as $$
 declare
   v_from timestamptz := fill_log.lower_bound;
   v_to timestamptz;
+  v_name text;
   v_added integer := 0;
 begin
   while v_from < fill_log.upper_bound loop
@@ -761,9 +791,12 @@ begin
       v_to := date_trunc('year', v_from) + interval '1 year';
     end if;
     v_to := least(v_to, fill_log.upper_bound);
-    perform audit.add_partition(audit.partition_name(v_from, v_to), v_from::text, v_to::text);
+    v_name := audit.partition_name(v_from, v_to);
+    if to_regclass(format('audit.%I', v_name)) is null then
+      perform audit.add_partition(v_name, v_from::text, v_to::text);
+      v_added := v_added + 1;
+    end if;
     v_from := v_to;
-    v_added := v_added + 1;
   end loop;
   return v_added;
 end;
@@ -794,6 +827,7 @@ declare
   v_spares_until timestamptz := date_trunc('year', greatest(now(), v_until - interval '3 years'))
     + interval '6 years';
   v_gap record;
+  v_added integer;
   v_spare text;
 begin
   if not pg_try_advisory_xact_lock(hashtextextended('audit.maintain', 0)) then
@@ -804,15 +838,18 @@ begin
     perform audit.add_partition('log_future', v_spares_until::text, 'maxvalue');
   end if;
 
-  select p.upper_bound as lower_bound, p.next as upper_bound into v_gap
+  for v_gap in
+    select p.upper_bound as lower_bound, p.next as upper_bound
     from (select l.upper_bound, lead(l.lower_bound) over (order by l.lower_bound) as next
           from audit.partition_list() as l) as p
     where p.upper_bound < p.next
     order by p.upper_bound
-    limit 1;
-  if found then
-    return audit.fill_log(v_gap.lower_bound, v_gap.upper_bound, v_until);
-  end if;
+  loop
+    v_added := audit.fill_log(v_gap.lower_bound, v_gap.upper_bound, v_until);
+    if v_added > 0 then
+      return v_added;
+    end if;
+  end loop;
 
   -- A spare that would rather be partitions of the interval, far enough ahead that no row is due.
   select l.partition into v_spare
@@ -3647,6 +3684,112 @@ comment on column audit.actions.item_types is 'Kinds of items that the action is
 comment on column audit.actions.recorded_on is
   'The statements that are recorded so: event, columns, condition and table.';
 
+-- A row that comes into a closed partition (an import, a correction by the owner) is in no summary:
+-- readers look into the partition again, and maintenance closes it anew.
+create or replace function audit.reopen_partition()
+  returns trigger
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if exists (select from audit.closed_partition as c where c.partition = tg_table_name) then
+    delete from audit.closed_partition as c where c.partition = tg_table_name;
+  end if;
+  return new;
+end;
+$$;
+
+revoke all on function audit.reopen_partition() from public;
+
+comment on function audit.reopen_partition() is
+  'Trigger that takes a partition off the list of the closed ones when a row comes into it.';
+
+-- Marks a partition as closed, with its summary. No row may come in between: creating the trigger
+-- waits for whoever writes there, and from then on such a row opens the partition again.
+create or replace function audit.close_partition(partition text)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  execute format(
+    'create or replace trigger reopen_partition before insert on audit.%I '
+    'for each row execute function audit.reopen_partition()', close_partition.partition);
+  execute format('alter table audit.%I enable always trigger reopen_partition',
+    close_partition.partition);
+
+  -- What was detached is closed no more.
+  delete from audit.closed_partition as c
+    where c.partition not in (select l.partition from audit.partition_list() as l);
+  delete from audit.presence as p
+    where p.partition not in (select c.partition from audit.closed_partition as c)
+      or p.partition = close_partition.partition;
+  execute format(
+    'insert into audit.presence (account_id, item_type, item_id, partition, rows) '
+    'select l.account_id, i.item_type, i.item_id, %L, count(*) '
+    'from audit.%I as l '
+    'cross join lateral ('
+    '  select '''', '''' '
+    '  union select l.item_type, l.item_id '
+    '  union select l.parent_type, l.parent_id where l.parent_id is not null'
+    ') as i (item_type, item_id) '
+    'group by l.account_id, i.item_type, i.item_id',
+    close_partition.partition, close_partition.partition);
+
+  insert into audit.closed_partition (partition, lower_bound, upper_bound)
+    select l.partition, l.lower_bound, l.upper_bound
+    from audit.partition_list() as l
+    where l.partition = close_partition.partition
+    on conflict on constraint closed_partition_pkey do update set closed_at = default;
+end;
+$$;
+
+revoke all on function audit.close_partition(text) from public;
+
+comment on function audit.close_partition(text) is
+  'Summarises a partition whose time is over in audit.presence and puts it on the list of those '
+  'that are closed. Called by `auditdb maintain`.';
+
+-- Null for whom the summary might not show all that the log shows: then every partition counts.
+create or replace function audit.presence_of(
+  account_id text,
+  item_type text default '',
+  item_id text default ''
+)
+  returns table (lower_bound timestamptz, upper_bound timestamptz, rows bigint)
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if not has_table_privilege('audit.presence', 'select')
+    or not has_table_privilege('audit.closed_partition', 'select') then
+    return;
+  end if;
+  -- Others may be shown rows of the log by a policy that somebody added, which presence lacks.
+  if row_security_active('audit.presence')
+    and coalesce(not pg_has_role(to_regrole('audit_exporter'), 'usage'), true)
+    and (coalesce(not pg_has_role(to_regrole('audit_reader'), 'usage'), true)
+      or presence_of.account_id <> coalesce(current_setting('audit.account_id', true), ''))
+  then
+    return;
+  end if;
+  return query
+    select c.lower_bound, c.upper_bound, coalesce(p.rows, 0)
+    from audit.closed_partition as c
+    left join audit.presence as p
+      on p.partition = c.partition
+      and p.account_id = presence_of.account_id
+      and p.item_type = presence_of.item_type
+      and p.item_id = presence_of.item_id;
+end;
+$$;
+
+comment on function audit.presence_of(text, text, text) is
+  'How many rows of an account, or of one item of it, each closed partition has. Partitions that are '
+  'not named may have rows.';
+
 -- Where reading newest first begins: a query with this bound leaves the empty partitions ahead out
 -- when it is planned, which would be most of what it locks. A partition of a month says by its name
 -- that it is over; the others are asked for their size, which takes no lock that is kept.
@@ -4447,16 +4590,18 @@ begin
     perform audit.protect(v_relation);
   end loop;
 
+  perform audit.protect('audit.presence');
+
   if to_regrole('audit_reader') is not null then
     grant select on audit.log, audit.action, audit.tracked, audit.events, audit.changes,
-      audit.actions, audit.era to audit_reader;
+      audit.actions, audit.era, audit.closed_partition, audit.presence to audit_reader;
     grant execute on function audit.item_log(text, text, text),
       audit.tree_log(text, text, text), audit.describe_rule(jsonb)
       to audit_reader;
   end if;
   if to_regrole('audit_exporter') is not null then
     grant select on audit.log, audit.action, audit.tracked, audit.events, audit.changes,
-      audit.actions, audit.era to audit_exporter;
+      audit.actions, audit.era, audit.closed_partition, audit.presence to audit_exporter;
     grant execute on function audit.item_log(text, text, text),
       audit.tree_log(text, text, text), audit.describe_rule(jsonb),
       audit.record_export(jsonb) to audit_exporter;
@@ -4464,8 +4609,7 @@ begin
   if to_regrole('audit_maintainer') is not null then
     grant execute on function audit.maintain(interval), audit.check(interval), audit.partition_list()
       to audit_maintainer;
-    grant select on audit.option to audit_maintainer;
-    grant select, insert on audit.closed_partition to audit_maintainer;
+    grant select on audit.option, audit.closed_partition to audit_maintainer;
   end if;
 
   return query

@@ -1,5 +1,6 @@
 -- Partitions for a span of the log that has none: one for each interval as long as they are wanted,
--- then spare ones, of a year at most. Rows fall into spares only if maintenance is forgotten.
+-- then spare ones, of a year at most. Rows fall into spares only if maintenance is forgotten. What
+-- has the name of a partition was detached by somebody, who will not want it back.
 create or replace function audit.fill_log(
   lower_bound timestamptz,
   upper_bound timestamptz,
@@ -13,6 +14,7 @@ as $$
 declare
   v_from timestamptz := fill_log.lower_bound;
   v_to timestamptz;
+  v_name text;
   v_added integer := 0;
 begin
   while v_from < fill_log.upper_bound loop
@@ -22,9 +24,12 @@ begin
       v_to := date_trunc('year', v_from) + interval '1 year';
     end if;
     v_to := least(v_to, fill_log.upper_bound);
-    perform audit.add_partition(audit.partition_name(v_from, v_to), v_from::text, v_to::text);
+    v_name := audit.partition_name(v_from, v_to);
+    if to_regclass(format('audit.%I', v_name)) is null then
+      perform audit.add_partition(v_name, v_from::text, v_to::text);
+      v_added := v_added + 1;
+    end if;
     v_from := v_to;
-    v_added := v_added + 1;
   end loop;
   return v_added;
 end;

@@ -12,16 +12,18 @@ begin
     perform audit.protect(v_relation);
   end loop;
 
+  perform audit.protect('audit.presence');
+
   if to_regrole('audit_reader') is not null then
     grant select on audit.log, audit.action, audit.tracked, audit.events, audit.changes,
-      audit.actions, audit.era to audit_reader;
+      audit.actions, audit.era, audit.closed_partition, audit.presence to audit_reader;
     grant execute on function audit.item_log(text, text, text),
       audit.tree_log(text, text, text), audit.describe_rule(jsonb)
       to audit_reader;
   end if;
   if to_regrole('audit_exporter') is not null then
     grant select on audit.log, audit.action, audit.tracked, audit.events, audit.changes,
-      audit.actions, audit.era to audit_exporter;
+      audit.actions, audit.era, audit.closed_partition, audit.presence to audit_exporter;
     grant execute on function audit.item_log(text, text, text),
       audit.tree_log(text, text, text), audit.describe_rule(jsonb),
       audit.record_export(jsonb) to audit_exporter;
@@ -29,8 +31,7 @@ begin
   if to_regrole('audit_maintainer') is not null then
     grant execute on function audit.maintain(interval), audit.check(interval), audit.partition_list()
       to audit_maintainer;
-    grant select on audit.option to audit_maintainer;
-    grant select, insert on audit.closed_partition to audit_maintainer;
+    grant select on audit.option, audit.closed_partition to audit_maintainer;
   end if;
 
   return query

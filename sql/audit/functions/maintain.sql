@@ -18,6 +18,7 @@ declare
   v_spares_until timestamptz := date_trunc('year', greatest(now(), v_until - interval '3 years'))
     + interval '6 years';
   v_gap record;
+  v_added integer;
   v_spare text;
 begin
   if not pg_try_advisory_xact_lock(hashtextextended('audit.maintain', 0)) then
@@ -28,15 +29,18 @@ begin
     perform audit.add_partition('log_future', v_spares_until::text, 'maxvalue');
   end if;
 
-  select p.upper_bound as lower_bound, p.next as upper_bound into v_gap
+  for v_gap in
+    select p.upper_bound as lower_bound, p.next as upper_bound
     from (select l.upper_bound, lead(l.lower_bound) over (order by l.lower_bound) as next
           from audit.partition_list() as l) as p
     where p.upper_bound < p.next
     order by p.upper_bound
-    limit 1;
-  if found then
-    return audit.fill_log(v_gap.lower_bound, v_gap.upper_bound, v_until);
-  end if;
+  loop
+    v_added := audit.fill_log(v_gap.lower_bound, v_gap.upper_bound, v_until);
+    if v_added > 0 then
+      return v_added;
+    end if;
+  end loop;
 
   -- A spare that would rather be partitions of the interval, far enough ahead that no row is due.
   select l.partition into v_spare
