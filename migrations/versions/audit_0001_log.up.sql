@@ -869,18 +869,23 @@ comment on function audit.short_name(text) is 'A name, or its digest where it is
 -- One spelling for a name however it was quoted, so that declared names can be compared.
 create or replace function audit.fold_name(token text)
   returns text
-  language sql
+  language plpgsql
   immutable
   set search_path = pg_catalog, pg_temp
   set standard_conforming_strings = on
 as $$
-  select case
-    when token ~ '^(?:"(?:[^"]|"")+"|(?!\d)[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|(?!\d)[\w$]+))*$' then (
-      select string_agg(
+begin
+  -- Most are of this kind, and looking up a plan takes longer than the rest.
+  if token ~ '^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*$' then
+    return token;
+  elsif token ~ '^(?:"(?:[^"]|"")+"|(?!\d)[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|(?!\d)[\w$]+))*$' then
+    return string_agg(
         case when p[1] like '"%' then replace(substr(p[1], 2, length(p[1]) - 2), '""', '"')
           else lower(p[1]) end, '.' order by n)
-      from regexp_matches(token, '"(?:[^"]|"")+"|[\w$]+', 'g') with ordinality as m (p, n))
-  end
+      from regexp_matches(token, '"(?:[^"]|"")+"|[\w$]+', 'g') with ordinality as m (p, n);
+  end if;
+  return null;
+end;
 $$;
 
 revoke all on function audit.fold_name(text) from public;
@@ -1008,9 +1013,12 @@ as $$
     when type = 'json'::regtype then expression || '::text'
     -- A type that a user made may have a cast to json or text, and the cast would run here with
     -- the rights of the log's owner. concat() calls the type's output function, never a cast.
-    when audit.element_of(type) >= 16384 or audit.element_of(type) = 'json'::regtype then
-      format('case when num_nulls(%1$s) = 0 then concat(%1$s)%2$s end', expression,
-        case when audit.element_of(type) <> type then '::text[]' else '' end)
+    when type >= 16384 or type = 'json[]'::regtype then (
+      select case when e.type >= 16384 or e.type = 'json'::regtype then
+          format('case when num_nulls(%1$s) = 0 then concat(%1$s)%2$s end', expression,
+            case when e.type <> json_value.type then '::text[]' else '' end)
+        else expression end
+      from audit.element_of(json_value.type) as e (type))
     else expression
   end
 $$;
@@ -1136,42 +1144,46 @@ create or replace function audit.column_of(target regclass)
     is_key boolean,
     is_plain boolean
   )
-  language sql
+  language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  with recursive base (attnum, type) as (
-    select a.attnum, a.atttypid
-    from pg_attribute as a
-    -- A virtual generated column has no value of its own in a trigger; its sources are audited.
-    where a.attrelid = column_of.target and a.attnum > 0 and not a.attisdropped
-      and a.attgenerated <> 'v'
-    union all
-    select b.attnum, t.typbasetype
+#variable_conflict use_column
+begin
+  return query
+    with recursive base (attnum, type) as (
+      select a.attnum, a.atttypid
+      from pg_attribute as a
+      -- A virtual generated column has no value of its own in a trigger; its sources are audited.
+      where a.attrelid = column_of.target and a.attnum > 0 and not a.attisdropped
+        and a.attgenerated <> 'v'
+      union all
+      select b.attnum, t.typbasetype
+      from base as b
+      join pg_type as t on t.oid = b.type
+      where t.typtype = 'd'
+    )
+    select
+      a.attnum,
+      a.attname::text,
+      quote_ident(a.attname),
+      b.type,
+      a.atttypid,
+      coalesce(a.attnum = any (i.indkey), false),
+      -- Types whose equality is identity, so that "is distinct from" sees every change.
+      (t.typtype = 'e' or b.type in (
+        'bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'uuid'::regtype,
+        'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'bytea'::regtype,
+        'oid'::regtype, 'name'::regtype, 'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype,
+        'time'::regtype))
+        and coalesce((select c.collisdeterministic from pg_collation as c
+                      where c.oid = a.attcollation), true)
     from base as b
-    join pg_type as t on t.oid = b.type
-    where t.typtype = 'd'
-  )
-  select
-    a.attnum,
-    a.attname::text,
-    quote_ident(a.attname),
-    b.type,
-    a.atttypid,
-    coalesce(a.attnum = any (i.indkey), false),
-    -- Types whose equality is identity, so that "is distinct from" sees every change.
-    (t.typtype = 'e' or b.type in (
-      'bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'uuid'::regtype,
-      'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'bytea'::regtype,
-      'oid'::regtype, 'name'::regtype, 'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype,
-      'time'::regtype))
-      and coalesce((select c.collisdeterministic from pg_collation as c
-                    where c.oid = a.attcollation), true)
-  from base as b
-  join pg_type as t on t.oid = b.type and t.typtype <> 'd'
-  join pg_attribute as a on a.attrelid = column_of.target and a.attnum = b.attnum
-  left join pg_index as i on i.indrelid = column_of.target and i.indisprimary
-  order by a.attnum
+    join pg_type as t on t.oid = b.type and t.typtype <> 'd'
+    join pg_attribute as a on a.attrelid = column_of.target and a.attnum = b.attnum
+    left join pg_index as i on i.indrelid = column_of.target and i.indisprimary
+    order by a.attnum;
+end;
 $$;
 
 revoke all on function audit.column_of(regclass) from public;
@@ -1191,35 +1203,39 @@ create or replace function audit.audited_column(t audit.tracked)
     new_entry text,
     both_entry text
   )
-  language sql
+  language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select
-    c.number, c.name, c.ident, c.is_key,
-    case when c.is_plain then format('old.%1$s is distinct from new.%1$s', c.ident)
-      -- Equal is not the same: 1.1 and 1.10, '1 day' and '24 hours'. Their images differ.
-      else format('record_image_ne(row(old.%1$s), row(new.%1$s))', c.ident) end,
-    case when c.name = any (t.secret) then '(select true as redacted)'
-      else format('(select %s as old)', audit.json_value(c.type, 'old.' || c.ident)) end,
-    case when c.name = any (t.secret) then '(select true as redacted)'
-      else format('(select %s as new)', audit.json_value(c.type, 'new.' || c.ident)) end,
-    case when c.name = any (t.secret) then 'jsonb ''{"redacted": true}'''
-      -- What becomes a JSON string anyway needs no look at its type.
-      else format(case when c.type in ('text'::regtype, 'varchar'::regtype,
-          'timestamptz'::regtype, 'bytea'::regtype, 'json'::regtype)
-          then 'jsonb_object(array[''old'', %s, ''new'', %s]::text[])'
-          else 'jsonb_build_object(''old'', %s, ''new'', %s)' end,
-        audit.json_value(c.type, 'old.' || c.ident) || s.cast,
-        audit.json_value(c.type, 'new.' || c.ident) || s.cast) end
-  from audit.column_of(t.target) as c
-  cross join lateral (
-    -- In an array the names old and new must not take on a domain.
-    select case when c.type in ('text'::regtype, 'varchar'::regtype)
-      and c.type <> c.declared_type then '::text' else '' end as cast
-  ) as s
-  where c.name <> all (t.operational)
-  order by c.number
+#variable_conflict use_column
+begin
+  return query
+    select
+      c.number, c.name, c.ident, c.is_key,
+      case when c.is_plain then format('old.%1$s is distinct from new.%1$s', c.ident)
+        -- Equal is not the same: 1.1 and 1.10, '1 day' and '24 hours'. Their images differ.
+        else format('record_image_ne(row(old.%1$s), row(new.%1$s))', c.ident) end,
+      case when c.name = any (t.secret) then '(select true as redacted)'
+        else format('(select %s as old)', audit.json_value(c.type, 'old.' || c.ident)) end,
+      case when c.name = any (t.secret) then '(select true as redacted)'
+        else format('(select %s as new)', audit.json_value(c.type, 'new.' || c.ident)) end,
+      case when c.name = any (t.secret) then 'jsonb ''{"redacted": true}'''
+        -- What becomes a JSON string anyway needs no look at its type.
+        else format(case when c.type in ('text'::regtype, 'varchar'::regtype,
+            'timestamptz'::regtype, 'bytea'::regtype, 'json'::regtype)
+            then 'jsonb_object(array[''old'', %s, ''new'', %s]::text[])'
+            else 'jsonb_build_object(''old'', %s, ''new'', %s)' end,
+          audit.json_value(c.type, 'old.' || c.ident) || s.cast,
+          audit.json_value(c.type, 'new.' || c.ident) || s.cast) end
+    from audit.column_of(t.target) as c
+    cross join lateral (
+      -- In an array the names old and new must not take on a domain.
+      select case when c.type in ('text'::regtype, 'varchar'::regtype)
+        and c.type <> c.declared_type then '::text' else '' end as cast
+    ) as s
+    where c.name <> all (t.operational)
+    order by c.number;
+end;
 $$;
 
 revoke all on function audit.audited_column(audit.tracked) from public;
@@ -1307,29 +1323,33 @@ create or replace function audit.foreign_key_of(relation regclass, column_name t
     key_type oid,
     key_operator text
   )
-  language sql
+  language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select
-    c.confrelid::regclass,
-    k.attname::text,
-    a.atttypid,
-    format('operator(%I.%s)', n.nspname, o.oprname)
-  from pg_constraint as c
-  join pg_attribute as a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
-  join pg_attribute as k on k.attrelid = c.confrelid and k.attnum = c.confkey[1]
-  join pg_operator as o on o.oid = c.conpfeqop[1]
-  join pg_namespace as n on n.oid = o.oprnamespace
-  where c.conrelid = foreign_key_of.relation
-    and c.contype = 'f'
-    -- A key to a partitioned table has a copy of itself for each partition.
-    and not exists (select from pg_constraint as q
-                    where q.oid = c.conparentid and q.conrelid = c.conrelid)
-    and cardinality(c.conkey) = 1
-    and a.attname = foreign_key_of.column_name
-  order by c.conname
-  limit 1
+#variable_conflict use_column
+begin
+  return query
+    select
+      c.confrelid::regclass,
+      k.attname::text,
+      a.atttypid,
+      format('operator(%I.%s)', n.nspname, o.oprname)
+    from pg_constraint as c
+    join pg_attribute as a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
+    join pg_attribute as k on k.attrelid = c.confrelid and k.attnum = c.confkey[1]
+    join pg_operator as o on o.oid = c.conpfeqop[1]
+    join pg_namespace as n on n.oid = o.oprnamespace
+    where c.conrelid = foreign_key_of.relation
+      and c.contype = 'f'
+      -- A key to a partitioned table has a copy of itself for each partition.
+      and not exists (select from pg_constraint as q
+                      where q.oid = c.conparentid and q.conrelid = c.conrelid)
+      and cardinality(c.conkey) = 1
+      and a.attname = foreign_key_of.column_name
+    order by c.conname
+    limit 1;
+end;
 $$;
 
 revoke all on function audit.foreign_key_of(regclass, text) from public;
@@ -1350,41 +1370,45 @@ create or replace function audit.lookup_of(t audit.tracked)
     key_operator text,
     columns text[]
   )
-  language sql
+  language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  with recursive wanted as (
+#variable_conflict use_column
+begin
+  return query
+    with recursive wanted as (
+      select
+        e.key as alias,
+        case when strpos(e.value, '.') > 0 then split_part(e.value, '.', 1) end as source,
+        case when strpos(e.value, '.') > 0 then split_part(e.value, '.', 2) else e.value end as col
+      from jsonb_each_text(t.lookups) as e
+    ), resolved as (
+      select 1 as depth, w.alias, w.source, w.col, k.*
+      from wanted as w
+      cross join lateral audit.foreign_key_of(t.target, w.col) as k
+      where w.source is null
+      union all
+      select r.depth + 1, w.alias, w.source, w.col, k.*
+      from resolved as r
+      join wanted as w on w.source = r.alias
+      cross join lateral audit.foreign_key_of(r.target, w.col) as k
+      where r.depth < 8
+    )
     select
-      e.key as alias,
-      case when strpos(e.value, '.') > 0 then split_part(e.value, '.', 1) end as source,
-      case when strpos(e.value, '.') > 0 then split_part(e.value, '.', 2) else e.value end as col
-    from jsonb_each_text(t.lookups) as e
-  ), resolved as (
-    select 1 as depth, w.alias, w.source, w.col, k.*
-    from wanted as w
-    cross join lateral audit.foreign_key_of(t.target, w.col) as k
-    where w.source is null
-    union all
-    select r.depth + 1, w.alias, w.source, w.col, k.*
+      r.depth, r.alias, r.source, r.col, r.target, r.key_column, r.key_type, r.key_operator,
+      coalesce((
+        select array_agg(distinct substr(n, length(r.alias) + 2)
+                         order by substr(n, length(r.alias) + 2))
+        from unnest(array[t.item_id, t.item_label, t.account, t.parent_id, t.part_name]) as e
+        cross join lateral audit.names_in(e) as n
+        where starts_with(n, r.alias || '.')
+      ), '{}') || coalesce((
+        select array_agg(w.col) from wanted as w where w.source = r.alias
+      ), '{}')
     from resolved as r
-    join wanted as w on w.source = r.alias
-    cross join lateral audit.foreign_key_of(r.target, w.col) as k
-    where r.depth < 8
-  )
-  select
-    r.depth, r.alias, r.source, r.col, r.target, r.key_column, r.key_type, r.key_operator,
-    coalesce((
-      select array_agg(distinct substr(n, length(r.alias) + 2)
-                       order by substr(n, length(r.alias) + 2))
-      from unnest(array[t.item_id, t.item_label, t.account, t.parent_id, t.part_name]) as e
-      cross join lateral audit.names_in(e) as n
-      where starts_with(n, r.alias || '.')
-    ), '{}') || coalesce((
-      select array_agg(w.col) from wanted as w where w.source = r.alias
-    ), '{}')
-  from resolved as r
-  order by r.depth, r.alias
+    order by r.depth, r.alias;
+end;
 $$;
 
 revoke all on function audit.lookup_of(audit.tracked) from public;
@@ -1479,20 +1503,26 @@ comment on function audit.lookup_join(audit.tracked, jsonb, boolean) is
 -- type is; anything else by a cast.
 create or replace function audit.bind_text(t audit.tracked, expression text, names jsonb)
   returns text
-  language sql
+  language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select coalesce(
+declare
+  v_name text := audit.fold_name(trim(bind_text.expression));
+begin
+  if bind_text.expression is null then
+    return '(null)::text';
+  end if;
+  return coalesce(
     (select audit.text_value(c.type, format('(%s)', names ->> c.name))
      from audit.column_of(t.target) as c
-     where c.name = audit.fold_name(trim(bind_text.expression))),
+     where c.name = v_name),
     (select audit.text_value(c.type, format('%I.%I', l.alias, c.name))
      from audit.lookup_of(t) as l
      cross join lateral audit.column_of(l.target) as c
-     where l.alias || '.' || c.name = audit.fold_name(trim(bind_text.expression))
-       and bind_text.expression ~ '^[a-zA-Z0-9_$."]+$'),
-    format('(%s)::text', audit.rewrite_expression(coalesce(bind_text.expression, 'null'), names)))
+     where l.alias || '.' || c.name = v_name and bind_text.expression ~ '^[a-zA-Z0-9_$."]+$'),
+    format('(%s)::text', audit.rewrite_expression(bind_text.expression, names)));
+end;
 $$;
 
 revoke all on function audit.bind_text(audit.tracked, text, jsonb) from public;
@@ -3775,7 +3805,6 @@ create or replace function audit.check_tables()
   set search_path = pg_catalog, pg_temp
   set quote_all_identifiers = off
   set standard_conforming_strings = on
-  set jit = off
 as $$
 declare
   v_tracked audit.tracked;
@@ -4367,6 +4396,7 @@ create or replace function audit.check(pending_after interval default '1 hour')
   security definer
   set search_path = pg_catalog, pg_temp
   set lock_timeout = '5s'
+  set jit = off
 as $$
   select * from audit.check_event_triggers()
   union all

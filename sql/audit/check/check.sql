@@ -7,6 +7,7 @@ create or replace function audit.check(pending_after interval default '1 hour')
   security definer
   set search_path = pg_catalog, pg_temp
   set lock_timeout = '5s'
+  set jit = off
 as $$
   select * from audit.check_event_triggers()
   union all
