@@ -21,6 +21,7 @@
 \ir audit/functions/log_truncate.sql
 \ir audit/functions/refuse_change.sql
 \ir audit/compiler/name_of.sql
+\ir audit/functions/policy_ddl.sql
 \ir audit/functions/protect.sql
 \ir audit/functions/add_partition.sql
 \ir audit/functions/partition_list.sql
@@ -108,6 +109,7 @@
 \ir audit/views/actions.sql
 \ir audit/functions/item_log.sql
 \ir audit/functions/tree_log.sql
+\ir audit/functions/role_right.sql
 
 -- What can be wrong
 \ir audit/types/finding.sql
@@ -118,6 +120,8 @@
 \ir audit/check/check_untracked.sql
 \ir audit/check/check_guard.sql
 \ir audit/check/check_rights.sql
+\ir audit/check/check_policies.sql
+\ir audit/check/check_readers.sql
 \ir audit/check/check_partitions.sql
 \ir audit/check/check_rows.sql
 \ir audit/check/check_storage.sql

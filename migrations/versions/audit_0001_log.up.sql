@@ -565,6 +565,31 @@ revoke all on function audit.name_of(regclass) from public;
 
 comment on function audit.name_of(regclass) is 'The schema-qualified name of a table.';
 
+-- A policy of the log as it is written for a partition of it.
+create or replace function audit.policy_ddl(policy oid, relation regclass)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select format('create policy %I on %s as %s for %s to %s', p.polname,
+      audit.name_of(policy_ddl.relation),
+      case when p.polpermissive then 'permissive' else 'restrictive' end,
+      case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update'
+        when 'd' then 'delete' else 'all' end,
+      (select string_agg(case o when 0 then 'public' else quote_ident(pg_get_userbyid(o)) end, ', ')
+       from unnest(p.polroles) as o))
+    || coalesce(' using (' || pg_get_expr(p.polqual, p.polrelid) || ')', '')
+    || coalesce(' with check (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')', '')
+  from pg_policy as p
+  where p.oid = policy_ddl.policy
+$$;
+
+revoke all on function audit.policy_ddl(oid, regclass) from public;
+
+comment on function audit.policy_ddl(oid, regclass) is
+  'The statement that makes a policy of the log on a partition.';
+
 -- Row security of the log, on the parent and on each partition alike: a partition can be read by
 -- its own name, and then the parent's policies do not count.
 create or replace function audit.protect(relation regclass)
@@ -572,6 +597,8 @@ create or replace function audit.protect(relation regclass)
   language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
+declare
+  v_ddl text;
 begin
   if not (select c.relrowsecurity from pg_class as c where c.oid = protect.relation) then
     execute format('alter table %s enable row level security', audit.name_of(protect.relation));
@@ -590,6 +617,16 @@ begin
     execute format('create policy exporter_policy on %s for select to audit_exporter using (true)',
       audit.name_of(protect.relation));
   end if;
+  -- What a DBA added to the log, such as a role that sees one account whatever it sets.
+  for v_ddl in
+    select audit.policy_ddl(p.oid, protect.relation)
+    from pg_policy as p
+    where p.polrelid = 'audit.log'::regclass
+      and not exists (select from pg_policy as o
+                      where o.polrelid = protect.relation and o.polname = p.polname)
+  loop
+    execute v_ddl;
+  end loop;
 end;
 $$;
 
@@ -687,8 +724,12 @@ as $$
       and lower_bound = date_trunc('quarter', lower_bound) then to_char(lower_bound, 'YYYY_"q"Q')
     when upper_bound = lower_bound + interval '1 year'
       and lower_bound = date_trunc('year', lower_bound) then to_char(lower_bound, 'YYYY')
-    else to_char(lower_bound, 'YYYY_MM') || '_to_'
-      || to_char(upper_bound - interval '1 day', 'YYYY_MM')
+    when lower_bound = date_trunc('month', lower_bound)
+      and upper_bound = date_trunc('month', upper_bound)
+      then to_char(lower_bound, 'YYYY_MM') || '_to_'
+        || to_char(upper_bound - interval '1 day', 'YYYY_MM')
+    -- Bounds that somebody chose by hand.
+    else to_char(lower_bound, 'YYYY_MM_DD') || '_to_' || to_char(upper_bound, 'YYYY_MM_DD')
   end
 $$;
 
@@ -3756,6 +3797,39 @@ revoke all on function audit.tree_log(text, text, text) from public;
 comment on function audit.tree_log(text, text, text) is
   'The events of an item and of everything that ever belonged to it, newest first.';
 
+-- What the three roles of the log may do, in one place: given by audit.grant_rights(), looked for
+-- by audit.check().
+create or replace function audit.role_right()
+  returns table (role text, privilege text, object text, is_function boolean)
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select r.role, 'select', o.object, false
+  from unnest(array['audit_reader', 'audit_exporter']) as r (role)
+  cross join unnest(array['audit.log', 'audit.action', 'audit.tracked', 'audit.events',
+    'audit.changes', 'audit.actions', 'audit.era']) as o (object)
+  union all
+  select r.role, 'execute', o.object, true
+  from unnest(array['audit_reader', 'audit_exporter']) as r (role)
+  cross join unnest(array['audit.item_log(text, text, text)', 'audit.tree_log(text, text, text)',
+    'audit.describe_rule(jsonb)']) as o (object)
+  union all
+  values
+    ('audit_exporter', 'execute', 'audit.record_export(jsonb)', true),
+    ('audit_maintainer', 'execute', 'audit.maintain(interval)', true),
+    ('audit_maintainer', 'execute', 'audit.check(interval)', true),
+    ('audit_maintainer', 'execute', 'audit.partition_list()', true),
+    ('audit_maintainer', 'select', 'audit.option', false),
+    ('audit_maintainer', 'select', 'audit.closed_partition', false),
+    ('audit_maintainer', 'insert', 'audit.closed_partition', false)
+$$;
+
+revoke all on function audit.role_right() from public;
+
+comment on function audit.role_right() is
+  'The rights that the roles of the log have, one a row.';
+
 -- What audit.check() found wrong: what, how bad, where, in words, and the command that mends it.
 create type audit.finding as (
   finding  text,
@@ -4050,8 +4124,8 @@ revoke all on function audit.check_guard() from public;
 comment on function audit.check_guard() is
   'Findings: partitions of the log whose rows can be changed or deleted.';
 
--- Who may write the log, or read it past its row security. Partitions are the same as the log, or a
--- reader who names one sees what the log hides.
+-- Who may write the log, or read a partition. Partitions are read through the log: a right on one
+-- itself is never needed.
 create or replace function audit.check_rights()
   returns setof audit.finding
   language sql
@@ -4059,18 +4133,9 @@ create or replace function audit.check_rights()
   set search_path = pg_catalog, pg_temp
 as $$
   with relation as (
-    select c.oid, c.relowner, c.relacl, c.relrowsecurity, audit.name_of(c.oid) as name,
-      c.relkind = 'p' as is_log
+    select c.oid, c.relowner, c.relacl, audit.name_of(c.oid) as name, c.relkind = 'p' as is_log
     from pg_partition_tree('audit.log') as p
     join pg_class as c on c.oid = p.relid
-  ), log as (
-    select r.* from relation as r where r.is_log
-  ), policy as (
-    select p.polrelid, p.polname, p.polpermissive, p.polcmd, p.polroles,
-      pg_get_expr(p.polqual, p.polrelid) as visible,
-      pg_get_expr(p.polwithcheck, p.polrelid) as checked
-    from pg_policy as p
-    where p.polrelid in (select r.oid from relation as r)
   ), granted as (
     select r.oid, r.name, r.is_log, a.grantee, a.privilege_type
     from relation as r
@@ -4097,61 +4162,131 @@ as $$
     format('revoke %s on %s from %s;', case when g.is_log then g.privileges else 'all' end,
       g.name, g.role)
   from grantee as g
-  -- Without row security a right on a partition to read gives no more than one on the log.
-  where g.is_log or g.privileges <> 'select' or (select l.relrowsecurity from log as l)
-  union all
-  select 'row_security_missing', 'error', r.name,
-    'Whoever may read this partition sees the rows of every account in it.',
-    format('alter table %s enable row level security;', r.name)
-  from relation as r
-  join log as l on l.relrowsecurity
-  where not r.relrowsecurity
-  union all
-  select 'policy_missing', 'error', format('%I on %s', p.polname, r.name),
-    'The policy of the log is not on this partition, or is another one there.',
-    case when m.polname is not null then format('drop policy %I on %s; ', p.polname, r.name)
-      else '' end
-    || format('create policy %I on %s as %s for %s to %s%s%s;', p.polname, r.name,
-      case when p.polpermissive then 'permissive' else 'restrictive' end,
-      case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update'
-        when 'd' then 'delete' else 'all' end,
-      (select string_agg(case o when 0 then 'public' else quote_ident(pg_get_userbyid(o)) end,
-        ', ') from unnest(p.polroles) as o),
-      ' using (' || p.visible || ')', ' with check (' || p.checked || ')')
-  from log as l
-  cross join relation as r
-  cross join lateral (
-    -- What the log should have it may have lost itself: then a partition says how it was.
-    select distinct on (p.polname) p.*
-    from policy as p
-    where p.polrelid = l.oid or p.polname = 'account_policy'
-    order by p.polname, p.polrelid <> l.oid, p.polrelid
-  ) as p
-  left join policy as m on m.polrelid = r.oid and m.polname = p.polname
-  where l.relrowsecurity
-    and (m.polpermissive, m.polcmd, m.polroles, m.visible, m.checked)
-      is distinct from (p.polpermissive, p.polcmd, p.polroles, p.visible, p.checked)
-  union all
-  select 'policy_missing', 'error', 'account_policy on audit.log',
-    'No policy keeps the accounts apart.', 'select audit.grant_rights();'
-  from log as l
-  where l.relrowsecurity
-    and not exists (select from policy as p where p.polname = 'account_policy')
-  union all
-  select 'policy_extra', 'error', format('%I on %s', p.polname, r.name),
-    'This policy is not one of the log: it may show rows that the log hides.',
-    format('drop policy %I on %s;', p.polname, r.name)
-  from policy as p
-  join relation as r on r.oid = p.polrelid
-  join log as l on l.relrowsecurity
-  where not r.is_log and p.polname <> 'account_policy'
-    and not exists (select from policy as o where o.polrelid = l.oid and o.polname = p.polname)
 $$;
 
 revoke all on function audit.check_rights() from public;
 
 comment on function audit.check_rights() is
-  'Findings: rights and policies that let the wrong people read or write the log.';
+  'Findings: rights that let the wrong people write the log, or read partitions of it.';
+
+-- Whether the log and each partition show every reader one account. Partitions have the policies of
+-- the log, or a reader who names one sees what the log hides.
+create or replace function audit.check_policies()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with relation as (
+    select c.oid, c.relrowsecurity, audit.name_of(c.oid) as name, c.relkind = 'p' as is_log
+    from pg_partition_tree('audit.log') as p
+    join pg_class as c on c.oid = p.relid
+  ), policy as (
+    select p.oid, p.polrelid, p.polname, jsonb_build_array(p.polpermissive, p.polcmd,
+      p.polroles::text, pg_get_expr(p.polqual, p.polrelid),
+      pg_get_expr(p.polwithcheck, p.polrelid)) as content
+    from pg_policy as p
+    where p.polrelid in (select r.oid from relation as r)
+  ), opening as (
+    -- Policies of the log that take from all readers what account_policy gives them.
+    select p.oid
+    from pg_policy as p
+    where p.polrelid = 'audit.log'::regclass and p.polname <> 'account_policy' and p.polpermissive
+      and (0 = any (p.polroles) or to_regrole('audit_reader') = any (p.polroles))
+  ), expected as (
+    select o.polname::name, jsonb_build_array(true, 'r', array[o.polrole]::text, o.visible, null)
+      as content
+    from (values
+      ('account_policy', 0::oid,
+       '(account_id = COALESCE(current_setting(''audit.account_id''::text, true), ''''::text))'),
+      ('exporter_policy', to_regrole('audit_exporter')::oid, 'true')) as o (polname, polrole, visible)
+    where o.polrole is not null
+    union all
+    -- What a DBA added to the log goes for its partitions too.
+    select p.polname, p.content
+    from policy as p
+    where p.polrelid = 'audit.log'::regclass and p.oid not in (select o.oid from opening as o)
+      and p.polname not in ('account_policy', 'exporter_policy')
+  )
+  select 'row_security_missing', 'error', r.name,
+    'Whoever may read this table sees the rows of every account in it.',
+    format('alter table %s enable row level security;', r.name)
+  from relation as r
+  where not r.relrowsecurity
+  union all
+  select 'policy_missing', 'error', format('%I on %s', e.polname, r.name),
+    'A policy that keeps the accounts apart is not on this table, or is another one there.',
+    case when p.oid is not null then format('drop policy %I on %s; ', p.polname, r.name) else '' end
+    || 'select audit.grant_rights();'
+  from relation as r
+  cross join expected as e
+  left join policy as p on p.polrelid = r.oid and p.polname = e.polname
+  where p.content is distinct from e.content
+  union all
+  select 'policy_extra', 'error', format('%I on %s', p.polname, r.name),
+    case when r.is_log then 'This policy shows all readers rows of the log that account_policy '
+      'hides. Where some shall see more, name their role in it.'
+      else 'This policy is not one of the log: it may show rows that the log hides.' end,
+    format('drop policy %I on %s;', p.polname, r.name)
+  from policy as p
+  join relation as r on r.oid = p.polrelid
+  where case when r.is_log then p.oid in (select o.oid from opening as o)
+    else p.polname not in (select e.polname from expected as e) end
+$$;
+
+revoke all on function audit.check_policies() from public;
+
+comment on function audit.check_policies() is
+  'Findings: row security and policies that do not keep the accounts apart.';
+
+-- Whether readers get to the log as they should: by their roles, and through views that obey the
+-- rights of who reads.
+create or replace function audit.check_readers()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with recursive reading (oid) as (
+    select p.relid::oid from pg_partition_tree('audit.log') as p
+    union
+    select w.ev_class
+    from reading as r
+    join pg_depend as d on d.refclassid = 'pg_class'::regclass and d.refobjid = r.oid
+      and d.classid = 'pg_rewrite'::regclass
+    join pg_rewrite as w on w.oid = d.objid
+  )
+  select 'role_missing', 'warning', r.role,
+    'The role is not there, so nobody has its rights.',
+    format('create role %I nologin; select audit.grant_rights();', r.role)
+  from (select distinct r.role from audit.role_right() as r) as r
+  where to_regrole(r.role) is null
+  union all
+  select 'grant_missing', 'warning', r.role,
+    format('The role lacks rights that it should have: %s.',
+      string_agg(format('%s on %s', r.privilege, r.object), ', ' order by r.object, r.privilege)),
+    'select audit.grant_rights();'
+  from audit.role_right() as r
+  where to_regrole(r.role) is not null
+    and not case when r.is_function then has_function_privilege(r.role, r.object, r.privilege)
+      else has_table_privilege(r.role, r.object, r.privilege) end
+  group by r.role
+  union all
+  select 'view_bypasses', 'error', audit.name_of(c.oid),
+    'The view reads the log with the rights of its owner: it shows everybody who may read it '
+    'the rows of every account.',
+    format('alter view %s set (security_invoker = true);', audit.name_of(c.oid))
+  from reading as r
+  join pg_class as c on c.oid = r.oid and c.relkind = 'v'
+  where not coalesce((
+      select o.option_value::boolean from pg_options_to_table(c.reloptions) as o
+      where o.option_name = 'security_invoker'), false)
+$$;
+
+revoke all on function audit.check_readers() from public;
+
+comment on function audit.check_readers() is
+  'Findings: rights that the roles lack, and views that show more than their readers may see.';
 
 -- Whether every moment from now on has its partition, and for how long.
 create or replace function audit.check_partitions()
@@ -4167,6 +4302,7 @@ declare
   v_last timestamptz;
   v_future text;
   v_future_from timestamptz;
+  v_wide_from timestamptz;
   v_until timestamptz;
   v_gap record;
 begin
@@ -4201,13 +4337,22 @@ begin
       format('select audit.add_partition(''log_future'', %L, ''maxvalue'');', v_last);
   end if;
 
-  if v_future_from < now() + interval '6 months' then
+  -- Spares of a year are no end: rows find a place there. But they are meant to become partitions
+  -- of the interval before.
+  select min(l.lower_bound) into v_wide_from
+    from audit.partition_list() as l
+    where l.lower_bound >= now() + interval '1 day'
+      and l.upper_bound > audit.interval_after(l.lower_bound);
+  if v_future_from < now() + interval '6 months' or v_wide_from < now() + interval '1 month' then
     return query select 'partitions_running_out',
       case when v_future_from < now() + interval '1 month' then 'error' else 'warning' end,
       'audit.log',
-      format('The partitions of the log end at %s; after that all rows go to one.',
-        v_future_from),
-      'select audit.maintain();';
+      case when v_future_from < now() + interval '6 months'
+        then format('The partitions of the log end at %s; after that all rows go to one.',
+          v_future_from)
+        else format('From %s on rows go to spare partitions of up to a year: maintenance has been '
+          'forgotten.', v_wide_from) end,
+      'auditdb maintain';
   end if;
   if v_future is not null then
     execute format('select max(occurred_at) from audit.%I', v_future) into v_until;
@@ -4263,7 +4408,7 @@ begin
     for v_item_type, v_rows in
       execute format('select item_type, count(*) from audit.%I where ctid >= %L '
         'and occurred_at > now() - interval ''7 days'' and occurred_at < now() '
-        'and actor_type = ''database'' and item_type <> ''table'' group by 1', v_partition,
+        'and actor_type = ''database'' and item_type not in (''table'', ''log'') group by 1', v_partition,
         format('(%s,0)', greatest(v_blocks - v_pages, 0)))
     loop
       v_found := v_found || jsonb_build_object(v_item_type,
@@ -4308,9 +4453,12 @@ as $$
   select 'index_invalid', 'error', audit.name_of(i.indexrelid),
     format('The index of %s is not valid: it is not used, and reading is slow.',
       audit.name_of(i.indrelid)),
-    format('reindex index %s;', audit.name_of(i.indexrelid))
+    -- Left over where REINDEX CONCURRENTLY was broken off; the index that it was made for is there.
+    format(case when c.relname ~ '_cc(new|old)[0-9]*$' then 'drop index %s;'
+      else 'reindex index %s;' end, audit.name_of(i.indexrelid))
   from pg_partition_tree('audit.log') as p
   join pg_index as i on i.indrelid = p.relid
+  join pg_class as c on c.oid = i.indexrelid
   where not (i.indisvalid and i.indisready and i.indislive) and p.isleaf
   union all
   select 'encoding_wrong', 'error', quote_ident(d.datname),
@@ -4371,6 +4519,14 @@ as $$
     and exists (select from unnest(s.setconfig) as c
                 where c in ('session_replication_role=replica', 'session_replication_role=local'))
   union all
+  select 'replica_by_default', 'warning', 'server',
+    'session_replication_role is set for all of the server: tracking goes on, but foreign keys and '
+    'the application''s own triggers do not fire.',
+    'alter system reset session_replication_role; select pg_reload_conf();'
+  from pg_settings as s
+  where s.name = 'session_replication_role' and s.setting <> 'origin'
+    and s.source in ('configuration file', 'command line', 'environment variable')
+  union all
   select 'subscription_writes', 'error', format('%I to %s', s.subname, audit.name_of(w.srrelid)),
     'A subscription writes to the table: its insertions and deletions fire no statement triggers '
     'and are missed. Track the table where it is written first.',
@@ -4412,6 +4568,10 @@ as $$
   union all
   select * from audit.check_rights()
   union all
+  select * from audit.check_policies()
+  union all
+  select * from audit.check_readers()
+  union all
   select * from audit.check_partitions()
   union all
   select * from audit.check_rows()
@@ -4429,7 +4589,8 @@ comment on function audit.check(interval) is
 -- The log is ready for its first row: two years of months and a catch-all at both ends.
 select audit.maintain();
 
--- Rights of the three roles, as far as they exist: run at install and after a DBA created them.
+-- Rights of the three roles, as far as they exist, and row security: run at install, and after a DBA
+-- created roles or policies.
 create or replace function audit.grant_rights()
   returns setof text
   language plpgsql
@@ -4437,32 +4598,21 @@ create or replace function audit.grant_rights()
 as $$
 declare
   v_relation regclass;
+  v_grant text;
 begin
   for v_relation in select p.relid from pg_partition_tree('audit.log') as p order by p.level desc
   loop
     perform audit.protect(v_relation);
   end loop;
 
-  if to_regrole('audit_reader') is not null then
-    grant select on audit.log, audit.action, audit.tracked, audit.events, audit.changes,
-      audit.actions, audit.era to audit_reader;
-    grant execute on function audit.item_log(text, text, text),
-      audit.tree_log(text, text, text), audit.describe_rule(jsonb)
-      to audit_reader;
-  end if;
-  if to_regrole('audit_exporter') is not null then
-    grant select on audit.log, audit.action, audit.tracked, audit.events, audit.changes,
-      audit.actions, audit.era to audit_exporter;
-    grant execute on function audit.item_log(text, text, text),
-      audit.tree_log(text, text, text), audit.describe_rule(jsonb),
-      audit.record_export(jsonb) to audit_exporter;
-  end if;
-  if to_regrole('audit_maintainer') is not null then
-    grant execute on function audit.maintain(interval), audit.check(interval), audit.partition_list()
-      to audit_maintainer;
-    grant select on audit.option to audit_maintainer;
-    grant select, insert on audit.closed_partition to audit_maintainer;
-  end if;
+  for v_grant in
+    select format('grant %s on %s%s to %I', r.privilege,
+      case when r.is_function then 'function ' else '' end, r.object, r.role)
+    from audit.role_right() as r
+    where to_regrole(r.role) is not null
+  loop
+    execute v_grant;
+  end loop;
 
   return query
     select format('create role %I nologin;', r.name)

@@ -23,6 +23,10 @@ as $$
   union all
   select * from audit.check_rights()
   union all
+  select * from audit.check_policies()
+  union all
+  select * from audit.check_readers()
+  union all
   select * from audit.check_partitions()
   union all
   select * from audit.check_rows()
