@@ -264,8 +264,7 @@ PROBES: list[LiteralString] = [
         "merge into pg_temp.taken using audit.log as l on pg_temp.shout(l.item_label)"
         " when not matched then insert values (l.item_label)"
     ),
-    "insert into pg_temp.taken select item_label from audit.log where pg_temp.shout(item_label)"
-    " on conflict do nothing returning label",
+    "insert into pg_temp.taken select item_label from audit.log where pg_temp.shout(item_label)",
     "insert into audit.log select * from audit.log returning item_label",
     "select * from audit.log where pg_temp.shout(item_label) for update",
 ]
