@@ -404,6 +404,9 @@ def test_the_command_shows_a_reader_the_account_that_is_asked_for(
         assert ran.returncode == 0
         assert {row["item_label"] for row in lines(ran)} == labels
         assert CANARY not in ran.stdout + ran.stderr
+    ran = run("log", "--url", url)
+    assert {row["account_id"] for row in lines(ran)} == {""}
+    assert "without --account" in ran.stderr
 
 
 def test_the_index_of_the_account_is_used_under_row_security(
