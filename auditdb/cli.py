@@ -16,6 +16,7 @@ from auditdb import (
     database,
     follow,
     migrate,
+    pinned,
     render,
 )
 from auditdb.arguments import parse_item, parse_pair, parse_time
@@ -187,6 +188,8 @@ def show_log(
         if account is not None:
             # What a reader under row security may see.
             connection.execute("select set_config('audit.account_id', %s, false)", [account])
+        elif not pinned.sees_all(connection):
+            say("Row security shows this role one account: without --account, the rows of none.")
         if follow_on:
             for found in follow.batches(connection, wanted, interval=interval):
                 _print(Page(tuple(found), None), None if lines else console)

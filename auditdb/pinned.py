@@ -65,12 +65,23 @@ def needs_row_security(connection: psycopg.Connection[Any]) -> bool:
 
     Raises PermissionDenied where it sees only some rows: what it would export is not the log.
     """
-    with reading(connection, row_security=True):
-        row = connection.execute(_SEES_ALL).fetchone()
-    sees_all, is_active, role = row or (False, True, "")
-    if not sees_all and is_active:
+    all_rows, is_active, role = _sight(connection)
+    if not all_rows and is_active:
         raise PermissionDenied(
             f"Role {role} is under row security: it would export some rows and leave out the rest.",
             hint="Export as a member of audit_exporter or as the owner of the log.",
         )
-    return bool(is_active)
+    return is_active
+
+
+def sees_all(connection: psycopg.Connection[Any]) -> bool:
+    """Return whether the role sees the rows of every account. Raises errors as AuditError."""
+    return _sight(connection)[0]
+
+
+def _sight(connection: psycopg.Connection[Any]) -> tuple[bool, bool, str]:
+    """Return whether the role sees all rows, whether row security counts for it, and its name."""
+    with reading(connection, row_security=True):
+        row = connection.execute(_SEES_ALL).fetchone()
+    all_rows, is_active, role = row or (False, True, "")
+    return bool(all_rows), bool(is_active), str(role)

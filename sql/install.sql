@@ -11,6 +11,7 @@
 \ir audit/tables/move.sql
 \ir audit/tables/option.sql
 \ir audit/tables/closed_partition.sql
+\ir audit/functions/has_own_policies.sql
 \ir audit/tables/presence.sql
 \ir audit/functions/set_actor.sql
 \ir audit/functions/demand_actor.sql
@@ -22,6 +23,7 @@
 \ir audit/functions/log_truncate.sql
 \ir audit/functions/refuse_change.sql
 \ir audit/compiler/name_of.sql
+\ir audit/functions/policy_ddl.sql
 \ir audit/functions/protect.sql
 \ir audit/functions/add_partition.sql
 \ir audit/functions/partition_list.sql
@@ -113,6 +115,7 @@
 \ir audit/functions/horizon.sql
 \ir audit/functions/item_log.sql
 \ir audit/functions/tree_log.sql
+\ir audit/functions/role_right.sql
 
 -- What can be wrong
 \ir audit/types/finding.sql
@@ -123,6 +126,8 @@
 \ir audit/check/check_untracked.sql
 \ir audit/check/check_guard.sql
 \ir audit/check/check_rights.sql
+\ir audit/check/check_policies.sql
+\ir audit/check/check_readers.sql
 \ir audit/check/check_partitions.sql
 \ir audit/check/check_rows.sql
 \ir audit/check/check_storage.sql

@@ -39,21 +39,6 @@ FOLLOWED = (
     "alter event trigger audit_before_ddl enable always;"
     "alter event trigger audit_after_ddl enable always;"
 )
-POLICY = "account_id = coalesce(current_setting(''audit.account_id'', true), '''')"
-ROW_SECURITY = f"""
-do $$
-declare
-  v_name text;
-begin
-  for v_name in select relid::regclass::text from pg_partition_tree('audit.log') loop
-    execute format('alter table %s enable row level security', v_name);
-    if not exists (select from pg_policy where polrelid = v_name::regclass) then
-      execute format('create policy account_policy on %s for select using ({POLICY})', v_name);
-    end if;
-  end loop;
-end;
-$$;
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,35 +220,79 @@ BROKEN = (
     ),
     Broken(
         "somebody may read a partition",
-        f"{ROW_SECURITY} grant select on audit.log_past to pg_monitor",
+        "grant select on audit.log_past to pg_monitor",
         [("log_granted", "audit.log_past to pg_monitor")],
     ),
     Broken(
         "a partition without row security",
-        f"{ROW_SECURITY} alter table audit.log_past disable row level security",
+        "alter table audit.log_past disable row level security",
         [("row_security_missing", "audit.log_past")],
     ),
     Broken(
         "a partition without the policy",
-        f"{ROW_SECURITY} drop policy account_policy on audit.log_past",
+        "drop policy account_policy on audit.log_past",
         [("policy_missing", "account_policy on audit.log_past")],
     ),
     Broken(
         "the log without the policy",
-        f"{ROW_SECURITY} drop policy account_policy on audit.log",
+        "drop policy account_policy on audit.log",
         [("policy_missing", "account_policy on audit.log")],
     ),
     Broken(
         "a partition with a weaker policy",
-        f"{ROW_SECURITY} drop policy account_policy on audit.log_past;"
+        "drop policy account_policy on audit.log_past;"
         "create policy account_policy on audit.log_past for select using (true)",
         [("policy_missing", "account_policy on audit.log_past")],
     ),
     Broken(
         "a partition with a policy more",
-        f"{ROW_SECURITY} create policy all_of_it on audit.log_past for select to pg_monitor"
-        " using (true)",
+        "create policy all_of_it on audit.log_past for select to pg_monitor using (true)",
         [("policy_extra", "all_of_it on audit.log_past")],
+    ),
+    Broken(
+        "the log itself without row security",
+        "alter table audit.log disable row level security",
+        [("row_security_missing", "audit.log")],
+    ),
+    Broken(
+        "the log itself with a weaker policy",
+        "alter policy account_policy on audit.log using (true)",
+        [("policy_missing", "account_policy on audit.log")],
+    ),
+    Broken(
+        "nothing for exporters",
+        "drop policy exporter_policy on audit.log; drop policy exporter_policy on audit.log_past",
+        [
+            ("policy_missing", "exporter_policy on audit.log"),
+            ("policy_missing", "exporter_policy on audit.log_past"),
+        ],
+    ),
+    Broken(
+        "a policy that shows all to everybody",
+        "create policy all_of_it on audit.log for select using (true)",
+        [("policy_extra", "all_of_it on audit.log")],
+    ),
+    Broken(
+        "roles without their rights",
+        "revoke select on audit.events, audit.changes from audit_reader;"
+        "revoke execute on function audit.record_export(jsonb) from audit_exporter;"
+        "revoke insert on audit.closed_partition from audit_maintainer;",
+        [
+            ("grant_missing", "audit_reader"),
+            ("grant_missing", "audit_exporter"),
+            ("grant_missing", "audit_maintainer"),
+        ],
+    ),
+    Broken(
+        "views that read with the rights of their owner",
+        "alter view audit.changes set (security_invoker = false);"
+        "create view licensing.page as select * from audit.events;"
+        "create view licensing.month as select id from audit.log_past;",
+        [
+            ("view_bypasses", "audit.changes"),
+            ("view_bypasses", "licensing.page"),
+            ("view_bypasses", "licensing.month"),
+        ],
     ),
     Broken(
         "a row in the catch-all of the future",
@@ -291,5 +320,12 @@ BROKEN = (
         "an invalid index",
         "update pg_index set indisvalid = false where indexrelid = 'audit.log_past_pkey'::regclass",
         [("index_invalid", "audit.log_past_pkey")],
+    ),
+    Broken(
+        "an index left over by a reindex that was broken off",
+        "create index log_past_pkey_ccnew on audit.log_past (id);"
+        "update pg_index set indisvalid = false"
+        " where indexrelid = 'audit.log_past_pkey_ccnew'::regclass",
+        [("index_invalid", "audit.log_past_pkey_ccnew")],
     ),
 )

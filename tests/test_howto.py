@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.conftest import Connect
+from tests.conftest import Connect, CreateRole
 from tests.helpers import platform
 from tests.servers import Server
 from tests.test_docs import ROOT, Example, examples, run_sql
@@ -38,7 +38,7 @@ HISTORY = (
     Step("2026-03-02 23:30+00", COLLEAGUE, "update licensing.devices set is_blacklisted = true"),
     Step("2026-03-03 08:00+00", COLLEAGUE, "update licensing.devices set is_blacklisted = false"),
     Step("2026-04-07 09:15+00", ADMIN, "update licensing.licenses set max_activations = 20"),
-    Step("2026-05-04 12:00+00", SHOP, "update licensing.licenses set reset_at = '2026-05-04'"),
+    Step("2026-05-03 22:30+00", SHOP, "update licensing.licenses set reset_at = '2026-05-04'"),
     Step("2026-05-20 12:00+00", SHOP, "update licensing.devices set reset_at = '2026-05-20'"),
     Step("2026-06-11 12:00+00", SHOP, "update licensing.licenses set reset_at = '2026-06-11'"),
     Step(
@@ -108,20 +108,33 @@ def history(connect: Connect) -> psycopg.Connection:
     return conn
 
 
-def ask(server: Server, history: psycopg.Connection, question: Example) -> str:
-    code = f"set timezone = 'UTC';\n{question.code}"
-    url = server.url(history.info.dbname)
+def ask(
+    server: Server, history: psycopg.Connection, question: Example, user: str | None = None
+) -> str:
+    code = f"set timezone = 'UTC'; set audit.account_id = '1';\n{question.code}"
+    url = server.url(history.info.dbname, user)
     output = run_sql(server, url, Example(question.line, "sql", code, question.shown))
     return "\n".join(line.rstrip() for line in output.rstrip("\n").splitlines())
 
 
-@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: f"line {question.line}")
-def test_the_answer_is_the_one_shown(
-    server: Server, history: psycopg.Connection, question: Example
+def test_the_answers_are_the_ones_shown(server: Server, history: psycopg.Connection) -> None:
+    for question in QUESTIONS:
+        assert question.language == "sql"
+        assert question.shown is not None
+        assert ask(server, history, question) == question.shown.rstrip("\n"), question.line
+
+
+def test_a_reader_of_the_account_gets_the_same_answers(
+    server: Server, history: psycopg.Connection, create_role: CreateRole
 ) -> None:
-    assert question.language == "sql"
-    assert question.shown is not None
-    assert ask(server, history, question) == question.shown.rstrip("\n")
+    role = create_role()
+    history.execute(f"grant audit_reader to {role}".encode())
+    history.execute("select set_config('test.clock', '2026-07-01 03:00+00', true)")
+    platform(history, "y.example")
+    history.commit()
+    for question in QUESTIONS:
+        assert question.shown is not None
+        assert ask(server, history, question, role) == question.shown.rstrip("\n"), question.line
 
 
 def test_there_are_ten_questions_each_asked_in_one_statement() -> None:

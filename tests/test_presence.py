@@ -202,6 +202,25 @@ def test_who_sees_the_log_by_another_policy_misses_nothing(
     assert value(reader, "select count(*) from audit.presence_of('1', 'old', '1')") == 0
 
 
+def test_a_policy_that_somebody_added_is_not_got_round(
+    years: psycopg.Connection, connect: Connect, create_role: CreateRole
+) -> None:
+    maintenance.maintain(years)
+    role = create_role()
+    years.execute(
+        sql.SQL(
+            "grant audit_reader to {0};"
+            "create policy bound_policy on audit.log as restrictive for select to {0}"
+            "   using (account_id = '2')"
+        ).format(sql.Identifier(role))
+    )
+    reader = connect(user=role, autocommit=True)
+    reader.execute("set audit.account_id = '1'")
+    assert everything(reader, account_id="1", item=OLD) == []
+    assert value(reader, "select count(*) from audit.presence") == 0
+    assert value(reader, "select count(*) from audit.presence_of('1', 'old', '1')") == 0
+
+
 def test_who_may_read_events_alone_misses_nothing(
     years: psycopg.Connection, connect: Connect, create_role: CreateRole
 ) -> None:

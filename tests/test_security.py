@@ -161,7 +161,7 @@ def test_a_writer_cannot_run_any_function_but_what_public_may(
         "     end || format('null::%%s', t::regtype)"
         "     from unnest(p.proargtypes) with ordinality as u (t, n))"
         " from pg_proc as p where p.pronamespace = 'audit'::regnamespace and p.proname <> all (%s)",
-        (["set_actor", "horizon", "presence_of"],),
+        (["set_actor", "horizon", "has_own_policies", "presence_of"],),
     ).fetchall()
     assert len(functions) > 50
     writer = connect(user=writer_role)
@@ -197,7 +197,7 @@ def test_public_may_name_an_actor_and_ask_where_rows_are_only(
         " select c.relname from pg_class as c, aclexplode(c.relacl) as a"
         " where c.relnamespace = 'audit'::regnamespace and a.grantee = 0"
     ).fetchall()
-    assert sorted(granted) == [("horizon",), ("presence_of",), ("set_actor",)]
+    assert sorted(granted) == [("has_own_policies",), ("horizon",), ("presence_of",), ("set_actor",)]
     rights = value(
         owner,
         "select array_agg(a.privilege_type) from pg_namespace as n, aclexplode(n.nspacl) as a"

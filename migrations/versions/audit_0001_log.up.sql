@@ -70,6 +70,18 @@ create index log_actor_idx on audit.log (account_id, actor_type, actor_id, occur
 
 create index log_tx_idx on audit.log using brin (tx) with (pages_per_range = 128, autosummarize = on);
 
+-- What belongs to an account stays out of the planner's statistics: its estimates, which EXPLAIN
+-- shows to every reader, would tell of other accounts. The indexes need none to be chosen.
+alter table audit.log
+  alter column account_id set statistics 0,
+  alter column item_id set statistics 0,
+  alter column item_label set statistics 0,
+  alter column parent_id set statistics 0,
+  alter column actor_id set statistics 0,
+  alter column actor_label set statistics 0,
+  alter column changes set statistics 0,
+  alter column context set statistics 0;
+
 revoke all on audit.log from public;
 revoke all on sequence audit.log_id_seq from public;
 
@@ -276,6 +288,23 @@ comment on column audit.closed_partition.lower_bound is 'Time from which on its 
 comment on column audit.closed_partition.upper_bound is 'Time before which its rows are.';
 comment on column audit.closed_partition.closed_at is 'When it was put to rest.';
 
+-- What a policy of the log hides, the summary of closed partitions must not tell.
+create or replace function audit.has_own_policies()
+  returns boolean
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select exists (
+    select from pg_policy as p
+    where p.polrelid = 'audit.log'::regclass
+      and p.polname not in ('account_policy', 'exporter_policy'))
+$$;
+
+comment on function audit.has_own_policies() is
+  'Whether the log has policies besides those that it came with. Then audit.presence is for nobody '
+  'who is under row security.';
+
 -- Which accounts and items have rows in which closed partition: after years of partitions an item is
 -- found in the few that know it, and the others are neither planned for nor locked.
 create table audit.presence (
@@ -288,6 +317,12 @@ create table audit.presence (
 );
 
 revoke all on audit.presence from public;
+
+alter table audit.presence enable row level security;
+
+create policy account_policy on audit.presence for select
+  using (account_id = coalesce(current_setting('audit.account_id', true), '')
+    and not audit.has_own_policies());
 
 comment on table audit.presence is
   'Summary of closed partitions: how many rows of an account or an item each one has. Worked out '
@@ -593,6 +628,31 @@ revoke all on function audit.name_of(regclass) from public;
 
 comment on function audit.name_of(regclass) is 'The schema-qualified name of a table.';
 
+-- A policy of the log as it is written for a partition of it.
+create or replace function audit.policy_ddl(policy oid, relation regclass)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select format('create policy %I on %s as %s for %s to %s', p.polname,
+      audit.name_of(policy_ddl.relation),
+      case when p.polpermissive then 'permissive' else 'restrictive' end,
+      case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update'
+        when 'd' then 'delete' else 'all' end,
+      (select string_agg(case o when 0 then 'public' else quote_ident(pg_get_userbyid(o)) end, ', ')
+       from unnest(p.polroles) as o))
+    || coalesce(' using (' || pg_get_expr(p.polqual, p.polrelid) || ')', '')
+    || coalesce(' with check (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')', '')
+  from pg_policy as p
+  where p.oid = policy_ddl.policy
+$$;
+
+revoke all on function audit.policy_ddl(oid, regclass) from public;
+
+comment on function audit.policy_ddl(oid, regclass) is
+  'The statement that makes a policy of the log on a partition.';
+
 -- Row security of the log, on the parent and on each partition alike: a partition can be read by
 -- its own name, and then the parent's policies do not count.
 create or replace function audit.protect(relation regclass)
@@ -600,6 +660,8 @@ create or replace function audit.protect(relation regclass)
   language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
+declare
+  v_ddl text;
 begin
   if not (select c.relrowsecurity from pg_class as c where c.oid = protect.relation) then
     execute format('alter table %s enable row level security', audit.name_of(protect.relation));
@@ -618,6 +680,16 @@ begin
     execute format('create policy exporter_policy on %s for select to audit_exporter using (true)',
       audit.name_of(protect.relation));
   end if;
+  -- What a DBA added to the log, such as a role that sees one account whatever it sets.
+  for v_ddl in
+    select audit.policy_ddl(p.oid, protect.relation)
+    from pg_policy as p
+    where p.polrelid = 'audit.log'::regclass
+      and not exists (select from pg_policy as o
+                      where o.polrelid = protect.relation and o.polname = p.polname)
+  loop
+    execute v_ddl;
+  end loop;
 end;
 $$;
 
@@ -647,6 +719,10 @@ begin
       'for each statement execute function audit.refuse_change()', add_partition.name);
     execute format('alter table audit.%I enable always trigger refuse_truncate',
       add_partition.name);
+    execute format('alter table audit.%I %s', add_partition.name, (
+      select string_agg(format('alter column %I set statistics %s', a.attname, a.attstattarget), ', ')
+      from pg_attribute as a
+      where a.attrelid = 'audit.log'::regclass and a.attnum > 0 and a.attstattarget >= 0));
     -- Rows never change: vacuum has only to freeze them, once, as they come.
     execute format(
       'alter table audit.%I set (autovacuum_vacuum_insert_scale_factor = 0, '
@@ -715,8 +791,12 @@ as $$
       and lower_bound = date_trunc('quarter', lower_bound) then to_char(lower_bound, 'YYYY_"q"Q')
     when upper_bound = lower_bound + interval '1 year'
       and lower_bound = date_trunc('year', lower_bound) then to_char(lower_bound, 'YYYY')
-    else to_char(lower_bound, 'YYYY_MM') || '_to_'
-      || to_char(upper_bound - interval '1 day', 'YYYY_MM')
+    when lower_bound = date_trunc('month', lower_bound)
+      and upper_bound = date_trunc('month', upper_bound)
+      then to_char(lower_bound, 'YYYY_MM') || '_to_'
+        || to_char(upper_bound - interval '1 day', 'YYYY_MM')
+    -- Bounds that somebody chose by hand.
+    else to_char(lower_bound, 'YYYY_MM_DD') || '_to_' || to_char(upper_bound, 'YYYY_MM_DD')
   end
 $$;
 
@@ -906,18 +986,23 @@ comment on function audit.short_name(text) is 'A name, or its digest where it is
 -- One spelling for a name however it was quoted, so that declared names can be compared.
 create or replace function audit.fold_name(token text)
   returns text
-  language sql
+  language plpgsql
   immutable
   set search_path = pg_catalog, pg_temp
   set standard_conforming_strings = on
 as $$
-  select case
-    when token ~ '^(?:"(?:[^"]|"")+"|(?!\d)[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|(?!\d)[\w$]+))*$' then (
-      select string_agg(
+begin
+  -- Most are of this kind, and looking up a plan takes longer than the rest.
+  if token ~ '^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*$' then
+    return token;
+  elsif token ~ '^(?:"(?:[^"]|"")+"|(?!\d)[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|(?!\d)[\w$]+))*$' then
+    return string_agg(
         case when p[1] like '"%' then replace(substr(p[1], 2, length(p[1]) - 2), '""', '"')
           else lower(p[1]) end, '.' order by n)
-      from regexp_matches(token, '"(?:[^"]|"")+"|[\w$]+', 'g') with ordinality as m (p, n))
-  end
+      from regexp_matches(token, '"(?:[^"]|"")+"|[\w$]+', 'g') with ordinality as m (p, n);
+  end if;
+  return null;
+end;
 $$;
 
 revoke all on function audit.fold_name(text) from public;
@@ -1045,9 +1130,12 @@ as $$
     when type = 'json'::regtype then expression || '::text'
     -- A type that a user made may have a cast to json or text, and the cast would run here with
     -- the rights of the log's owner. concat() calls the type's output function, never a cast.
-    when audit.element_of(type) >= 16384 or audit.element_of(type) = 'json'::regtype then
-      format('case when num_nulls(%1$s) = 0 then concat(%1$s)%2$s end', expression,
-        case when audit.element_of(type) <> type then '::text[]' else '' end)
+    when type >= 16384 or type = 'json[]'::regtype then (
+      select case when e.type >= 16384 or e.type = 'json'::regtype then
+          format('case when num_nulls(%1$s) = 0 then concat(%1$s)%2$s end', expression,
+            case when e.type <> json_value.type then '::text[]' else '' end)
+        else expression end
+      from audit.element_of(json_value.type) as e (type))
     else expression
   end
 $$;
@@ -1173,42 +1261,46 @@ create or replace function audit.column_of(target regclass)
     is_key boolean,
     is_plain boolean
   )
-  language sql
+  language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  with recursive base (attnum, type) as (
-    select a.attnum, a.atttypid
-    from pg_attribute as a
-    -- A virtual generated column has no value of its own in a trigger; its sources are audited.
-    where a.attrelid = column_of.target and a.attnum > 0 and not a.attisdropped
-      and a.attgenerated <> 'v'
-    union all
-    select b.attnum, t.typbasetype
+#variable_conflict use_column
+begin
+  return query
+    with recursive base (attnum, type) as (
+      select a.attnum, a.atttypid
+      from pg_attribute as a
+      -- A virtual generated column has no value of its own in a trigger; its sources are audited.
+      where a.attrelid = column_of.target and a.attnum > 0 and not a.attisdropped
+        and a.attgenerated <> 'v'
+      union all
+      select b.attnum, t.typbasetype
+      from base as b
+      join pg_type as t on t.oid = b.type
+      where t.typtype = 'd'
+    )
+    select
+      a.attnum,
+      a.attname::text,
+      quote_ident(a.attname),
+      b.type,
+      a.atttypid,
+      coalesce(a.attnum = any (i.indkey), false),
+      -- Types whose equality is identity, so that "is distinct from" sees every change.
+      (t.typtype = 'e' or b.type in (
+        'bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'uuid'::regtype,
+        'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'bytea'::regtype,
+        'oid'::regtype, 'name'::regtype, 'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype,
+        'time'::regtype))
+        and coalesce((select c.collisdeterministic from pg_collation as c
+                      where c.oid = a.attcollation), true)
     from base as b
-    join pg_type as t on t.oid = b.type
-    where t.typtype = 'd'
-  )
-  select
-    a.attnum,
-    a.attname::text,
-    quote_ident(a.attname),
-    b.type,
-    a.atttypid,
-    coalesce(a.attnum = any (i.indkey), false),
-    -- Types whose equality is identity, so that "is distinct from" sees every change.
-    (t.typtype = 'e' or b.type in (
-      'bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'uuid'::regtype,
-      'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'bytea'::regtype,
-      'oid'::regtype, 'name'::regtype, 'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype,
-      'time'::regtype))
-      and coalesce((select c.collisdeterministic from pg_collation as c
-                    where c.oid = a.attcollation), true)
-  from base as b
-  join pg_type as t on t.oid = b.type and t.typtype <> 'd'
-  join pg_attribute as a on a.attrelid = column_of.target and a.attnum = b.attnum
-  left join pg_index as i on i.indrelid = column_of.target and i.indisprimary
-  order by a.attnum
+    join pg_type as t on t.oid = b.type and t.typtype <> 'd'
+    join pg_attribute as a on a.attrelid = column_of.target and a.attnum = b.attnum
+    left join pg_index as i on i.indrelid = column_of.target and i.indisprimary
+    order by a.attnum;
+end;
 $$;
 
 revoke all on function audit.column_of(regclass) from public;
@@ -1228,35 +1320,39 @@ create or replace function audit.audited_column(t audit.tracked)
     new_entry text,
     both_entry text
   )
-  language sql
+  language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select
-    c.number, c.name, c.ident, c.is_key,
-    case when c.is_plain then format('old.%1$s is distinct from new.%1$s', c.ident)
-      -- Equal is not the same: 1.1 and 1.10, '1 day' and '24 hours'. Their images differ.
-      else format('record_image_ne(row(old.%1$s), row(new.%1$s))', c.ident) end,
-    case when c.name = any (t.secret) then '(select true as redacted)'
-      else format('(select %s as old)', audit.json_value(c.type, 'old.' || c.ident)) end,
-    case when c.name = any (t.secret) then '(select true as redacted)'
-      else format('(select %s as new)', audit.json_value(c.type, 'new.' || c.ident)) end,
-    case when c.name = any (t.secret) then 'jsonb ''{"redacted": true}'''
-      -- What becomes a JSON string anyway needs no look at its type.
-      else format(case when c.type in ('text'::regtype, 'varchar'::regtype,
-          'timestamptz'::regtype, 'bytea'::regtype, 'json'::regtype)
-          then 'jsonb_object(array[''old'', %s, ''new'', %s]::text[])'
-          else 'jsonb_build_object(''old'', %s, ''new'', %s)' end,
-        audit.json_value(c.type, 'old.' || c.ident) || s.cast,
-        audit.json_value(c.type, 'new.' || c.ident) || s.cast) end
-  from audit.column_of(t.target) as c
-  cross join lateral (
-    -- In an array the names old and new must not take on a domain.
-    select case when c.type in ('text'::regtype, 'varchar'::regtype)
-      and c.type <> c.declared_type then '::text' else '' end as cast
-  ) as s
-  where c.name <> all (t.operational)
-  order by c.number
+#variable_conflict use_column
+begin
+  return query
+    select
+      c.number, c.name, c.ident, c.is_key,
+      case when c.is_plain then format('old.%1$s is distinct from new.%1$s', c.ident)
+        -- Equal is not the same: 1.1 and 1.10, '1 day' and '24 hours'. Their images differ.
+        else format('record_image_ne(row(old.%1$s), row(new.%1$s))', c.ident) end,
+      case when c.name = any (t.secret) then '(select true as redacted)'
+        else format('(select %s as old)', audit.json_value(c.type, 'old.' || c.ident)) end,
+      case when c.name = any (t.secret) then '(select true as redacted)'
+        else format('(select %s as new)', audit.json_value(c.type, 'new.' || c.ident)) end,
+      case when c.name = any (t.secret) then 'jsonb ''{"redacted": true}'''
+        -- What becomes a JSON string anyway needs no look at its type.
+        else format(case when c.type in ('text'::regtype, 'varchar'::regtype,
+            'timestamptz'::regtype, 'bytea'::regtype, 'json'::regtype)
+            then 'jsonb_object(array[''old'', %s, ''new'', %s]::text[])'
+            else 'jsonb_build_object(''old'', %s, ''new'', %s)' end,
+          audit.json_value(c.type, 'old.' || c.ident) || s.cast,
+          audit.json_value(c.type, 'new.' || c.ident) || s.cast) end
+    from audit.column_of(t.target) as c
+    cross join lateral (
+      -- In an array the names old and new must not take on a domain.
+      select case when c.type in ('text'::regtype, 'varchar'::regtype)
+        and c.type <> c.declared_type then '::text' else '' end as cast
+    ) as s
+    where c.name <> all (t.operational)
+    order by c.number;
+end;
 $$;
 
 revoke all on function audit.audited_column(audit.tracked) from public;
@@ -1344,29 +1440,33 @@ create or replace function audit.foreign_key_of(relation regclass, column_name t
     key_type oid,
     key_operator text
   )
-  language sql
+  language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select
-    c.confrelid::regclass,
-    k.attname::text,
-    a.atttypid,
-    format('operator(%I.%s)', n.nspname, o.oprname)
-  from pg_constraint as c
-  join pg_attribute as a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
-  join pg_attribute as k on k.attrelid = c.confrelid and k.attnum = c.confkey[1]
-  join pg_operator as o on o.oid = c.conpfeqop[1]
-  join pg_namespace as n on n.oid = o.oprnamespace
-  where c.conrelid = foreign_key_of.relation
-    and c.contype = 'f'
-    -- A key to a partitioned table has a copy of itself for each partition.
-    and not exists (select from pg_constraint as q
-                    where q.oid = c.conparentid and q.conrelid = c.conrelid)
-    and cardinality(c.conkey) = 1
-    and a.attname = foreign_key_of.column_name
-  order by c.conname
-  limit 1
+#variable_conflict use_column
+begin
+  return query
+    select
+      c.confrelid::regclass,
+      k.attname::text,
+      a.atttypid,
+      format('operator(%I.%s)', n.nspname, o.oprname)
+    from pg_constraint as c
+    join pg_attribute as a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
+    join pg_attribute as k on k.attrelid = c.confrelid and k.attnum = c.confkey[1]
+    join pg_operator as o on o.oid = c.conpfeqop[1]
+    join pg_namespace as n on n.oid = o.oprnamespace
+    where c.conrelid = foreign_key_of.relation
+      and c.contype = 'f'
+      -- A key to a partitioned table has a copy of itself for each partition.
+      and not exists (select from pg_constraint as q
+                      where q.oid = c.conparentid and q.conrelid = c.conrelid)
+      and cardinality(c.conkey) = 1
+      and a.attname = foreign_key_of.column_name
+    order by c.conname
+    limit 1;
+end;
 $$;
 
 revoke all on function audit.foreign_key_of(regclass, text) from public;
@@ -1387,41 +1487,45 @@ create or replace function audit.lookup_of(t audit.tracked)
     key_operator text,
     columns text[]
   )
-  language sql
+  language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  with recursive wanted as (
+#variable_conflict use_column
+begin
+  return query
+    with recursive wanted as (
+      select
+        e.key as alias,
+        case when strpos(e.value, '.') > 0 then split_part(e.value, '.', 1) end as source,
+        case when strpos(e.value, '.') > 0 then split_part(e.value, '.', 2) else e.value end as col
+      from jsonb_each_text(t.lookups) as e
+    ), resolved as (
+      select 1 as depth, w.alias, w.source, w.col, k.*
+      from wanted as w
+      cross join lateral audit.foreign_key_of(t.target, w.col) as k
+      where w.source is null
+      union all
+      select r.depth + 1, w.alias, w.source, w.col, k.*
+      from resolved as r
+      join wanted as w on w.source = r.alias
+      cross join lateral audit.foreign_key_of(r.target, w.col) as k
+      where r.depth < 8
+    )
     select
-      e.key as alias,
-      case when strpos(e.value, '.') > 0 then split_part(e.value, '.', 1) end as source,
-      case when strpos(e.value, '.') > 0 then split_part(e.value, '.', 2) else e.value end as col
-    from jsonb_each_text(t.lookups) as e
-  ), resolved as (
-    select 1 as depth, w.alias, w.source, w.col, k.*
-    from wanted as w
-    cross join lateral audit.foreign_key_of(t.target, w.col) as k
-    where w.source is null
-    union all
-    select r.depth + 1, w.alias, w.source, w.col, k.*
+      r.depth, r.alias, r.source, r.col, r.target, r.key_column, r.key_type, r.key_operator,
+      coalesce((
+        select array_agg(distinct substr(n, length(r.alias) + 2)
+                         order by substr(n, length(r.alias) + 2))
+        from unnest(array[t.item_id, t.item_label, t.account, t.parent_id, t.part_name]) as e
+        cross join lateral audit.names_in(e) as n
+        where starts_with(n, r.alias || '.')
+      ), '{}') || coalesce((
+        select array_agg(w.col) from wanted as w where w.source = r.alias
+      ), '{}')
     from resolved as r
-    join wanted as w on w.source = r.alias
-    cross join lateral audit.foreign_key_of(r.target, w.col) as k
-    where r.depth < 8
-  )
-  select
-    r.depth, r.alias, r.source, r.col, r.target, r.key_column, r.key_type, r.key_operator,
-    coalesce((
-      select array_agg(distinct substr(n, length(r.alias) + 2)
-                       order by substr(n, length(r.alias) + 2))
-      from unnest(array[t.item_id, t.item_label, t.account, t.parent_id, t.part_name]) as e
-      cross join lateral audit.names_in(e) as n
-      where starts_with(n, r.alias || '.')
-    ), '{}') || coalesce((
-      select array_agg(w.col) from wanted as w where w.source = r.alias
-    ), '{}')
-  from resolved as r
-  order by r.depth, r.alias
+    order by r.depth, r.alias;
+end;
 $$;
 
 revoke all on function audit.lookup_of(audit.tracked) from public;
@@ -1516,20 +1620,26 @@ comment on function audit.lookup_join(audit.tracked, jsonb, boolean) is
 -- type is; anything else by a cast.
 create or replace function audit.bind_text(t audit.tracked, expression text, names jsonb)
   returns text
-  language sql
+  language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select coalesce(
+declare
+  v_name text := audit.fold_name(trim(bind_text.expression));
+begin
+  if bind_text.expression is null then
+    return '(null)::text';
+  end if;
+  return coalesce(
     (select audit.text_value(c.type, format('(%s)', names ->> c.name))
      from audit.column_of(t.target) as c
-     where c.name = audit.fold_name(trim(bind_text.expression))),
+     where c.name = v_name),
     (select audit.text_value(c.type, format('%I.%I', l.alias, c.name))
      from audit.lookup_of(t) as l
      cross join lateral audit.column_of(l.target) as c
-     where l.alias || '.' || c.name = audit.fold_name(trim(bind_text.expression))
-       and bind_text.expression ~ '^[a-zA-Z0-9_$."]+$'),
-    format('(%s)::text', audit.rewrite_expression(coalesce(bind_text.expression, 'null'), names)))
+     where l.alias || '.' || c.name = v_name and bind_text.expression ~ '^[a-zA-Z0-9_$."]+$'),
+    format('(%s)::text', audit.rewrite_expression(bind_text.expression, names)));
+end;
 $$;
 
 revoke all on function audit.bind_text(audit.tracked, text, jsonb) from public;
@@ -3767,11 +3877,13 @@ begin
     or not has_table_privilege('audit.closed_partition', 'select') then
     return;
   end if;
-  -- Others may be shown rows of the log by a policy that somebody added, which presence lacks.
+  -- Others may be shown rows of the log by a policy that somebody added, which presence lacks; and
+  -- with such a policy there, presence shows nothing.
   if row_security_active('audit.presence')
-    and coalesce(not pg_has_role(to_regrole('audit_exporter'), 'usage'), true)
-    and (coalesce(not pg_has_role(to_regrole('audit_reader'), 'usage'), true)
-      or presence_of.account_id <> coalesce(current_setting('audit.account_id', true), ''))
+    and (audit.has_own_policies()
+      or coalesce(not pg_has_role(to_regrole('audit_exporter'), 'usage'), true)
+        and (coalesce(not pg_has_role(to_regrole('audit_reader'), 'usage'), true)
+          or presence_of.account_id <> coalesce(current_setting('audit.account_id', true), '')))
   then
     return;
   end if;
@@ -3903,6 +4015,38 @@ revoke all on function audit.tree_log(text, text, text) from public;
 comment on function audit.tree_log(text, text, text) is
   'The events of an item and of everything that ever belonged to it, newest first.';
 
+-- What the three roles of the log may do, in one place: given by audit.grant_rights(), looked for
+-- by audit.check().
+create or replace function audit.role_right()
+  returns table (role text, privilege text, object text, is_function boolean)
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select r.role, 'select', o.object, false
+  from unnest(array['audit_reader', 'audit_exporter']) as r (role)
+  cross join unnest(array['audit.log', 'audit.action', 'audit.tracked', 'audit.events',
+    'audit.changes', 'audit.actions', 'audit.era', 'audit.closed_partition', 'audit.presence']) as o (object)
+  union all
+  select r.role, 'execute', o.object, true
+  from unnest(array['audit_reader', 'audit_exporter']) as r (role)
+  cross join unnest(array['audit.item_log(text, text, text)', 'audit.tree_log(text, text, text)',
+    'audit.describe_rule(jsonb)']) as o (object)
+  union all
+  values
+    ('audit_exporter', 'execute', 'audit.record_export(jsonb)', true),
+    ('audit_maintainer', 'execute', 'audit.maintain(interval)', true),
+    ('audit_maintainer', 'execute', 'audit.check(interval)', true),
+    ('audit_maintainer', 'execute', 'audit.partition_list()', true),
+    ('audit_maintainer', 'select', 'audit.option', false),
+    ('audit_maintainer', 'select', 'audit.closed_partition', false)
+$$;
+
+revoke all on function audit.role_right() from public;
+
+comment on function audit.role_right() is
+  'The rights that the roles of the log have, one a row.';
+
 -- What audit.check() found wrong: what, how bad, where, in words, and the command that mends it.
 create type audit.finding as (
   finding  text,
@@ -3952,7 +4096,6 @@ create or replace function audit.check_tables()
   set search_path = pg_catalog, pg_temp
   set quote_all_identifiers = off
   set standard_conforming_strings = on
-  set jit = off
 as $$
 declare
   v_tracked audit.tracked;
@@ -4198,8 +4341,8 @@ revoke all on function audit.check_guard() from public;
 comment on function audit.check_guard() is
   'Findings: partitions of the log whose rows can be changed or deleted.';
 
--- Who may write the log, or read it past its row security. Partitions are the same as the log, or a
--- reader who names one sees what the log hides.
+-- Who may write the log, or read a partition. Partitions are read through the log: a right on one
+-- itself is never needed.
 create or replace function audit.check_rights()
   returns setof audit.finding
   language sql
@@ -4207,18 +4350,9 @@ create or replace function audit.check_rights()
   set search_path = pg_catalog, pg_temp
 as $$
   with relation as (
-    select c.oid, c.relowner, c.relacl, c.relrowsecurity, audit.name_of(c.oid) as name,
-      c.relkind = 'p' as is_log
+    select c.oid, c.relowner, c.relacl, audit.name_of(c.oid) as name, c.relkind = 'p' as is_log
     from pg_partition_tree('audit.log') as p
     join pg_class as c on c.oid = p.relid
-  ), log as (
-    select r.* from relation as r where r.is_log
-  ), policy as (
-    select p.polrelid, p.polname, p.polpermissive, p.polcmd, p.polroles,
-      pg_get_expr(p.polqual, p.polrelid) as visible,
-      pg_get_expr(p.polwithcheck, p.polrelid) as checked
-    from pg_policy as p
-    where p.polrelid in (select r.oid from relation as r)
   ), granted as (
     select r.oid, r.name, r.is_log, a.grantee, a.privilege_type
     from relation as r
@@ -4245,61 +4379,131 @@ as $$
     format('revoke %s on %s from %s;', case when g.is_log then g.privileges else 'all' end,
       g.name, g.role)
   from grantee as g
-  -- Without row security a right on a partition to read gives no more than one on the log.
-  where g.is_log or g.privileges <> 'select' or (select l.relrowsecurity from log as l)
-  union all
-  select 'row_security_missing', 'error', r.name,
-    'Whoever may read this partition sees the rows of every account in it.',
-    format('alter table %s enable row level security;', r.name)
-  from relation as r
-  join log as l on l.relrowsecurity
-  where not r.relrowsecurity
-  union all
-  select 'policy_missing', 'error', format('%I on %s', p.polname, r.name),
-    'The policy of the log is not on this partition, or is another one there.',
-    case when m.polname is not null then format('drop policy %I on %s; ', p.polname, r.name)
-      else '' end
-    || format('create policy %I on %s as %s for %s to %s%s%s;', p.polname, r.name,
-      case when p.polpermissive then 'permissive' else 'restrictive' end,
-      case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update'
-        when 'd' then 'delete' else 'all' end,
-      (select string_agg(case o when 0 then 'public' else quote_ident(pg_get_userbyid(o)) end,
-        ', ') from unnest(p.polroles) as o),
-      ' using (' || p.visible || ')', ' with check (' || p.checked || ')')
-  from log as l
-  cross join relation as r
-  cross join lateral (
-    -- What the log should have it may have lost itself: then a partition says how it was.
-    select distinct on (p.polname) p.*
-    from policy as p
-    where p.polrelid = l.oid or p.polname = 'account_policy'
-    order by p.polname, p.polrelid <> l.oid, p.polrelid
-  ) as p
-  left join policy as m on m.polrelid = r.oid and m.polname = p.polname
-  where l.relrowsecurity
-    and (m.polpermissive, m.polcmd, m.polroles, m.visible, m.checked)
-      is distinct from (p.polpermissive, p.polcmd, p.polroles, p.visible, p.checked)
-  union all
-  select 'policy_missing', 'error', 'account_policy on audit.log',
-    'No policy keeps the accounts apart.', 'select audit.grant_rights();'
-  from log as l
-  where l.relrowsecurity
-    and not exists (select from policy as p where p.polname = 'account_policy')
-  union all
-  select 'policy_extra', 'error', format('%I on %s', p.polname, r.name),
-    'This policy is not one of the log: it may show rows that the log hides.',
-    format('drop policy %I on %s;', p.polname, r.name)
-  from policy as p
-  join relation as r on r.oid = p.polrelid
-  join log as l on l.relrowsecurity
-  where not r.is_log and p.polname <> 'account_policy'
-    and not exists (select from policy as o where o.polrelid = l.oid and o.polname = p.polname)
 $$;
 
 revoke all on function audit.check_rights() from public;
 
 comment on function audit.check_rights() is
-  'Findings: rights and policies that let the wrong people read or write the log.';
+  'Findings: rights that let the wrong people write the log, or read partitions of it.';
+
+-- Whether the log and each partition show every reader one account. Partitions have the policies of
+-- the log, or a reader who names one sees what the log hides.
+create or replace function audit.check_policies()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with relation as (
+    select c.oid, c.relrowsecurity, audit.name_of(c.oid) as name, c.relkind = 'p' as is_log
+    from pg_partition_tree('audit.log') as p
+    join pg_class as c on c.oid = p.relid
+  ), policy as (
+    select p.oid, p.polrelid, p.polname, jsonb_build_array(p.polpermissive, p.polcmd,
+      p.polroles::text, pg_get_expr(p.polqual, p.polrelid),
+      pg_get_expr(p.polwithcheck, p.polrelid)) as content
+    from pg_policy as p
+    where p.polrelid in (select r.oid from relation as r)
+  ), opening as (
+    -- Policies of the log that take from all readers what account_policy gives them.
+    select p.oid
+    from pg_policy as p
+    where p.polrelid = 'audit.log'::regclass and p.polname <> 'account_policy' and p.polpermissive
+      and (0 = any (p.polroles) or to_regrole('audit_reader') = any (p.polroles))
+  ), expected as (
+    select o.polname::name, jsonb_build_array(true, 'r', array[o.polrole]::text, o.visible, null)
+      as content
+    from (values
+      ('account_policy', 0::oid,
+       '(account_id = COALESCE(current_setting(''audit.account_id''::text, true), ''''::text))'),
+      ('exporter_policy', to_regrole('audit_exporter')::oid, 'true')) as o (polname, polrole, visible)
+    where o.polrole is not null
+    union all
+    -- What a DBA added to the log goes for its partitions too.
+    select p.polname, p.content
+    from policy as p
+    where p.polrelid = 'audit.log'::regclass and p.oid not in (select o.oid from opening as o)
+      and p.polname not in ('account_policy', 'exporter_policy')
+  )
+  select 'row_security_missing', 'error', r.name,
+    'Whoever may read this table sees the rows of every account in it.',
+    format('alter table %s enable row level security;', r.name)
+  from relation as r
+  where not r.relrowsecurity
+  union all
+  select 'policy_missing', 'error', format('%I on %s', e.polname, r.name),
+    'A policy that keeps the accounts apart is not on this table, or is another one there.',
+    case when p.oid is not null then format('drop policy %I on %s; ', p.polname, r.name) else '' end
+    || 'select audit.grant_rights();'
+  from relation as r
+  cross join expected as e
+  left join policy as p on p.polrelid = r.oid and p.polname = e.polname
+  where p.content is distinct from e.content
+  union all
+  select 'policy_extra', 'error', format('%I on %s', p.polname, r.name),
+    case when r.is_log then 'This policy shows all readers rows of the log that account_policy '
+      'hides. Where some shall see more, name their role in it.'
+      else 'This policy is not one of the log: it may show rows that the log hides.' end,
+    format('drop policy %I on %s;', p.polname, r.name)
+  from policy as p
+  join relation as r on r.oid = p.polrelid
+  where case when r.is_log then p.oid in (select o.oid from opening as o)
+    else p.polname not in (select e.polname from expected as e) end
+$$;
+
+revoke all on function audit.check_policies() from public;
+
+comment on function audit.check_policies() is
+  'Findings: row security and policies that do not keep the accounts apart.';
+
+-- Whether readers get to the log as they should: by their roles, and through views that obey the
+-- rights of who reads.
+create or replace function audit.check_readers()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with recursive reading (oid) as (
+    select p.relid::oid from pg_partition_tree('audit.log') as p
+    union
+    select w.ev_class
+    from reading as r
+    join pg_depend as d on d.refclassid = 'pg_class'::regclass and d.refobjid = r.oid
+      and d.classid = 'pg_rewrite'::regclass
+    join pg_rewrite as w on w.oid = d.objid
+  )
+  select 'role_missing', 'warning', r.role,
+    'The role is not there, so nobody has its rights.',
+    format('create role %I nologin; select audit.grant_rights();', r.role)
+  from (select distinct r.role from audit.role_right() as r) as r
+  where to_regrole(r.role) is null
+  union all
+  select 'grant_missing', 'warning', r.role,
+    format('The role lacks rights that it should have: %s.',
+      string_agg(format('%s on %s', r.privilege, r.object), ', ' order by r.object, r.privilege)),
+    'select audit.grant_rights();'
+  from audit.role_right() as r
+  where to_regrole(r.role) is not null
+    and not case when r.is_function then has_function_privilege(r.role, r.object, r.privilege)
+      else has_table_privilege(r.role, r.object, r.privilege) end
+  group by r.role
+  union all
+  select 'view_bypasses', 'error', audit.name_of(c.oid),
+    'The view reads the log with the rights of its owner: it shows everybody who may read it '
+    'the rows of every account.',
+    format('alter view %s set (security_invoker = true);', audit.name_of(c.oid))
+  from reading as r
+  join pg_class as c on c.oid = r.oid and c.relkind = 'v'
+  where not coalesce((
+      select o.option_value::boolean from pg_options_to_table(c.reloptions) as o
+      where o.option_name = 'security_invoker'), false)
+$$;
+
+revoke all on function audit.check_readers() from public;
+
+comment on function audit.check_readers() is
+  'Findings: rights that the roles lack, and views that show more than their readers may see.';
 
 -- Whether every moment from now on has its partition, and for how long.
 create or replace function audit.check_partitions()
@@ -4315,6 +4519,7 @@ declare
   v_last timestamptz;
   v_future text;
   v_future_from timestamptz;
+  v_wide_from timestamptz;
   v_until timestamptz;
   v_gap record;
 begin
@@ -4349,13 +4554,22 @@ begin
       format('select audit.add_partition(''log_future'', %L, ''maxvalue'');', v_last);
   end if;
 
-  if v_future_from < now() + interval '6 months' then
+  -- Spares of a year are no end: rows find a place there. But they are meant to become partitions
+  -- of the interval before.
+  select min(l.lower_bound) into v_wide_from
+    from audit.partition_list() as l
+    where l.lower_bound >= now() + interval '1 day'
+      and l.upper_bound > audit.interval_after(l.lower_bound);
+  if v_future_from < now() + interval '6 months' or v_wide_from < now() + interval '1 month' then
     return query select 'partitions_running_out',
       case when v_future_from < now() + interval '1 month' then 'error' else 'warning' end,
       'audit.log',
-      format('The partitions of the log end at %s; after that all rows go to one.',
-        v_future_from),
-      'select audit.maintain();';
+      case when v_future_from < now() + interval '6 months'
+        then format('The partitions of the log end at %s; after that all rows go to one.',
+          v_future_from)
+        else format('From %s on rows go to spare partitions of up to a year: maintenance has been '
+          'forgotten.', v_wide_from) end,
+      'auditdb maintain';
   end if;
   if v_future is not null then
     execute format('select max(occurred_at) from audit.%I', v_future) into v_until;
@@ -4411,7 +4625,7 @@ begin
     for v_item_type, v_rows in
       execute format('select item_type, count(*) from audit.%I where ctid >= %L '
         'and occurred_at > now() - interval ''7 days'' and occurred_at < now() '
-        'and actor_type = ''database'' and item_type <> ''table'' group by 1', v_partition,
+        'and actor_type = ''database'' and item_type not in (''table'', ''log'') group by 1', v_partition,
         format('(%s,0)', greatest(v_blocks - v_pages, 0)))
     loop
       v_found := v_found || jsonb_build_object(v_item_type,
@@ -4456,9 +4670,12 @@ as $$
   select 'index_invalid', 'error', audit.name_of(i.indexrelid),
     format('The index of %s is not valid: it is not used, and reading is slow.',
       audit.name_of(i.indrelid)),
-    format('reindex index %s;', audit.name_of(i.indexrelid))
+    -- Left over where REINDEX CONCURRENTLY was broken off; the index that it was made for is there.
+    format(case when c.relname ~ '_cc(new|old)[0-9]*$' then 'drop index %s;'
+      else 'reindex index %s;' end, audit.name_of(i.indexrelid))
   from pg_partition_tree('audit.log') as p
   join pg_index as i on i.indrelid = p.relid
+  join pg_class as c on c.oid = i.indexrelid
   where not (i.indisvalid and i.indisready and i.indislive) and p.isleaf
   union all
   select 'encoding_wrong', 'error', quote_ident(d.datname),
@@ -4519,6 +4736,14 @@ as $$
     and exists (select from unnest(s.setconfig) as c
                 where c in ('session_replication_role=replica', 'session_replication_role=local'))
   union all
+  select 'replica_by_default', 'warning', 'server',
+    'session_replication_role is set for all of the server: tracking goes on, but foreign keys and '
+    'the application''s own triggers do not fire.',
+    'alter system reset session_replication_role; select pg_reload_conf();'
+  from pg_settings as s
+  where s.name = 'session_replication_role' and s.setting <> 'origin'
+    and s.source in ('configuration file', 'command line', 'environment variable')
+  union all
   select 'subscription_writes', 'error', format('%I to %s', s.subname, audit.name_of(w.srrelid)),
     'A subscription writes to the table: its insertions and deletions fire no statement triggers '
     'and are missed. Track the table where it is written first.',
@@ -4544,6 +4769,7 @@ create or replace function audit.check(pending_after interval default '1 hour')
   security definer
   set search_path = pg_catalog, pg_temp
   set lock_timeout = '5s'
+  set jit = off
 as $$
   select * from audit.check_event_triggers()
   union all
@@ -4558,6 +4784,10 @@ as $$
   select * from audit.check_guard()
   union all
   select * from audit.check_rights()
+  union all
+  select * from audit.check_policies()
+  union all
+  select * from audit.check_readers()
   union all
   select * from audit.check_partitions()
   union all
@@ -4576,7 +4806,8 @@ comment on function audit.check(interval) is
 -- The log is ready for its first row: two years of months and a catch-all at both ends.
 select audit.maintain();
 
--- Rights of the three roles, as far as they exist: run at install and after a DBA created them.
+-- Rights of the three roles, as far as they exist, and row security: run at install, and after a DBA
+-- created roles or policies.
 create or replace function audit.grant_rights()
   returns setof text
   language plpgsql
@@ -4584,33 +4815,29 @@ create or replace function audit.grant_rights()
 as $$
 declare
   v_relation regclass;
+  v_grant text;
 begin
   for v_relation in select p.relid from pg_partition_tree('audit.log') as p order by p.level desc
   loop
     perform audit.protect(v_relation);
   end loop;
 
-  perform audit.protect('audit.presence');
+  if to_regrole('audit_exporter') is not null
+    and not exists (select from pg_policy as p
+                    where p.polrelid = 'audit.presence'::regclass
+                      and p.polname = 'exporter_policy') then
+    create policy exporter_policy on audit.presence for select to audit_exporter
+      using (not audit.has_own_policies());
+  end if;
 
-  if to_regrole('audit_reader') is not null then
-    grant select on audit.log, audit.action, audit.tracked, audit.events, audit.changes,
-      audit.actions, audit.era, audit.closed_partition, audit.presence to audit_reader;
-    grant execute on function audit.item_log(text, text, text),
-      audit.tree_log(text, text, text), audit.describe_rule(jsonb)
-      to audit_reader;
-  end if;
-  if to_regrole('audit_exporter') is not null then
-    grant select on audit.log, audit.action, audit.tracked, audit.events, audit.changes,
-      audit.actions, audit.era, audit.closed_partition, audit.presence to audit_exporter;
-    grant execute on function audit.item_log(text, text, text),
-      audit.tree_log(text, text, text), audit.describe_rule(jsonb),
-      audit.record_export(jsonb) to audit_exporter;
-  end if;
-  if to_regrole('audit_maintainer') is not null then
-    grant execute on function audit.maintain(interval), audit.check(interval), audit.partition_list()
-      to audit_maintainer;
-    grant select on audit.option, audit.closed_partition to audit_maintainer;
-  end if;
+  for v_grant in
+    select format('grant %s on %s%s to %I', r.privilege,
+      case when r.is_function then 'function ' else '' end, r.object, r.role)
+    from audit.role_right() as r
+    where to_regrole(r.role) is not null
+  loop
+    execute v_grant;
+  end loop;
 
   return query
     select format('create role %I nologin;', r.name)

@@ -7,6 +7,7 @@ create or replace function audit.check(pending_after interval default '1 hour')
   security definer
   set search_path = pg_catalog, pg_temp
   set lock_timeout = '5s'
+  set jit = off
 as $$
   select * from audit.check_event_triggers()
   union all
@@ -21,6 +22,10 @@ as $$
   select * from audit.check_guard()
   union all
   select * from audit.check_rights()
+  union all
+  select * from audit.check_policies()
+  union all
+  select * from audit.check_readers()
   union all
   select * from audit.check_partitions()
   union all

@@ -12,6 +12,7 @@ declare
   v_last timestamptz;
   v_future text;
   v_future_from timestamptz;
+  v_wide_from timestamptz;
   v_until timestamptz;
   v_gap record;
 begin
@@ -46,13 +47,22 @@ begin
       format('select audit.add_partition(''log_future'', %L, ''maxvalue'');', v_last);
   end if;
 
-  if v_future_from < now() + interval '6 months' then
+  -- Spares of a year are no end: rows find a place there. But they are meant to become partitions
+  -- of the interval before.
+  select min(l.lower_bound) into v_wide_from
+    from audit.partition_list() as l
+    where l.lower_bound >= now() + interval '1 day'
+      and l.upper_bound > audit.interval_after(l.lower_bound);
+  if v_future_from < now() + interval '6 months' or v_wide_from < now() + interval '1 month' then
     return query select 'partitions_running_out',
       case when v_future_from < now() + interval '1 month' then 'error' else 'warning' end,
       'audit.log',
-      format('The partitions of the log end at %s; after that all rows go to one.',
-        v_future_from),
-      'select audit.maintain();';
+      case when v_future_from < now() + interval '6 months'
+        then format('The partitions of the log end at %s; after that all rows go to one.',
+          v_future_from)
+        else format('From %s on rows go to spare partitions of up to a year: maintenance has been '
+          'forgotten.', v_wide_from) end,
+      'auditdb maintain';
   end if;
   if v_future is not null then
     execute format('select max(occurred_at) from audit.%I', v_future) into v_until;

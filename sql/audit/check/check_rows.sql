@@ -31,7 +31,7 @@ begin
     for v_item_type, v_rows in
       execute format('select item_type, count(*) from audit.%I where ctid >= %L '
         'and occurred_at > now() - interval ''7 days'' and occurred_at < now() '
-        'and actor_type = ''database'' and item_type <> ''table'' group by 1', v_partition,
+        'and actor_type = ''database'' and item_type not in (''table'', ''log'') group by 1', v_partition,
         format('(%s,0)', greatest(v_blocks - v_pages, 0)))
     loop
       v_found := v_found || jsonb_build_object(v_item_type,

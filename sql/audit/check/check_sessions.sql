@@ -43,6 +43,14 @@ as $$
     and exists (select from unnest(s.setconfig) as c
                 where c in ('session_replication_role=replica', 'session_replication_role=local'))
   union all
+  select 'replica_by_default', 'warning', 'server',
+    'session_replication_role is set for all of the server: tracking goes on, but foreign keys and '
+    'the application''s own triggers do not fire.',
+    'alter system reset session_replication_role; select pg_reload_conf();'
+  from pg_settings as s
+  where s.name = 'session_replication_role' and s.setting <> 'origin'
+    and s.source in ('configuration file', 'command line', 'environment variable')
+  union all
   select 'subscription_writes', 'error', format('%I to %s', s.subname, audit.name_of(w.srrelid)),
     'A subscription writes to the table: its insertions and deletions fire no statement triggers '
     'and are missed. Track the table where it is written first.',

@@ -8,9 +8,12 @@ as $$
   select 'index_invalid', 'error', audit.name_of(i.indexrelid),
     format('The index of %s is not valid: it is not used, and reading is slow.',
       audit.name_of(i.indrelid)),
-    format('reindex index %s;', audit.name_of(i.indexrelid))
+    -- Left over where REINDEX CONCURRENTLY was broken off; the index that it was made for is there.
+    format(case when c.relname ~ '_cc(new|old)[0-9]*$' then 'drop index %s;'
+      else 'reindex index %s;' end, audit.name_of(i.indexrelid))
   from pg_partition_tree('audit.log') as p
   join pg_index as i on i.indrelid = p.relid
+  join pg_class as c on c.oid = i.indexrelid
   where not (i.indisvalid and i.indisready and i.indislive) and p.isleaf
   union all
   select 'encoding_wrong', 'error', quote_ident(d.datname),

@@ -6,7 +6,6 @@ create or replace function audit.check_tables()
   set search_path = pg_catalog, pg_temp
   set quote_all_identifiers = off
   set standard_conforming_strings = on
-  set jit = off
 as $$
 declare
   v_tracked audit.tracked;

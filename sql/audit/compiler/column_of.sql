@@ -9,42 +9,46 @@ create or replace function audit.column_of(target regclass)
     is_key boolean,
     is_plain boolean
   )
-  language sql
+  language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  with recursive base (attnum, type) as (
-    select a.attnum, a.atttypid
-    from pg_attribute as a
-    -- A virtual generated column has no value of its own in a trigger; its sources are audited.
-    where a.attrelid = column_of.target and a.attnum > 0 and not a.attisdropped
-      and a.attgenerated <> 'v'
-    union all
-    select b.attnum, t.typbasetype
+#variable_conflict use_column
+begin
+  return query
+    with recursive base (attnum, type) as (
+      select a.attnum, a.atttypid
+      from pg_attribute as a
+      -- A virtual generated column has no value of its own in a trigger; its sources are audited.
+      where a.attrelid = column_of.target and a.attnum > 0 and not a.attisdropped
+        and a.attgenerated <> 'v'
+      union all
+      select b.attnum, t.typbasetype
+      from base as b
+      join pg_type as t on t.oid = b.type
+      where t.typtype = 'd'
+    )
+    select
+      a.attnum,
+      a.attname::text,
+      quote_ident(a.attname),
+      b.type,
+      a.atttypid,
+      coalesce(a.attnum = any (i.indkey), false),
+      -- Types whose equality is identity, so that "is distinct from" sees every change.
+      (t.typtype = 'e' or b.type in (
+        'bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'uuid'::regtype,
+        'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'bytea'::regtype,
+        'oid'::regtype, 'name'::regtype, 'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype,
+        'time'::regtype))
+        and coalesce((select c.collisdeterministic from pg_collation as c
+                      where c.oid = a.attcollation), true)
     from base as b
-    join pg_type as t on t.oid = b.type
-    where t.typtype = 'd'
-  )
-  select
-    a.attnum,
-    a.attname::text,
-    quote_ident(a.attname),
-    b.type,
-    a.atttypid,
-    coalesce(a.attnum = any (i.indkey), false),
-    -- Types whose equality is identity, so that "is distinct from" sees every change.
-    (t.typtype = 'e' or b.type in (
-      'bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'uuid'::regtype,
-      'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'bytea'::regtype,
-      'oid'::regtype, 'name'::regtype, 'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype,
-      'time'::regtype))
-      and coalesce((select c.collisdeterministic from pg_collation as c
-                    where c.oid = a.attcollation), true)
-  from base as b
-  join pg_type as t on t.oid = b.type and t.typtype <> 'd'
-  join pg_attribute as a on a.attrelid = column_of.target and a.attnum = b.attnum
-  left join pg_index as i on i.indrelid = column_of.target and i.indisprimary
-  order by a.attnum
+    join pg_type as t on t.oid = b.type and t.typtype <> 'd'
+    join pg_attribute as a on a.attrelid = column_of.target and a.attnum = b.attnum
+    left join pg_index as i on i.indrelid = column_of.target and i.indisprimary
+    order by a.attnum;
+end;
 $$;
 
 revoke all on function audit.column_of(regclass) from public;

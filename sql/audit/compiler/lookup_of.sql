@@ -11,41 +11,45 @@ create or replace function audit.lookup_of(t audit.tracked)
     key_operator text,
     columns text[]
   )
-  language sql
+  language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  with recursive wanted as (
+#variable_conflict use_column
+begin
+  return query
+    with recursive wanted as (
+      select
+        e.key as alias,
+        case when strpos(e.value, '.') > 0 then split_part(e.value, '.', 1) end as source,
+        case when strpos(e.value, '.') > 0 then split_part(e.value, '.', 2) else e.value end as col
+      from jsonb_each_text(t.lookups) as e
+    ), resolved as (
+      select 1 as depth, w.alias, w.source, w.col, k.*
+      from wanted as w
+      cross join lateral audit.foreign_key_of(t.target, w.col) as k
+      where w.source is null
+      union all
+      select r.depth + 1, w.alias, w.source, w.col, k.*
+      from resolved as r
+      join wanted as w on w.source = r.alias
+      cross join lateral audit.foreign_key_of(r.target, w.col) as k
+      where r.depth < 8
+    )
     select
-      e.key as alias,
-      case when strpos(e.value, '.') > 0 then split_part(e.value, '.', 1) end as source,
-      case when strpos(e.value, '.') > 0 then split_part(e.value, '.', 2) else e.value end as col
-    from jsonb_each_text(t.lookups) as e
-  ), resolved as (
-    select 1 as depth, w.alias, w.source, w.col, k.*
-    from wanted as w
-    cross join lateral audit.foreign_key_of(t.target, w.col) as k
-    where w.source is null
-    union all
-    select r.depth + 1, w.alias, w.source, w.col, k.*
+      r.depth, r.alias, r.source, r.col, r.target, r.key_column, r.key_type, r.key_operator,
+      coalesce((
+        select array_agg(distinct substr(n, length(r.alias) + 2)
+                         order by substr(n, length(r.alias) + 2))
+        from unnest(array[t.item_id, t.item_label, t.account, t.parent_id, t.part_name]) as e
+        cross join lateral audit.names_in(e) as n
+        where starts_with(n, r.alias || '.')
+      ), '{}') || coalesce((
+        select array_agg(w.col) from wanted as w where w.source = r.alias
+      ), '{}')
     from resolved as r
-    join wanted as w on w.source = r.alias
-    cross join lateral audit.foreign_key_of(r.target, w.col) as k
-    where r.depth < 8
-  )
-  select
-    r.depth, r.alias, r.source, r.col, r.target, r.key_column, r.key_type, r.key_operator,
-    coalesce((
-      select array_agg(distinct substr(n, length(r.alias) + 2)
-                       order by substr(n, length(r.alias) + 2))
-      from unnest(array[t.item_id, t.item_label, t.account, t.parent_id, t.part_name]) as e
-      cross join lateral audit.names_in(e) as n
-      where starts_with(n, r.alias || '.')
-    ), '{}') || coalesce((
-      select array_agg(w.col) from wanted as w where w.source = r.alias
-    ), '{}')
-  from resolved as r
-  order by r.depth, r.alias
+    order by r.depth, r.alias;
+end;
 $$;
 
 revoke all on function audit.lookup_of(audit.tracked) from public;

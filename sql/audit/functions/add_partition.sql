@@ -19,6 +19,10 @@ begin
       'for each statement execute function audit.refuse_change()', add_partition.name);
     execute format('alter table audit.%I enable always trigger refuse_truncate',
       add_partition.name);
+    execute format('alter table audit.%I %s', add_partition.name, (
+      select string_agg(format('alter column %I set statistics %s', a.attname, a.attstattarget), ', ')
+      from pg_attribute as a
+      where a.attrelid = 'audit.log'::regclass and a.attnum > 0 and a.attstattarget >= 0));
     -- Rows never change: vacuum has only to freeze them, once, as they come.
     execute format(
       'alter table audit.%I set (autovacuum_vacuum_insert_scale_factor = 0, '

@@ -1,4 +1,5 @@
--- Rights of the three roles, as far as they exist: run at install and after a DBA created them.
+-- Rights of the three roles, as far as they exist, and row security: run at install, and after a DBA
+-- created roles or policies.
 create or replace function audit.grant_rights()
   returns setof text
   language plpgsql
@@ -6,33 +7,29 @@ create or replace function audit.grant_rights()
 as $$
 declare
   v_relation regclass;
+  v_grant text;
 begin
   for v_relation in select p.relid from pg_partition_tree('audit.log') as p order by p.level desc
   loop
     perform audit.protect(v_relation);
   end loop;
 
-  perform audit.protect('audit.presence');
+  if to_regrole('audit_exporter') is not null
+    and not exists (select from pg_policy as p
+                    where p.polrelid = 'audit.presence'::regclass
+                      and p.polname = 'exporter_policy') then
+    create policy exporter_policy on audit.presence for select to audit_exporter
+      using (not audit.has_own_policies());
+  end if;
 
-  if to_regrole('audit_reader') is not null then
-    grant select on audit.log, audit.action, audit.tracked, audit.events, audit.changes,
-      audit.actions, audit.era, audit.closed_partition, audit.presence to audit_reader;
-    grant execute on function audit.item_log(text, text, text),
-      audit.tree_log(text, text, text), audit.describe_rule(jsonb)
-      to audit_reader;
-  end if;
-  if to_regrole('audit_exporter') is not null then
-    grant select on audit.log, audit.action, audit.tracked, audit.events, audit.changes,
-      audit.actions, audit.era, audit.closed_partition, audit.presence to audit_exporter;
-    grant execute on function audit.item_log(text, text, text),
-      audit.tree_log(text, text, text), audit.describe_rule(jsonb),
-      audit.record_export(jsonb) to audit_exporter;
-  end if;
-  if to_regrole('audit_maintainer') is not null then
-    grant execute on function audit.maintain(interval), audit.check(interval), audit.partition_list()
-      to audit_maintainer;
-    grant select on audit.option, audit.closed_partition to audit_maintainer;
-  end if;
+  for v_grant in
+    select format('grant %s on %s%s to %I', r.privilege,
+      case when r.is_function then 'function ' else '' end, r.object, r.role)
+    from audit.role_right() as r
+    where to_regrole(r.role) is not null
+  loop
+    execute v_grant;
+  end loop;
 
   return query
     select format('create role %I nologin;', r.name)

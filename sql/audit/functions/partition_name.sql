@@ -13,8 +13,12 @@ as $$
       and lower_bound = date_trunc('quarter', lower_bound) then to_char(lower_bound, 'YYYY_"q"Q')
     when upper_bound = lower_bound + interval '1 year'
       and lower_bound = date_trunc('year', lower_bound) then to_char(lower_bound, 'YYYY')
-    else to_char(lower_bound, 'YYYY_MM') || '_to_'
-      || to_char(upper_bound - interval '1 day', 'YYYY_MM')
+    when lower_bound = date_trunc('month', lower_bound)
+      and upper_bound = date_trunc('month', upper_bound)
+      then to_char(lower_bound, 'YYYY_MM') || '_to_'
+        || to_char(upper_bound - interval '1 day', 'YYYY_MM')
+    -- Bounds that somebody chose by hand.
+    else to_char(lower_bound, 'YYYY_MM_DD') || '_to_' || to_char(upper_bound, 'YYYY_MM_DD')
   end
 $$;
 

@@ -14,11 +14,13 @@ begin
     or not has_table_privilege('audit.closed_partition', 'select') then
     return;
   end if;
-  -- Others may be shown rows of the log by a policy that somebody added, which presence lacks.
+  -- Others may be shown rows of the log by a policy that somebody added, which presence lacks; and
+  -- with such a policy there, presence shows nothing.
   if row_security_active('audit.presence')
-    and coalesce(not pg_has_role(to_regrole('audit_exporter'), 'usage'), true)
-    and (coalesce(not pg_has_role(to_regrole('audit_reader'), 'usage'), true)
-      or presence_of.account_id <> coalesce(current_setting('audit.account_id', true), ''))
+    and (audit.has_own_policies()
+      or coalesce(not pg_has_role(to_regrole('audit_exporter'), 'usage'), true)
+        and (coalesce(not pg_has_role(to_regrole('audit_reader'), 'usage'), true)
+          or presence_of.account_id <> coalesce(current_setting('audit.account_id', true), '')))
   then
     return;
   end if;

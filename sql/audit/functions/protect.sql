@@ -5,6 +5,8 @@ create or replace function audit.protect(relation regclass)
   language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
+declare
+  v_ddl text;
 begin
   if not (select c.relrowsecurity from pg_class as c where c.oid = protect.relation) then
     execute format('alter table %s enable row level security', audit.name_of(protect.relation));
@@ -23,6 +25,16 @@ begin
     execute format('create policy exporter_policy on %s for select to audit_exporter using (true)',
       audit.name_of(protect.relation));
   end if;
+  -- What a DBA added to the log, such as a role that sees one account whatever it sets.
+  for v_ddl in
+    select audit.policy_ddl(p.oid, protect.relation)
+    from pg_policy as p
+    where p.polrelid = 'audit.log'::regclass
+      and not exists (select from pg_policy as o
+                      where o.polrelid = protect.relation and o.polname = p.polname)
+  loop
+    execute v_ddl;
+  end loop;
 end;
 $$;
 

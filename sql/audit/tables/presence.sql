@@ -11,6 +11,12 @@ create table audit.presence (
 
 revoke all on audit.presence from public;
 
+alter table audit.presence enable row level security;
+
+create policy account_policy on audit.presence for select
+  using (account_id = coalesce(current_setting('audit.account_id', true), '')
+    and not audit.has_own_policies());
+
 comment on table audit.presence is
   'Summary of closed partitions: how many rows of an account or an item each one has. Worked out '
   'from the log when a partition is closed; no row here means no row there.';

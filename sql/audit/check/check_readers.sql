@@ -1,0 +1,48 @@
+-- Whether readers get to the log as they should: by their roles, and through views that obey the
+-- rights of who reads.
+create or replace function audit.check_readers()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with recursive reading (oid) as (
+    select p.relid::oid from pg_partition_tree('audit.log') as p
+    union
+    select w.ev_class
+    from reading as r
+    join pg_depend as d on d.refclassid = 'pg_class'::regclass and d.refobjid = r.oid
+      and d.classid = 'pg_rewrite'::regclass
+    join pg_rewrite as w on w.oid = d.objid
+  )
+  select 'role_missing', 'warning', r.role,
+    'The role is not there, so nobody has its rights.',
+    format('create role %I nologin; select audit.grant_rights();', r.role)
+  from (select distinct r.role from audit.role_right() as r) as r
+  where to_regrole(r.role) is null
+  union all
+  select 'grant_missing', 'warning', r.role,
+    format('The role lacks rights that it should have: %s.',
+      string_agg(format('%s on %s', r.privilege, r.object), ', ' order by r.object, r.privilege)),
+    'select audit.grant_rights();'
+  from audit.role_right() as r
+  where to_regrole(r.role) is not null
+    and not case when r.is_function then has_function_privilege(r.role, r.object, r.privilege)
+      else has_table_privilege(r.role, r.object, r.privilege) end
+  group by r.role
+  union all
+  select 'view_bypasses', 'error', audit.name_of(c.oid),
+    'The view reads the log with the rights of its owner: it shows everybody who may read it '
+    'the rows of every account.',
+    format('alter view %s set (security_invoker = true);', audit.name_of(c.oid))
+  from reading as r
+  join pg_class as c on c.oid = r.oid and c.relkind = 'v'
+  where not coalesce((
+      select o.option_value::boolean from pg_options_to_table(c.reloptions) as o
+      where o.option_name = 'security_invoker'), false)
+$$;
+
+revoke all on function audit.check_readers() from public;
+
+comment on function audit.check_readers() is
+  'Findings: rights that the roles lack, and views that show more than their readers may see.';

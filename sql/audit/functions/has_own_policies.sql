@@ -1,0 +1,16 @@
+-- What a policy of the log hides, the summary of closed partitions must not tell.
+create or replace function audit.has_own_policies()
+  returns boolean
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select exists (
+    select from pg_policy as p
+    where p.polrelid = 'audit.log'::regclass
+      and p.polname not in ('account_policy', 'exporter_policy'))
+$$;
+
+comment on function audit.has_own_policies() is
+  'Whether the log has policies besides those that it came with. Then audit.presence is for nobody '
+  'who is under row security.';

@@ -1,0 +1,31 @@
+-- What the three roles of the log may do, in one place: given by audit.grant_rights(), looked for
+-- by audit.check().
+create or replace function audit.role_right()
+  returns table (role text, privilege text, object text, is_function boolean)
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select r.role, 'select', o.object, false
+  from unnest(array['audit_reader', 'audit_exporter']) as r (role)
+  cross join unnest(array['audit.log', 'audit.action', 'audit.tracked', 'audit.events',
+    'audit.changes', 'audit.actions', 'audit.era', 'audit.closed_partition', 'audit.presence']) as o (object)
+  union all
+  select r.role, 'execute', o.object, true
+  from unnest(array['audit_reader', 'audit_exporter']) as r (role)
+  cross join unnest(array['audit.item_log(text, text, text)', 'audit.tree_log(text, text, text)',
+    'audit.describe_rule(jsonb)']) as o (object)
+  union all
+  values
+    ('audit_exporter', 'execute', 'audit.record_export(jsonb)', true),
+    ('audit_maintainer', 'execute', 'audit.maintain(interval)', true),
+    ('audit_maintainer', 'execute', 'audit.check(interval)', true),
+    ('audit_maintainer', 'execute', 'audit.partition_list()', true),
+    ('audit_maintainer', 'select', 'audit.option', false),
+    ('audit_maintainer', 'select', 'audit.closed_partition', false)
+$$;
+
+revoke all on function audit.role_right() from public;
+
+comment on function audit.role_right() is
+  'The rights that the roles of the log have, one a row.';
