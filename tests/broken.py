@@ -276,7 +276,7 @@ BROKEN = (
         "roles without their rights",
         "revoke select on audit.events, audit.changes from audit_reader;"
         "revoke execute on function audit.record_export(jsonb) from audit_exporter;"
-        "revoke insert on audit.closed_partition from audit_maintainer;",
+        "revoke select on audit.closed_partition from audit_maintainer;",
         [
             ("grant_missing", "audit_reader"),
             ("grant_missing", "audit_exporter"),

@@ -387,7 +387,14 @@ def test_what_else_a_reader_may_read_is_of_no_account(
         "audit.actions",
         "audit.tracked",
         "audit.era",
+        "audit.presence",
+        "audit.closed_partition",
     }
+    owner.execute(
+        "select audit.close_partition(l.partition) from audit.partition_list() as l"
+        " where now() >= l.lower_bound and now() < l.upper_bound"
+    )
+    owner.commit()
     choose(reader, "1")
     for name in names:
         rows = reader.execute(sql.SQL("select * from {}").format(sql.SQL(name))).fetchall()

@@ -197,7 +197,12 @@ def test_public_may_name_an_actor_and_ask_where_rows_are_only(
         " select c.relname from pg_class as c, aclexplode(c.relacl) as a"
         " where c.relnamespace = 'audit'::regnamespace and a.grantee = 0"
     ).fetchall()
-    assert sorted(granted) == [("has_own_policies",), ("horizon",), ("presence_of",), ("set_actor",)]
+    assert sorted(granted) == [
+        ("has_own_policies",),
+        ("horizon",),
+        ("presence_of",),
+        ("set_actor",),
+    ]
     rights = value(
         owner,
         "select array_agg(a.privilege_type) from pg_namespace as n, aclexplode(n.nspacl) as a"
