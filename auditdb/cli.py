@@ -18,7 +18,7 @@ from auditdb import (
     migrate,
     render,
 )
-from auditdb.arguments import parse_item, parse_pair, parse_time
+from auditdb.arguments import check_range, parse_item, parse_pair, parse_time
 from auditdb.queries import events
 from auditdb.records import Page
 from auditdb.selection import Selection
@@ -181,6 +181,7 @@ def show_log(
         parse_time(since, "--since"),
         parse_time(until, "--until"),
     )
+    check_range(wanted.since, wanted.until)
     console = Terminal(highlight=False)
     lines = not console.is_terminal if as_json is None else as_json
     with outcome(), database.connect(database.resolve(url)) as connection:

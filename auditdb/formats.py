@@ -49,6 +49,13 @@ class Form:
         outer = "" if self.format == "parquet" else compression.SUFFIX[self.compression]
         return f".{self.format}{outer}"
 
+    @property
+    def library(self) -> str | None:
+        """What compresses, and its version: other versions may give other bytes."""
+        if self.format == "parquet":
+            return f"pyarrow {pyarrow().__version__}"
+        return compression.library(self.compression)
+
     def check(self) -> None:
         """Raise ExportFailed where there is no such form, or no library for it."""
         if self.format not in FORMATS or self.compression not in COMPRESSIONS:
@@ -175,8 +182,8 @@ def any_size() -> Iterator[None]:
 def cells_key(cells: list[str], spreadsheet: bool) -> RowKey:
     """Return the key of a row of CSV; raises ValueError where it has none."""
     row_id, _, occurred_at, account = cells[:4]
-    if spreadsheet and account[:2] in {f"'{sign}" for sign in "=+-@\t\r"}:
-        account = account[1:]
+    if spreadsheet:
+        account = columns.unguarded(account)
     return rowkey.key_of(occurred_at, row_id, account)
 
 
