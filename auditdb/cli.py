@@ -19,6 +19,7 @@ from auditdb import (
     render,
 )
 from auditdb.arguments import check_range, parse_item, parse_pair, parse_time
+from auditdb.errors import hinted
 from auditdb.queries import events
 from auditdb.records import Page
 from auditdb.selection import Selection
@@ -189,8 +190,9 @@ def show_log(
             # What a reader under row security may see.
             connection.execute("select set_config('audit.account_id', %s, false)", [account])
         if follow_on:
-            for found in follow.batches(connection, wanted, interval=interval):
-                _print(Page(tuple(found), None), None if lines else console)
+            with hinted("When it is back, go on with --since and the time of the last event."):
+                for found in follow.batches(connection, wanted, interval=interval):
+                    _print(Page(tuple(found), None), None if lines else console)
         while True:
             page = events(
                 connection,

@@ -172,6 +172,14 @@ def export_log(
         until=parse_time(until, "--until"),
     )
     check_range(wanted.since, wanted.until)
+    if spreadsheet and form != "csv":
+        raise typer.BadParameter(
+            "only CSV is read by spreadsheets: add --format csv.", param_hint="--spreadsheet"
+        )
+    if per_partition and target == "-":
+        raise typer.BadParameter(
+            "one stream is one file: leave it out.", param_hint="--per-partition"
+        )
     if since_last is not None:
         _check_increment(target, since_last, since, until)
     kind, number = (None, None) if by is None else parse_pair(by, "--by")

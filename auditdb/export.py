@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -24,11 +24,11 @@ from auditdb import (
 )
 from auditdb import job as jobs
 from auditdb.errors import (
-    DatabaseUnreachable,
     ExportFailed,
     LogBusy,
     PermissionDenied,
     SchemaBehind,
+    hinted,
     translated,
 )
 from auditdb.job import Job, Journal, Reached
@@ -37,8 +37,6 @@ from auditdb.selection import Selection, all_of
 from auditdb.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import psycopg
     from psycopg import sql
 
@@ -95,7 +93,7 @@ def to_directory(url: str, directory: Path, request: Request, progress: Progress
     """
     request.form.check()
     hint = "When it is back, the same command goes on where it stopped."
-    with files.disk(directory), _hinted(hint), ExitStack() as held:
+    with files.disk(directory), hinted(hint), ExitStack() as held:
         files.make_directory(directory)
         held.enter_context(files.locked(directory))
         job = jobs.load(directory, request.asked)
@@ -126,7 +124,7 @@ def to_stream(url: str, stream: IO[bytes], request: Request, progress: Progress)
     if request.per_partition:
         raise ExportFailed("One stream is one file: leave out --per-partition.")
     stdout = files.disk(Path("stdout"), hint="What was written is not whole: export again.")
-    with stdout, _hinted("Export again."), _Source.opened(url, request) as source:
+    with stdout, hinted("Export again."), _Source.opened(url, request) as source:
         job = source.job()
         (planned,) = job.files
         hashed = files.Hashed(stream)
@@ -305,15 +303,6 @@ def _keep_partitions_ahead(connection: psycopg.Connection[Any]) -> None:
         ).fetchone()
         if row == (True,):
             maintenance.extend(connection, patience=0)
-
-
-@contextmanager
-def _hinted(hint: str) -> Iterator[None]:
-    """Say what to do where the server went away."""
-    try:
-        yield
-    except DatabaseUnreachable as error:
-        raise DatabaseUnreachable(error.message, hint=error.hint or hint) from error.__cause__
 
 
 def _wanted(request: Request, job: Job) -> Selection:
