@@ -9,14 +9,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
 
-from tests.commands import auditdb, environment
+from auditdb import migrate
+from tests.commands import add, auditdb, environment
 from tests.conftest import _new_database
-from tests.exports import RANGE, data, export, fill, last_event
+from tests.exports import RANGE, data, export, fill, last_event, rows
 from tests.servers import Server, hand_over, unprivileged_account
 
 
@@ -335,3 +336,47 @@ def test_an_interrupt_ends_it_in_silence_and_it_goes_on(
     monkeypatch.undo()
     export(slices, tmp_path / "out", *RANGE)
     assert data(tmp_path / "out") == data(tmp_path / "whole")
+
+
+# -- the encoding of the database ------------------------------------------------------------
+
+
+@pytest.fixture
+def encoded(server: Server, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a database in another encoding than UTF-8."""
+    name = f"auditdb_{request.param.lower()}_{os.getpid()}"
+    encoding: dict[str, LiteralString] = {
+        "LATIN1": "create database {} template template0 encoding 'LATIN1' locale 'C'",
+        "SQL_ASCII": "create database {} template template0 encoding 'SQL_ASCII' locale 'C'",
+    }
+    server.execute(encoding[request.param], name)
+    try:
+        migrate.upgrade(server.url(name), "audit@head")
+        yield server.url(name)
+    finally:
+        server.execute("drop database {} with (force)", name)
+
+
+@pytest.mark.parametrize("encoded", ["LATIN1", "SQL_ASCII"], indirect=True)
+def test_whatever_the_database_is_encoded_in_files_are_utf_8(encoded: str, tmp_path: Path) -> None:
+    add(encoded, item_label="=Zoë")
+    for form, *options in (["csv"], ["csv", "--spreadsheet"], ["jsonl"], ["parquet"]):
+        place = tmp_path / f"{form}{len(options)}"
+        export(encoded, place, *RANGE, "--format", form, *options)
+        assert [row.about["item_label"] for row in rows(place)] == ["=Zoë"]
+
+
+@pytest.mark.parametrize("encoded", ["SQL_ASCII"], indirect=True)
+def test_text_that_is_not_utf_8_is_said(encoded: str, tmp_path: Path) -> None:
+    with psycopg.connect(encoded, client_encoding="latin1") as connection:
+        connection.execute(
+            "insert into audit.log (occurred_at, account_id, action, item_type, item_id,"
+            " actor_type, actor_id, db_role, item_label)"
+            " values ('2026-03-01Z', convert_from('\\xe9', 'SQL_ASCII'), 'a', 'a', '1', 'a', '1',"
+            " 'a', '')"
+        )
+    for form in ("csv", "jsonl", "parquet"):
+        ran = auditdb("export", str(tmp_path / form), "--url", encoded, *RANGE, "--format", form)
+        assert ran.returncode == 1
+        assert 'invalid byte sequence for encoding "UTF8"' in ran.stderr
+        assert not (tmp_path / form / "manifest.json").exists()
