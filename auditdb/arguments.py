@@ -9,6 +9,8 @@ import typer
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
+_AGO = re.compile(r"(\d+)([smhdw])")
+
 
 def parse_pair(value: str, option: str) -> tuple[str, str | None]:
     """Return type and id of TYPE:ID, or the type alone; BadParameter for anything else."""
@@ -28,11 +30,25 @@ def parse_item(value: str | None) -> tuple[str, str] | None:
     return kind, number
 
 
+def is_relative(value: str) -> bool:
+    """Return whether a time is given as so long ago."""
+    return _AGO.fullmatch(value) is not None
+
+
+def check_range(since: datetime | None, until: datetime | None) -> None:
+    """Raise BadParameter where a range ends before it begins."""
+    if since is not None and until is not None and since > until:
+        raise typer.BadParameter(
+            f"{since:%Y-%m-%dT%H:%M:%S%z} is after --until {until:%Y-%m-%dT%H:%M:%S%z}.",
+            param_hint="--since",
+        )
+
+
 def parse_time(value: str | None, option: str) -> datetime | None:
     """Return the time that `value` means: ISO 8601, or so long ago as 90s, 15m, 12h, 7d, 2w."""
     if value is None:
         return None
-    ago = re.fullmatch(r"(\d+)([smhdw])", value)
+    ago = _AGO.fullmatch(value)
     try:
         if ago:
             return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})

@@ -19,7 +19,8 @@ from auditdb import (
     pinned,
     render,
 )
-from auditdb.arguments import parse_item, parse_pair, parse_time
+from auditdb.arguments import check_range, parse_item, parse_pair, parse_time
+from auditdb.errors import hinted
 from auditdb.queries import events
 from auditdb.records import Page
 from auditdb.selection import Selection
@@ -182,6 +183,7 @@ def show_log(
         parse_time(since, "--since"),
         parse_time(until, "--until"),
     )
+    check_range(wanted.since, wanted.until)
     console = Terminal(highlight=False)
     lines = not console.is_terminal if as_json is None else as_json
     with outcome(), database.connect(database.resolve(url)) as connection:
@@ -191,8 +193,9 @@ def show_log(
         elif not pinned.sees_all(connection):
             say("Row security shows this role one account: without --account, the rows of none.")
         if follow_on:
-            for found in follow.batches(connection, wanted, interval=interval):
-                _print(Page(tuple(found), None), None if lines else console)
+            with hinted("When it is back, go on with --since and the time of the last event."):
+                for found in follow.batches(connection, wanted, interval=interval):
+                    _print(Page(tuple(found), None), None if lines else console)
         while True:
             page = events(
                 connection,

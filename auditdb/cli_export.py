@@ -19,7 +19,7 @@ from rich.progress import (
 )
 
 from auditdb import database, export, formats, importing, verify
-from auditdb.arguments import parse_item, parse_pair, parse_time
+from auditdb.arguments import check_range, is_relative, parse_item, parse_pair, parse_time
 from auditdb.selection import Selection
 from auditdb.terminal import Url, outcome, say
 
@@ -39,7 +39,8 @@ class _Rate(TextColumn):
 
     def render(self, task: Task) -> Any:
         """Return the rate, once it is known."""
-        self.text_format = f"{task.speed:,.0f} rows/s" if task.speed else ""
+        speed = task.finished_speed or task.speed
+        self.text_format = f"{speed:,.0f} rows/s" if speed else ""
         return super().render(task)
 
 
@@ -60,15 +61,15 @@ class _Bar:
 
 @contextmanager
 def _progress() -> Iterator[_Bar]:
-    console = Console(stderr=True)
     shown = Progress(
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("rows"),
         _Rate(),
         TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
+        console=Console(stderr=True),
+        # Not what rich thinks a terminal: a pipe stays one where colours are forced.
+        disable=not sys.stderr.isatty(),
     )
     with shown:
         yield _Bar(shown)
@@ -80,6 +81,22 @@ def _check(value: str, allowed: tuple[str, ...], option: str) -> str:
             f"{value!r} is not one of {', '.join(allowed)}.", param_hint=option
         )
     return value
+
+
+def _check_increment(target: str, state: Path, since: str | None, until: str | None) -> None:
+    if until is not None:
+        raise typer.BadParameter(
+            "an increment goes up to now: rows left out by --until would never come.",
+            param_hint="--since-last",
+        )
+    if since is not None and is_relative(since):
+        raise typer.BadParameter(
+            f"with --since-last, give a fixed time instead of {since}.", param_hint="--since"
+        )
+    if target != "-" and state.absolute().is_relative_to(Path(target).absolute()):
+        raise typer.BadParameter(
+            f"{state} lies in {target}, which holds the export alone.", param_hint="--since-last"
+        )
 
 
 def export_log(
@@ -154,6 +171,17 @@ def export_log(
         since=parse_time(since, "--since"),
         until=parse_time(until, "--until"),
     )
+    check_range(wanted.since, wanted.until)
+    if spreadsheet and form != "csv":
+        raise typer.BadParameter(
+            "only CSV is read by spreadsheets: add --format csv.", param_hint="--spreadsheet"
+        )
+    if per_partition and target == "-":
+        raise typer.BadParameter(
+            "one stream is one file: leave it out.", param_hint="--per-partition"
+        )
+    if since_last is not None:
+        _check_increment(target, since_last, since, until)
     kind, number = (None, None) if by is None else parse_pair(by, "--by")
     if kind is not None and number is None:
         raise typer.BadParameter(f"{by!r} has no id; write {by}:42.", param_hint="--by")

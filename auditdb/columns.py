@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from psycopg import sql
 
 VERSION = 1
@@ -38,8 +40,26 @@ _TIME = (
     " || case when l.occurred_at < '0001-01-01 00:00:00+00' then ' BC' else '' end"
 )
 _MICROSECONDS = "pg_catalog.trunc(extract(epoch from l.occurred_at) * 1000000)::pg_catalog.int8"
-_FORMULA = "case when {0} ~ '^[=+@\\t\\r-]' then '''' || {0} else {0} end"
+# What spreadsheets run, also in the full width of East Asian keyboards. After a semicolon, a tab or
+# a line break too, quoted or not: a spreadsheet that separates by those begins a cell there.
+_SIGNS = r"=+@\uFF1D\uFF0B\uFF0D\uFF20-"
+_BREAKS = r"\t\r\n"
+_BEGINS = f'((?:^|[;{_BREAKS}])[ "]*)'
+_GUARDED = (
+    "pg_catalog.regexp_replace(pg_catalog.regexp_replace({0},"
+    f" '{_BEGINS}([{_SIGNS}])', '\\1''\\2', 'g'), '^([{_BREAKS}])', '''\\1')"
+)
 _SORTED = "from audit.log as l where {where} order by l.occurred_at, l.id, l.account_id"
+
+
+def unguarded(cell: str) -> str:
+    """Return what a cell of a spreadsheet was before the apostrophes that keep it from being run.
+
+    >>> unguarded("'=1+2")
+    '=1+2'
+    """
+    cell = re.sub(f"^'([{_BREAKS}])", r"\1", cell)
+    return re.sub(f"{_BEGINS}'([{_SIGNS}])", r"\1\2", cell)
 
 
 def csv_query(where: sql.Composable, *, spreadsheet: bool) -> sql.Composed:
@@ -50,7 +70,7 @@ def csv_query(where: sql.Composable, *, spreadsheet: bool) -> sql.Composed:
         if name == "occurred_at":
             cell = _TIME
         elif spreadsheet and kind in ("text", "jsonb"):
-            cell = _FORMULA.format(cell)
+            cell = _GUARDED.format(cell)
         cells.append(cell)
     inner = _select(", ".join(cells), where)
     return sql.SQL("copy ({}) to stdout with (format csv)").format(inner)

@@ -51,6 +51,15 @@ def frame(compression: str) -> Frame:
     return _Plain()
 
 
+def library(compression: str) -> str | None:
+    """Return the name and version of what compresses, None for no compression."""
+    if compression == "gzip":
+        return f"zlib {zlib.ZLIB_RUNTIME_VERSION}"
+    if compression == "zstd":
+        return f"zstd {'.'.join(map(str, zstandard().ZSTD_VERSION))}"
+    return None
+
+
 def zstandard() -> Any:
     """Return the module zstandard; raises ExportFailed without it."""
     try:

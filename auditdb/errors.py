@@ -271,3 +271,12 @@ def translated() -> Iterator[None]:
     except driver_errors() as error:
         translation = translate(error)
         raise translation from translation.__cause__
+
+
+@contextmanager
+def hinted(hint: str) -> Iterator[None]:
+    """Raise a DatabaseUnreachable out of this block with `hint`, where it has none of its own."""
+    try:
+        yield
+    except DatabaseUnreachable as error:
+        raise DatabaseUnreachable(error.message, hint=error.hint or hint) from error.__cause__

@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
-from auditdb import database, files, formats, manifest, pinned, plan, state, watermark
+from auditdb import (
+    database,
+    files,
+    formats,
+    maintenance,
+    manifest,
+    pinned,
+    plan,
+    state,
+    watermark,
+)
 from auditdb import job as jobs
-from auditdb.errors import ExportFailed, PermissionDenied, SchemaBehind, translated
+from auditdb.errors import (
+    ExportFailed,
+    LogBusy,
+    PermissionDenied,
+    SchemaBehind,
+    hinted,
+    translated,
+)
 from auditdb.job import Job, Journal, Reached
 from auditdb.manifest import DataFile
 from auditdb.selection import Selection, all_of
 from auditdb.state import State
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import psycopg
     from psycopg import sql
 
@@ -76,12 +92,13 @@ def to_directory(url: str, directory: Path, request: Request, progress: Progress
     where the disk or the database fails; then the same call goes on.
     """
     request.form.check()
-    with files.disk(directory), ExitStack() as held:
+    hint = "When it is back, the same command goes on where it stopped."
+    with files.disk(directory), hinted(hint), ExitStack() as held:
         files.make_directory(directory)
         held.enter_context(files.locked(directory))
         job = jobs.load(directory, request.asked)
         if job is not None and (directory / manifest.NAME).exists():
-            return _finish(directory, job, request, went_on=True)
+            return _finish(directory, job, request, Journal(directory), went_on=True)
         source = held.enter_context(_Source.opened(url, request))
         journal = Journal(directory)
         went_on = job is not None
@@ -91,15 +108,14 @@ def to_directory(url: str, directory: Path, request: Request, progress: Progress
         else:
             source.check_unchanged(job)
         _write(source, directory, job, journal, progress)
-        if not journal.is_recorded:
-            source.record(job, list(journal.done.values()))
-            journal.note({"recorded": True})
-        about = _about(job, source.mark)
+        if journal.recorded is None:
+            journal.note_recorded(source.record(job, list(journal.done.values())))
+        about = _about(job, source.mark, request.form)
         done = [journal.done[planned.name] for planned in job.files]
         files.write_json(
             directory / manifest.NAME, manifest.content(request.form, done, job.filters, about)
         )
-        return _finish(directory, job, request, went_on=went_on)
+        return _finish(directory, job, request, journal, went_on=went_on)
 
 
 def to_stream(url: str, stream: IO[bytes], request: Request, progress: Progress) -> Result:
@@ -107,7 +123,8 @@ def to_stream(url: str, stream: IO[bytes], request: Request, progress: Progress)
     request.form.check()
     if request.per_partition:
         raise ExportFailed("One stream is one file: leave out --per-partition.")
-    with _Source.opened(url, request) as source:
+    stdout = files.disk(Path("stdout"), hint="What was written is not whole: export again.")
+    with stdout, hinted("Export again."), _Source.opened(url, request) as source:
         job = source.job()
         (planned,) = job.files
         hashed = files.Hashed(stream)
@@ -121,10 +138,7 @@ def to_stream(url: str, stream: IO[bytes], request: Request, progress: Progress)
         hashed.flush()
         done = DataFile("-", planned.rows, hashed.bytes, hashed.sha256, at.first, at.last)
         source.check_unchanged(job)
-        source.record(job, [done])
-        if request.since_last is not None:
-            with files.disk(request.since_last):
-                state.replace(request.since_last, job.after, State(job.upto, job.filters, job.id))
+        _move_on(request, job, source.record(job, [done]))
         return Result(planned.rows, (done,), manifest.digest([done]))
 
 
@@ -149,6 +163,7 @@ class _Source:
             if request.primary is not None:
                 primary = held.enter_context(database.connect(database.resolve(request.primary)))
             _check_recorder(primary)
+            _keep_partitions_ahead(primary)
             row_security = pinned.needs_row_security(connection)
             mark = watermark.take(connection, on_standby=request.primary is not None)
             after = None
@@ -156,6 +171,9 @@ class _Source:
                 after = state.read(request.since_last, request.wanted.as_json())
             if after is not None:
                 watermark.check_order(after, mark)
+                past_policies = pinned.needs_row_security(primary)
+                with pinned.reading(primary, row_security=past_policies):
+                    watermark.check_witness(primary, after)
                 if watermark.not_after(mark.watermark, after):
                     # A standby may lie behind what was exported: there is nothing new in it.
                     mark = replace(mark, watermark=after)
@@ -227,8 +245,8 @@ class _Source:
             mark = replace(mark, reached=max(mark.reached, job.upto.next_tx))
         watermark.check_unchanged(job.upto, mark)
 
-    def record(self, job: Job, done: list[DataFile]) -> None:
-        """Leave a row about the export in the log."""
+    def record(self, job: Job, done: list[DataFile]) -> int:
+        """Leave a row about the export in the log; return its id."""
         form = self.request.form
         details = {
             **job.filters,
@@ -242,7 +260,10 @@ class _Source:
         with translated(), self.primary.transaction():
             if self.request.by is not None:
                 self.primary.execute("select audit.set_actor(%s, %s)", self.request.by)
-            self.primary.execute("select audit.record_export(%s::jsonb)", [json.dumps(given)])
+            row = self.primary.execute(
+                "select audit.record_export(%s::jsonb)", [json.dumps(given)]
+            ).fetchone()
+        return int(row[0]) if row else 0
 
     def _condition(self, job: Job) -> sql.Composable:
         return watermark.between(job.after, job.upto, self.mark.eras)
@@ -272,6 +293,16 @@ def _check_recorder(connection: psycopg.Connection[Any]) -> None:
             hint="Run as a member of audit_exporter, or as the owner: "
             f'grant execute on function audit.record_export(jsonb) to "{role}";',
         )
+
+
+def _keep_partitions_ahead(connection: psycopg.Connection[Any]) -> None:
+    """Make partitions of the log ahead of time, where the role may and nobody is in the way."""
+    with translated(), suppress(LogBusy):
+        row = connection.execute(
+            "select has_function_privilege(to_regprocedure('audit.maintain(interval)'), 'execute')"
+        ).fetchone()
+        if row == (True,):
+            maintenance.extend(connection, patience=0)
 
 
 def _wanted(request: Request, job: Job) -> Selection:
@@ -342,20 +373,30 @@ def _write_file(
     return DataFile(planned.name, planned.rows, hashed.bytes, hashed.sha256, at.first, at.last)
 
 
-def _about(job: Job, mark: Mark) -> dict[str, Any]:
+def _about(job: Job, mark: Mark, form: formats.Form) -> dict[str, Any]:
     return {
         "watermark": job.upto.as_json(),
         "after": job.after and job.after.as_json(),
         "is_standby": mark.is_standby,
         "server_version": job.server_version,
         "auditdb_version": version("auditdb"),
+        "library": form.library,
         "created_at": job.created_at,
     }
 
 
-def _finish(directory: Path, job: Job, request: Request, *, went_on: bool) -> Result:
+def _finish(
+    directory: Path, job: Job, request: Request, journal: Journal, *, went_on: bool
+) -> Result:
     found = manifest.read(directory)
-    if request.since_last is not None:
-        state.replace(request.since_last, job.after, State(job.upto, job.filters, job.id))
+    _move_on(request, job, journal.recorded)
     jobs.forget(directory)
     return Result(found.rows, found.files, found.sha256, went_on)
+
+
+def _move_on(request: Request, job: Job, witness: int | None) -> None:
+    if request.since_last is None:
+        return
+    reached = State(replace(job.upto, witness=witness), job.filters, job.id)
+    with files.disk(request.since_last):
+        state.replace(request.since_last, job.after, reached)

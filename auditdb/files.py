@@ -68,12 +68,19 @@ def part_of(path: Path) -> Path:
     return path.with_name(path.name + PART)
 
 
-def open_part(path: Path, *, keep: int = 0) -> IO[bytes]:
-    """Open the part of `path` to write after its first `keep` bytes; all that follows is lost."""
-    descriptor = os.open(part_of(path), os.O_RDWR | os.O_CREAT, 0o600)
-    found = os.fdopen(descriptor, "r+b")
+def opened_private(path: Path, flags: int, mode: str) -> IO[bytes]:
+    """Open a file, made if it is not there, that its owner alone may read, whatever the umask."""
+    # A link that somebody has put there would have another file overwritten.
+    descriptor = os.open(path, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    found = os.fdopen(descriptor, mode)
     if hasattr(os, "fchmod"):
         os.fchmod(descriptor, 0o600)
+    return found
+
+
+def open_part(path: Path, *, keep: int = 0) -> IO[bytes]:
+    """Open the part of `path` to write after its first `keep` bytes; all that follows is lost."""
+    found = opened_private(part_of(path), os.O_RDWR, "r+b")
     found.truncate(keep)
     found.seek(keep)
     return found
@@ -104,8 +111,9 @@ def sync_directory(directory: Path) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write `content` to `path`, which is then either as before or whole."""
+    data = (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
     with open_part(path) as found:
-        found.write((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+        found.write(data)
         sync(found)
     publish(path)
 
@@ -114,6 +122,7 @@ def make_directory(directory: Path) -> None:
     """Make `directory`, for its owner alone, unless it is there; its parent must be."""
     try:
         directory.mkdir(mode=0o700)
+        directory.chmod(0o700)
     except FileExistsError:
         if not directory.is_dir():
             raise ExportFailed(f"{directory} is no directory.") from None
@@ -124,8 +133,8 @@ def make_directory(directory: Path) -> None:
 
 
 @contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Keep other exports out of `directory`; raises ExportFailed where one is at work in it."""
+def locked(directory: Path, *, wait: bool = False) -> Iterator[None]:
+    """Keep others out who lock `directory`; raises ExportFailed where one does, or waits for it."""
     if os.name != "posix":
         yield
         return
@@ -134,7 +143,7 @@ def locked(directory: Path) -> Iterator[None]:
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError as error:
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise
@@ -147,7 +156,9 @@ def locked(directory: Path) -> Iterator[None]:
 
 
 @contextmanager
-def disk(path: Path) -> Iterator[None]:
+def disk(
+    path: Path, hint: str = "After it is mended, the same command goes on where it stopped."
+) -> Iterator[None]:
     """Raise what the disk or its rights make impossible as ExportFailed."""
     try:
         yield
@@ -156,5 +167,5 @@ def disk(path: Path) -> Iterator[None]:
     except OSError as error:
         raise ExportFailed(
             f"{error.filename or path}: {error.strerror or error}.",
-            hint="After it is mended, the same command goes on where it stopped.",
+            hint=hint,
         ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,7 +14,7 @@ from auditdb.errors import ExportFailed
 from auditdb.files import CHUNK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     import psycopg
     from psycopg import sql
@@ -48,6 +48,13 @@ class Form:
         # Parquet compresses its columns by itself.
         outer = "" if self.format == "parquet" else compression.SUFFIX[self.compression]
         return f".{self.format}{outer}"
+
+    @property
+    def library(self) -> str | None:
+        """What compresses, and its version: other versions may give other bytes."""
+        if self.format == "parquet":
+            return f"pyarrow {pyarrow().__version__}"
+        return compression.library(self.compression)
 
     def check(self) -> None:
         """Raise ExportFailed where there is no such form, or no library for it."""
@@ -107,7 +114,7 @@ class _Text:
 
     def begin(self) -> None:
         names = ",".join(columns.COLUMNS) + "\n" if self._form.format == "csv" else ""
-        self._frame([names.encode()])
+        self._frame(iter([names.encode()]))
 
     def write(
         self, cursor: psycopg.Cursor[Any], where: sql.Composable, tell: Callable[[int], None]
@@ -118,7 +125,7 @@ class _Text:
             query = columns.json_query(where)
         rows, first, last = 0, b"", b""
 
-        def blocks() -> Iterable[bytes]:
+        def blocks() -> Generator[bytes]:
             nonlocal rows, first, last
             gathered: list[bytes | bytearray | memoryview] = []
             size = told = 0
@@ -140,7 +147,9 @@ class _Text:
                 yield b"".join(gathered)
             tell(rows - told)
 
-        self._frame(blocks())
+        # Where writing fails the COPY must end before anything else is said to the server.
+        with closing(blocks()) as found:
+            self._frame(found)
         if not rows:
             return Written(0, None, None)
         key = csv_key if self._form.format == "csv" else json_key
@@ -149,7 +158,7 @@ class _Text:
     def close(self) -> None:
         """There is nothing after the rows."""
 
-    def _frame(self, blocks: Iterable[bytes]) -> None:
+    def _frame(self, blocks: Iterator[bytes]) -> None:
         frame = compression.frame(self._form.compression)
         for block in blocks:
             self._to.write(frame.compress(block))
@@ -175,8 +184,8 @@ def any_size() -> Iterator[None]:
 def cells_key(cells: list[str], spreadsheet: bool) -> RowKey:
     """Return the key of a row of CSV; raises ValueError where it has none."""
     row_id, _, occurred_at, account = cells[:4]
-    if spreadsheet and account[:2] in {f"'{sign}" for sign in "=+-@\t\r"}:
-        account = account[1:]
+    if spreadsheet:
+        account = columns.unguarded(account)
     return rowkey.key_of(occurred_at, row_id, account)
 
 

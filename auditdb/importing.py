@@ -16,6 +16,7 @@ from auditdb.errors import (
     InvalidExport,
     PermissionDenied,
     SchemaMissing,
+    hinted,
     translated,
 )
 
@@ -48,7 +49,8 @@ def run(url: str, place: Path, progress: Progress) -> Imported:
     PermissionDenied for all but the owner of the log.
     """
     found = _verified(place)
-    with database.connect(url) as connection, translated(), _alone(connection):
+    again = hinted("When it is back, run the same import again.")
+    with again, database.connect(url) as connection, translated(), _alone(connection):
         row = connection.execute("select audit.open_import()").fetchone()
         is_first = row is not None and row[0] is not None
         progress.begin(found.rows, 0)

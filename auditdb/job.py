@@ -71,7 +71,8 @@ class Journal:
         self._path = directory / JOURNAL
         self.reached: dict[str, Reached] = {}
         self.done: dict[str, DataFile] = {}
-        self.is_recorded = False
+        self.recorded: int | None = None
+        """The id of the row that the export left in the log."""
         whole = 0
         if self._path.exists():
             for line in self._path.read_bytes().splitlines(keepends=True):
@@ -86,7 +87,7 @@ class Journal:
             done = manifest.file_from_json(note["done"])
             self.done[done.name] = done
         elif "recorded" in note:
-            self.is_recorded = True
+            self.recorded = note["recorded"]
         else:
             self.reached[note["file"]] = Reached(
                 note["slices"],
@@ -98,8 +99,7 @@ class Journal:
 
     def note(self, note: dict[str, Any]) -> None:
         """Add a line, and have it on the disk."""
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(descriptor, "ab") as journal:
+        with files.opened_private(self._path, os.O_WRONLY | os.O_APPEND, "ab") as journal:
             journal.write((json.dumps(note, ensure_ascii=False) + "\n").encode())
             files.sync(journal)
 
@@ -115,6 +115,11 @@ class Journal:
                 "last": at.last and at.last.as_json(),
             }
         )
+
+    def note_recorded(self, row_id: int) -> None:
+        """Note that the export has left a row in the log."""
+        self.note({"recorded": row_id})
+        self.recorded = row_id
 
     def note_done(self, done: DataFile) -> None:
         """Note that the part of a file is whole; it is then given its name."""

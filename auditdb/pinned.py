@@ -16,6 +16,7 @@ _SETTINGS = {
     "timezone": "UTC",
     "datestyle": "ISO, YMD",
     "extra_float_digits": "1",
+    "standard_conforming_strings": "on",
     "search_path": "pg_catalog, pg_temp",
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",

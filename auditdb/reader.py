@@ -77,7 +77,8 @@ def _csv(path: Path, form: Form) -> Iterator[Row]:
         for cells in lines:
             row = dict(zip(_NAMES, cells, strict=True))
             key = formats.cells_key(cells, form.spreadsheet)
-            yield Row(key, "", {name: row[name] for name in _TEXTS})
+            clean = columns.unguarded if form.spreadsheet else str
+            yield Row(key, "", {name: clean(row[name]) for name in _TEXTS})
 
 
 def _parquet(path: Path, _form: Form) -> Iterator[Row]:

@@ -36,9 +36,10 @@ def read(path: Path, filters: dict[str, Any]) -> Watermark | None:
     found = _load(path)
     if found is None:
         return None
-    ours = _lasting(filters)
-    if found.filters != ours:
-        differing = sorted(k for k in ours | found.filters if ours.get(k) != found.filters.get(k))
+    if found.filters != filters:
+        differing = sorted(
+            key for key in filters | found.filters if filters.get(key) != found.filters.get(key)
+        )
         raise ExportFailed(
             f"{path} is of an export that differs in {', '.join(differing)}.",
             hint="Give each incremental export a state file of its own.",
@@ -51,23 +52,22 @@ def replace(path: Path, before: Watermark | None, new: State) -> None:
 
     Raises ExportFailed where another export has moved it on: this one has the same rows again.
     """
-    found = _load(path)
-    if found is not None and found.job == new.job:
-        return
-    if (found and found.upto) != before:
-        raise ExportFailed(
-            f"{path} was moved on by another export while this one was under way.",
-            hint="What this one wrote repeats rows of the other: remove it.",
-        )
-    files.write_json(
-        path,
-        {
-            "format": VERSION,
-            "filters": _lasting(new.filters),
-            "upto": new.upto.as_json(),
-            "job": new.job,
-        },
-    )
+    content = {
+        "format": VERSION,
+        "filters": new.filters,
+        "upto": new.upto.as_json(),
+        "job": new.job,
+    }
+    with files.locked(path.absolute().parent, wait=True):
+        found = _load(path)
+        if found is not None and found.job == new.job:
+            return
+        if (found and found.upto) != before:
+            raise ExportFailed(
+                f"{path} was moved on by another export while this one was under way.",
+                hint="What this one wrote repeats rows of the other: remove it.",
+            )
+        files.write_json(path, content)
 
 
 def _load(path: Path) -> State | None:
@@ -80,8 +80,3 @@ def _load(path: Path) -> State | None:
         return None
     except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise ExportFailed(f"{path} is no state file of auditdb.") from error
-
-
-def _lasting(filters: dict[str, Any]) -> dict[str, Any]:
-    # The times may move from run to run; what else is wanted may not.
-    return {key: value for key, value in filters.items() if key not in ("since", "until")}

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from auditdb import files, manifest, reader, rowkey
+from auditdb import columns, files, manifest, reader, rowkey
 from auditdb.errors import InvalidExport
 
 if TYPE_CHECKING:
@@ -119,5 +119,8 @@ class _Inside:
         ):
             yield "outside the time range of the manifest"
         account = self._found.filters.get("account_id")
-        if account is not None and row.about["account_id"] not in (account, f"'{account}"):
+        if account is not None and row.about["account_id"] not in self._spellings(account):
             yield "of another account than the manifest's"
+
+    def _spellings(self, text: str) -> set[str]:
+        return {text, columns.unguarded(text)} if self._found.form.spreadsheet else {text}

@@ -48,15 +48,18 @@ class Watermark:
     era: int
     log: str
     """The identity of the log."""
+    witness: int | None = None
+    """The id of a row of the log that was written after it: where that row is, so is all before."""
 
     def as_json(self) -> dict[str, Any]:
         """Return what from_json() reads."""
-        return {
+        found = {
             "next_tx": self.next_tx,
             "pending": list(self.pending),
             "era": self.era,
             "log": self.log,
         }
+        return found if self.witness is None else found | {"witness": self.witness}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +78,13 @@ def from_json(found: Any) -> Watermark:
     try:
         next_tx, pending = found["next_tx"], tuple(found["pending"])
         era, log = found["era"], found["log"]
-        numbers = (next_tx, era, *pending)
+        witness = found.get("witness")
+        numbers = (next_tx, era, *pending, *([] if witness is None else [witness]))
     except (KeyError, TypeError):
         raise WatermarkRefused("This is no watermark of auditdb.") from None
     if not (all(type(n) is int and n >= 0 for n in numbers) and isinstance(log, str)):
         raise WatermarkRefused("This is no watermark of auditdb.")
-    return Watermark(next_tx, pending, era, log)
+    return Watermark(next_tx, pending, era, log, witness)
 
 
 def take(connection: psycopg.Connection[Any], *, on_standby: bool = False) -> Mark:
@@ -143,7 +147,24 @@ def check_order(after: Watermark, mark: Mark) -> None:
         raise WatermarkRefused(_WENT_BACK, hint=_FROM_THE_BEGINNING)
 
 
-_WENT_BACK = "The server is behind this place: it was set back to an earlier time."
+def check_witness(connection: psycopg.Connection[Any], after: Watermark) -> None:
+    """Raise WatermarkRefused where the row that `after` names is not in the log.
+
+    A server that was set back counts transactions again from there, and may be past the place by
+    now: rows would be taken for ones that were there before. `connection` sees the whole log.
+    """
+    if after.witness is None:
+        return
+    row = connection.execute(
+        "select exists (select from audit.log as l where l.id = %s and l.tx >= %s"
+        " and l.action = 'log_exported')",
+        [after.witness, after.next_tx],
+    ).fetchone()
+    if row != (True,):
+        raise WatermarkRefused(_WENT_BACK, hint=_FROM_THE_BEGINNING)
+
+
+_WENT_BACK = "The server was set back to a time before this place."
 _FROM_THE_BEGINNING = (
     "Begin anew with another state file; rows that were there before have the same "
     "(account_id, occurred_at, id)."
@@ -197,6 +218,10 @@ def between(after: Watermark | None, upto: Watermark, eras: Sequence[Era]) -> sq
     if not later:
         return all_of([_above(own.floor), began, _over(upto)])
     following, newest = later[0], later[-1]
+    if after.witness is not None:
+        # Written on the new server before anybody said so: with ids that go on, and transaction
+        # ids that begin anywhere.
+        began = sql.SQL("(({}) or {})").format(began, _above(after.witness))
     return sql.SQL("(({}) or ({}) or ({}))").format(
         all_of([_above(own.floor), sql.SQL("l.id <= {}").format(following.floor), began]),
         all_of([_above(following.floor), sql.SQL("l.id <= {}").format(newest.floor)]),

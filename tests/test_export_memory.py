@@ -20,7 +20,7 @@ finally:
 """
 
 ALLOWED = 30_000
-"""Kilobytes that an export of ten times the rows may take more; the rows are 100,000 of them."""
+"""Kilobytes that an export of ten times the rows may take more; the rows are 50,000 of them."""
 
 
 def peak(*arguments: str) -> int:
@@ -38,8 +38,8 @@ def peak(*arguments: str) -> int:
 
 @pytest.fixture
 def logs(database: str) -> str:
-    """The URL of a database with 200,000 rows, the first 20,000 of them until 2026-01-29."""
-    fill(database, 200_000, "2 minutes")
+    """The URL of a database with 100,000 rows, the first 10,000 of them until 2026-01-29."""
+    fill(database, 100_000, "4 minutes")
     return database
 
 

@@ -188,6 +188,24 @@ def test_the_command_prints_new_events_until_it_is_interrupted(
         assert (process.stdout.read(), process.stderr.read()) == ("", "")
 
 
+def test_it_says_so_when_its_server_goes_away(database: str, connect: Connect) -> None:
+    quick = connect(autocommit=True)
+    with program(database, "--since", "1h") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        insert(quick)
+        process.stdout.readline()
+        quick.execute(
+            "select pg_terminate_backend(pid, 10000) from pg_stat_activity"
+            " where datname = current_database() and application_name = 'auditdb'"
+        )
+        said = process.stderr.read()
+        assert process.wait(timeout=30) == 1
+    assert "connection to the database was lost" in said
+    assert "--since and the time of the last event" in said
+    assert "Traceback" not in said
+
+
 def test_it_ends_when_its_reader_goes_away(database: str, connect: Connect) -> None:
     quick = connect(autocommit=True)
     with program(database, "--since", "1h") as process:

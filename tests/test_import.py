@@ -1,14 +1,19 @@
 """Importing an export: the same rows, once, and exports of what was imported are the same bytes."""
 
 import json
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
 
-from tests.commands import add, auditdb
-from tests.conftest import Connect, CreateRole
+from tests.commands import add, auditdb, environment
+from tests.conftest import Connect, CreateRole, _new_database
 from tests.exports import RANGE, add_hostile, data, export, fill, keys, last_event, manifest
 from tests.helpers import value
 from tests.servers import Server
@@ -22,9 +27,8 @@ def load(url: str, place: Path) -> str:
     return ran.stderr
 
 
-@pytest.mark.parametrize(("form", "compress"), IMPORTABLE)
 def test_there_and_back_every_format_has_the_same_bytes(
-    database: str, engine_database: str, tmp_path: Path, form: str, compress: str
+    server: Server, database: str, engine_template: str, tmp_path: Path
 ) -> None:
     add_hostile(database)
     for at in ("0044-03-15 12:00:00.5+00 BC", "2019-06-01Z"):
@@ -35,15 +39,26 @@ def test_there_and_back_every_format_has_the_same_bytes(
         connection.execute("select audit.begin_era()")
         count = "select count(*) from audit.log where occurred_at < '2026-09-01Z'"
         total = value(connection, count)
-    options = ("--until", "2026-09-01", "--format", form, "--compress", compress)
-    export(database, tmp_path / "out", *options)
-    assert manifest(tmp_path / "out")["rows"] == total
-    assert f"{total} were new" in load(engine_database, tmp_path / "out")
-    for again in ("csv", "jsonl", "parquet"):
-        wanted = ("--until", "2026-09-01", "--format", again)
-        export(database, tmp_path / f"here-{again}", *wanted)
-        export(engine_database, tmp_path / f"there-{again}", *wanted)
-        assert data(tmp_path / f"here-{again}") == data(tmp_path / f"there-{again}")
+
+    def exported(url: str, name: str, *options: str) -> dict[str, bytes]:
+        export(url, tmp_path / name, "--until", "2026-09-01", *options)
+        assert manifest(tmp_path / name)["rows"] == total
+        return data(tmp_path / name)
+
+    plain = {
+        form: exported(database, form, "--format", form) for form in ("csv", "jsonl", "parquet")
+    }
+    for form, compress in IMPORTABLE:
+        packed = f"{form}-{compress}"
+        options = ("--format", form, "--compress", compress)
+        whole = exported(database, packed, *options)
+        with _new_database(server, engine_template) as name:
+            there = server.url(name)
+            assert f"{total} were new" in load(there, tmp_path / packed)
+            assert exported(there, f"{packed}-again", *options) == whole
+            for other in plain:
+                again = exported(there, f"{packed}-as-{other}", "--format", other)
+                assert again == plain[other], (packed, other)
 
 
 def test_importing_twice_adds_nothing(
@@ -142,19 +157,145 @@ def test_rows_with_other_content_are_an_error(
     assert "other content" in ran.stderr
 
 
+def damaged(place: Path, how: str) -> None:
+    """Do to an export what happens to files."""
+    (path,) = [path for path in place.iterdir() if path.name != "manifest.json"]
+    content = path.read_bytes()
+    match how:
+        case "changed":
+            changed = bytearray(content)
+            changed[len(content) // 2] ^= 1
+            path.write_bytes(changed)
+        case "truncated":
+            path.write_bytes(content[:-100])
+        case "missing":
+            path.unlink()
+        case "extra":
+            (place / "log_2.jsonl").write_bytes(content)
+        case "no manifest":
+            (place / "manifest.json").unlink()
+
+
 def test_what_does_not_verify_is_not_imported(
     database: str, engine_database: str, tmp_path: Path
 ) -> None:
     fill(database, 20)
-    export(database, tmp_path / "out", *RANGE, "--format", "jsonl")
-    path = tmp_path / "out/log.jsonl"
-    path.write_bytes(path.read_bytes().replace(b"platform_user", b"platform_liar"))
+    with psycopg.connect(engine_database) as there:
+        state = "select count(*), max(id) from audit.log", "select count(*) from audit.era"
+        before = [there.execute(query).fetchall() for query in state]
+        there.commit()
+        for form, compress in IMPORTABLE:
+            whole = tmp_path / f"{form}-{compress}"
+            export(database, whole, *RANGE, "--format", form, "--compress", compress)
+            for how, named in (
+                ("changed", "its sha256 is"),
+                ("truncated", "bytes instead of"),
+                ("missing", "missing"),
+                ("extra", "log_2.jsonl: not in the manifest"),
+                ("no manifest", "manifest.json is missing"),
+            ):
+                place = tmp_path / f"{form}-{compress}-{how}"
+                shutil.copytree(whole, place)
+                damaged(place, how)
+                ran = auditdb("import", str(place), "--url", engine_database)
+                assert (ran.returncode, ran.stdout) == (1, ""), (form, compress, how)
+                assert named in ran.stderr, (form, compress, how)
+        assert [there.execute(query).fetchall() for query in state] == before
+
+
+def test_an_export_that_was_not_finished_is_not_imported(
+    database: str, engine_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its state was not moved on: the same rows come with the next export."""
+    from auditdb import state
+
+    fill(database, 20)
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(state, "replace", crash)
+    options = ("--url", database, "--format", "jsonl", "--since-last", str(tmp_path / "state"))
+    assert auditdb("export", str(tmp_path / "out"), *options).returncode == 130
+    monkeypatch.undo()
+    assert (tmp_path / "out/manifest.json").exists()
     ran = auditdb("import", str(tmp_path / "out"), "--url", engine_database)
     assert ran.returncode == 1
-    assert "not as it was exported" in ran.stderr
-    with psycopg.connect(engine_database) as there:
-        found = "select count(*) from audit.log where action = 'license_updated'"
-        assert value(there, found) == 0
+    assert "export.journal: not in the manifest" in ran.stderr
+    assert auditdb("export", str(tmp_path / "out"), *options).returncode == 0
+    assert "were new" in load(engine_database, tmp_path / "out")
+
+
+def test_killed_in_the_middle_it_is_whole_after_the_next_run(
+    database: str, engine_database: str, tmp_path: Path
+) -> None:
+    fill(database, 30_000, "8 minutes")
+    out = tmp_path / "out"
+    export(database, out, *RANGE, "--format", "jsonl")
+    begun = "select exists (select from audit.era where floor is null)"
+    with psycopg.connect(engine_database, autocommit=True) as there:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "auditdb", "import", out, "--url", engine_database],
+            stderr=subprocess.DEVNULL,
+            env=environment(),
+        )
+        while process.poll() is None and not value(there, begun):
+            pass
+        process.kill()
+        assert process.wait() == -signal.SIGKILL, "the import was over before it was killed"
+        refused = auditdb("export", "-", "--url", engine_database)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        again = ("import", str(out), "--url", engine_database)
+        # The server may not have noticed yet that nobody is there any more.
+        while "is under way" in (ran := auditdb(*again)).stderr:
+            assert ran.returncode == 1
+        assert ran.returncode == 0, ran.stderr
+    export(engine_database, tmp_path / "after", *RANGE, "--format", "jsonl")
+    assert data(tmp_path / "after") == data(out)
+
+
+def test_of_two_imports_at_once_one_is_refused(
+    database: str, engine_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from auditdb import importing
+
+    fill(database, 20)
+    export(database, tmp_path / "out", *RANGE, "--format", "jsonl")
+    original = importing._load
+
+    def another_meanwhile(*args: Any) -> int:
+        ran = auditdb("import", str(tmp_path / "out"), "--url", engine_database)
+        assert ran.returncode == 1
+        assert "Another import into this log is under way" in ran.stderr
+        return original(*args)
+
+    monkeypatch.setattr(importing, "_load", another_meanwhile)
+    assert "of which 20 were new" in load(engine_database, tmp_path / "out")
+
+
+def test_a_server_that_goes_away_is_said_and_the_import_goes_on(
+    database: str, engine_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from auditdb import importing
+
+    fill(database, 20)
+    export(database, tmp_path / "out", *RANGE, "--format", "jsonl")
+    original = importing._add
+
+    def add_then_lose(connection: psycopg.Connection, batch: list[str]) -> int:
+        added = original(connection, batch)
+        with psycopg.connect(database) as other:
+            own = connection.info.backend_pid
+            other.execute("select pg_terminate_backend(%s, 10000)", [own])
+        return added
+
+    monkeypatch.setattr(importing, "_add", add_then_lose)
+    ran = auditdb("import", str(tmp_path / "out"), "--url", engine_database)
+    assert ran.returncode == 1
+    assert "connection to the database was lost" in ran.stderr
+    assert "run the same import again" in ran.stderr
+    monkeypatch.undo()
+    assert "of which 20 were new" in load(engine_database, tmp_path / "out")
 
 
 def test_csv_is_not_imported(database: str, tmp_path: Path) -> None:

@@ -2,14 +2,17 @@
 
 import gzip
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.commands import Ran, auditdb
+from tests.conftest import _new_database
 from tests.exports import FORMS, data, export, fill, manifest, sha256
+from tests.servers import Server
 
 RANGE = ("--since", "2025-01-01", "--until", "2026-09-01")
 
@@ -18,22 +21,33 @@ def verify(place: Path) -> Ran:
     return auditdb("verify", str(place), AUDITDB_URL="postgresql://nobody@/nowhere?host=/nowhere")
 
 
-@pytest.fixture
-def exported(database: str, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def log(server: Server, template: str) -> Iterator[str]:
+    """The URL of a database with six hundred rows, which tests only read."""
+    with _new_database(server, template) as name:
+        url = server.url(name)
+        fill(url, 600)
+        yield url
+
+
+@pytest.fixture(scope="module")
+def pristine(log: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An export as JSON Lines of two hundred rows of account 1."""
-    fill(database, 600)
-    place = tmp_path / "out"
-    export(database, place, *RANGE, "--format", "jsonl", "--account", "1")
+    place = tmp_path_factory.mktemp("pristine") / "out"
+    export(log, place, *RANGE, "--format", "jsonl", "--account", "1")
     return place
 
 
+@pytest.fixture
+def exported(pristine: Path, tmp_path: Path) -> Path:
+    """A copy of that export, for the test alone."""
+    return Path(shutil.copytree(pristine, tmp_path / "out"))
+
+
 @pytest.mark.parametrize(("form", "compress"), FORMS)
-def test_what_was_exported_is_intact(
-    database: str, tmp_path: Path, form: str, compress: str
-) -> None:
-    fill(database, 600, "1 day")
+def test_what_was_exported_is_intact(log: str, tmp_path: Path, form: str, compress: str) -> None:
     options = ("--format", form, "--compress", compress, "--per-partition")
-    export(database, tmp_path / "out", *RANGE, *options)
+    export(log, tmp_path / "out", *RANGE, *options)
     ran = verify(tmp_path / "out")
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "rows in" in ran.stdout
@@ -42,11 +56,10 @@ def test_what_was_exported_is_intact(
 
 @pytest.mark.parametrize(("form", "compress"), FORMS)
 def test_a_changed_byte_a_missing_end_and_a_missing_file_are_named(
-    database: str, tmp_path: Path, form: str, compress: str
+    log: str, tmp_path: Path, form: str, compress: str
 ) -> None:
-    fill(database, 100)
     place = tmp_path / "out"
-    export(database, place, *RANGE, "--format", form, "--compress", compress)
+    export(log, place, *RANGE, "--format", form, "--compress", compress)
     ((name, content),) = data(place).items()
     changed = bytearray(content)
     changed[len(content) // 2] ^= 1
@@ -138,10 +151,9 @@ def test_a_manifest_that_was_changed_is_named(
     assert named in ran.stderr
 
 
-def test_every_mismatch_is_named(database: str, tmp_path: Path) -> None:
-    fill(database, 30)
+def test_every_mismatch_is_named(log: str, tmp_path: Path) -> None:
     place = tmp_path / "out"
-    export(database, place, *RANGE)
+    export(log, place, *RANGE)
     with (place / "log.csv").open("ab") as added:
         added.write(b"x\n")
     (place / "stranger.txt").write_text("")
@@ -149,7 +161,7 @@ def test_every_mismatch_is_named(database: str, tmp_path: Path) -> None:
     assert "stranger.txt: not in the manifest" in ran.stderr
     assert "bytes instead of" in ran.stderr
     assert "its sha256 is" in ran.stderr
-    assert "after row 30" in ran.stderr
+    assert "after row 600" in ran.stderr
 
 
 def test_what_is_no_export_is_said_so(tmp_path: Path) -> None:
@@ -162,10 +174,9 @@ def test_what_is_no_export_is_said_so(tmp_path: Path) -> None:
     assert "is no JSON" in verify(tmp_path / "empty").stderr
 
 
-def test_a_broken_frame_of_compression_is_named(database: str, tmp_path: Path) -> None:
-    fill(database, 30)
+def test_a_broken_frame_of_compression_is_named(log: str, tmp_path: Path) -> None:
     place = tmp_path / "out"
-    export(database, place, *RANGE, "--format", "jsonl", "--compress", "gzip")
+    export(log, place, *RANGE, "--format", "jsonl", "--compress", "gzip")
     path = place / "log.jsonl.gz"
     lines = gzip.decompress(path.read_bytes())
     path.write_bytes(gzip.compress(lines)[:-12])

@@ -444,13 +444,14 @@ comment on function audit.write_table_event(text, text, jsonb, text) is
 
 -- Rows of the log that are about the log itself: exported, imported.
 create or replace function audit.write_log_event(action text, account_id text, details jsonb)
-  returns void
+  returns bigint
   language plpgsql
   security definer
   set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_actor text[] := string_to_array(current_setting('audit.actor', true), chr(31), '');
+  v_id bigint;
 begin
   insert into audit.log (
     account_id, action, item_type, item_id, item_label,
@@ -464,18 +465,20 @@ begin
     (select jsonb_object_agg(d.key, jsonb_build_object('new', d.value))
      from jsonb_each(details) as d),
     v_actor[4]::jsonb
-  );
+  )
+  returning id into v_id;
+  return v_id;
 end;
 $$;
 
 revoke all on function audit.write_log_event(text, text, jsonb) from public;
 
 comment on function audit.write_log_event(text, text, jsonb) is
-  'Writes a row of the log about the log.';
+  'Writes a row of the log about the log, and returns its id.';
 
 -- Whoever takes rows out of the database leaves a row about it.
 create or replace function audit.record_export(details jsonb)
-  returns void
+  returns bigint
   language sql
   security definer
   set search_path = pg_catalog, pg_temp
@@ -486,7 +489,7 @@ $$;
 revoke all on function audit.record_export(jsonb) from public;
 
 comment on function audit.record_export(jsonb) is
-  'Writes the row log_exported: what was exported, as an object with range, rows, hash.';
+  'Writes the row log_exported: what was exported, as an object with range, rows, hash; returns its id.';
 
 -- Before an import: exports wait until audit.begin_era() says that its rows are complete.
 create or replace function audit.open_import()

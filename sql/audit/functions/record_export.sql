@@ -1,6 +1,6 @@
 -- Whoever takes rows out of the database leaves a row about it.
 create or replace function audit.record_export(details jsonb)
-  returns void
+  returns bigint
   language sql
   security definer
   set search_path = pg_catalog, pg_temp
@@ -11,4 +11,4 @@ $$;
 revoke all on function audit.record_export(jsonb) from public;
 
 comment on function audit.record_export(jsonb) is
-  'Writes the row log_exported: what was exported, as an object with range, rows, hash.';
+  'Writes the row log_exported: what was exported, as an object with range, rows, hash; returns its id.';

@@ -1,12 +1,13 @@
 -- Rows of the log that are about the log itself: exported, imported.
 create or replace function audit.write_log_event(action text, account_id text, details jsonb)
-  returns void
+  returns bigint
   language plpgsql
   security definer
   set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_actor text[] := string_to_array(current_setting('audit.actor', true), chr(31), '');
+  v_id bigint;
 begin
   insert into audit.log (
     account_id, action, item_type, item_id, item_label,
@@ -20,11 +21,13 @@ begin
     (select jsonb_object_agg(d.key, jsonb_build_object('new', d.value))
      from jsonb_each(details) as d),
     v_actor[4]::jsonb
-  );
+  )
+  returning id into v_id;
+  return v_id;
 end;
 $$;
 
 revoke all on function audit.write_log_event(text, text, jsonb) from public;
 
 comment on function audit.write_log_event(text, text, jsonb) is
-  'Writes a row of the log about the log.';
+  'Writes a row of the log about the log, and returns its id.';
