@@ -85,7 +85,8 @@ select
       case t.item_type
         when 'customer' then '{{"email": {{"new": "buyer' || r.item || '@customer.example"}}, '
           '"company_name": {{"new": "Customer ' || r.item || ' Limited"}}, '
-          '"address": {{"new": "' || r.item % 900 || ' Station Road"}}, "city": {{"new": "Aberdeen"}}, '
+          '"address": {{"new": "' || r.item % 900 || ' Station Road"}}, '
+          '"city": {{"new": "Aberdeen"}}, '
         when 'order' then '{{"customer_id": {{"new": ' || r.family || '}}, '
           '"reference": {{"new": "PO-' || r.item || '"}}, "campaign": {{"new": "spring"}}, '
           '"is_trial": {{"new": false}}, "is_test": {{"new": false}}, '
@@ -202,7 +203,7 @@ def _fill(url: str, before: int, after: int) -> None:
         "base": sql.Literal(_FIRST_ID + before),
         "begin": sql.Literal(begin.isoformat()),
         "step": sql.Literal(step),
-        "stride": sql.Literal(max(1, rows // YEARS // 10)),
+        "stride": sql.Literal(max(1, rows // YEARS // 100)),
         "shares": sql.Literal(_shares()),
     }
     jobs = []
