@@ -156,21 +156,25 @@ def filled(server: Server, rows: int, progress: Callable[[str], None]) -> str:
     Raises OSError where the disk has no room.
     """
     url = server.url(DATABASE)
-    with psycopg.connect(server.url(server.maintenance), autocommit=True) as connection:
+    with psycopg.connect(server.url(server.maintenance)) as connection:
         found = connection.execute("select from pg_database where datname = %s", [DATABASE])
         is_new = found.fetchone() is None
-        if is_new:
-            connection.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
     if is_new:
-        migrate.upgrade(url)
-        with closing(connect(url)) as connection:
-            connection.execute(_AGE.format(years=YEARS).encode())
+        create(server, DATABASE)
     before = count(url)
     if before < rows:
         _check_room(server, rows - before)
         progress(f"filling the log from {before:,} to {rows:,} rows")
         _fill(url, before, rows)
     return url
+
+
+def create(server: Server, name: str) -> None:
+    """Create a database with a log that has partitions of ten years, and no rows."""
+    server.execute("create database {}", name)
+    migrate.upgrade(server.url(name))
+    with closing(connect(server.url(name))) as connection:
+        connection.execute(_AGE.format(years=YEARS).encode())
 
 
 def count(url: str) -> int:
