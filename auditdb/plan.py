@@ -140,11 +140,12 @@ def _bounds(lower: str | None, upper: str | None) -> list[sql.Composable]:
 def _slices(hours: Sequence[_Hour]) -> Iterator[Slice]:
     # At every month a new one begins, however the log is partitioned today.
     gathered: list[_Hour] = []
+    rows = 0
     for hour in hours:
-        rows = sum(one.rows for one in gathered)
         if gathered and (rows + hour.rows > SLICE or hour.month != gathered[0].month):
             yield Slice(gathered[0].first, gathered[-1].end, rows)
-            gathered = []
+            gathered, rows = [], 0
         gathered.append(hour)
+        rows += hour.rows
     if gathered:
-        yield Slice(gathered[0].first, gathered[-1].end, sum(one.rows for one in gathered))
+        yield Slice(gathered[0].first, gathered[-1].end, rows)
