@@ -1,0 +1,75 @@
+"""Measures statements of many rows on licensing.licenses, after a one-row statement each."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, LiteralString
+
+from benchmarks import databases
+from benchmarks.backend import Watched
+from benchmarks.cases import FIRST
+from benchmarks.effort import effort as default_effort
+from benchmarks.systems import TRIGGERS, System
+from benchmarks.turns import Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from benchmarks.effort import Effort
+    from benchmarks.result import Result
+    from tests.servers import Server
+
+# Each takes the first and the last id of the rows. In this order they leave the table as it was.
+STATEMENTS: dict[str, LiteralString] = {
+    "insert": (
+        "insert into licensing.licenses (id, account_id, product_id, order_id, customer_id, "
+        "license_key, note) select g, 1, 1, 1 + g %% 1000, 1 + g %% 100, 'DDDD-EEEE-FFFF-' || g, "
+        "'note ' || g from generate_series(%s::bigint, %s::bigint) as g"
+    ),
+    "update": "update licensing.licenses set note = 'changed ' || id where id between %s and %s",
+    "delete": "delete from licensing.licenses where id between %s and %s",
+}
+
+
+def measure(
+    server: Server,
+    *,
+    full: bool,
+    progress: Callable[[str], None],
+    systems: Sequence[System] = TRIGGERS,
+    effort: Effort | None = None,
+) -> list[Result]:
+    """Measure the CPU time, log and WAL for each row of a statement, by how many rows it has."""
+    effort = effort or default_effort(server.version, full=full)
+    workload = databases.licenses(server)
+    ready = databases.install(server, workload, systems, progress)
+    turns = Turns("bulk", server.version)
+    for rows, repeated in effort.bulk.items():
+        rounds = effort.bulk_rounds[rows]
+        for turn in range(1, rounds + 1):
+            for system in ready:
+                url = server.url(databases.database_of(workload, system))
+                with closing(Watched(url, workload.written)) as session:
+                    _turn(session, system, rows, repeated, turns)
+                progress(f"{rows:,} rows: round {turn} of {rounds} ({system.name})")
+    return turns.results()
+
+
+def _turn(session: Watched, system: System, rows: int, repeated: int, turns: Turns) -> None:
+    """Measure each statement in a session that has seen the same for one row."""
+    for statement in STATEMENTS.values():
+        session.run(statement, [(FIRST, FIRST)], actor=system.actor)
+    ranges = [(FIRST + n * rows, FIRST + (n + 1) * rows - 1) for n in range(repeated)]
+    for title, statement in STATEMENTS.items():
+        total = rows * repeated
+
+        def work(statement: LiteralString = statement) -> None:
+            session.run(statement, ranges, actor=system.actor)
+
+        cost = session.cost(work)
+        case = f"{title}, {rows:,} row{'s' * (rows > 1)}"
+        turns.add(case, system.name, "cpu", cost.cpu / total, "µs")
+        turns.add(case, system.name, "wal", cost.wal / total, "bytes")
+        turns.add(case, system.name, "log", cost.log / total, "bytes")
+    session.connection.execute("vacuum licensing.licenses")
+    session.connection.execute("checkpoint")
