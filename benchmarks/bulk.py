@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from contextlib import closing
 from typing import TYPE_CHECKING, LiteralString
+
+import psycopg
 
 from benchmarks import databases
 from benchmarks.backend import Watched
@@ -50,26 +53,45 @@ def measure(
             for system in ready:
                 url = server.url(databases.database_of(workload, system))
                 with closing(Watched(url, workload.written)) as session:
-                    _turn(session, system, rows, repeated, turns)
+                    stopped = _turn(session, system, rows, repeated, effort.limit, turns)
+                for case in stopped:
+                    progress(f"{system.name}: {case} was stopped after {effort.limit} s")
                 progress(f"{rows:,} rows: round {turn} of {rounds} ({system.name})")
     return turns.results()
 
 
-def _turn(session: Watched, system: System, rows: int, repeated: int, turns: Turns) -> None:
-    """Measure each statement in a session that has seen the same for one row."""
+def _turn(
+    session: Watched, system: System, rows: int, repeated: int, limit: int, turns: Turns
+) -> list[str]:
+    """Measure each statement in a session that has seen the same for one row.
+
+    What takes longer than the limit in seconds is stopped: then what is given for its CPU time is
+    less than the whole, and a number `stopped` says so. Returns the cases that were.
+    """
     for statement in STATEMENTS.values():
         session.run(statement, [(FIRST, FIRST)], actor=system.actor)
+    session.connection.execute(f"set statement_timeout to '{limit}s'".encode())
     ranges = [(FIRST + n * rows, FIRST + (n + 1) * rows - 1) for n in range(repeated)]
+    total = rows * repeated
+    stopped = []
     for title, statement in STATEMENTS.items():
-        total = rows * repeated
+        done = []
 
-        def work(statement: LiteralString = statement) -> None:
-            session.run(statement, ranges, actor=system.actor)
+        def work(statement: LiteralString = statement, done: list[bool] = done) -> None:
+            with contextlib.suppress(psycopg.errors.QueryCanceled):
+                session.run(statement, ranges, actor=system.actor)
+                done.append(True)
 
         cost = session.cost(work)
         case = f"{title}, {rows:,} row{'s' * (rows > 1)}"
         turns.add(case, system.name, "cpu", cost.cpu / total, "µs")
-        turns.add(case, system.name, "wal", cost.wal / total, "bytes")
-        turns.add(case, system.name, "log", cost.log / total, "bytes")
+        if done:
+            turns.add(case, system.name, "wal", cost.wal / total, "bytes")
+            turns.add(case, system.name, "log", cost.log / total, "bytes")
+        else:
+            turns.add(case, system.name, "stopped", limit, "s")
+            stopped.append(case)
+    session.connection.execute("set statement_timeout to 0")
     session.connection.execute("vacuum licensing.licenses")
     session.connection.execute("checkpoint")
+    return stopped
