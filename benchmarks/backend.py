@@ -73,10 +73,20 @@ class Watched:
         return Cost(cpu, wal, self.number(_KEPT, self._written) - kept)
 
     def run(
-        self, statement: LiteralString, rows: Sequence[Sequence[object]], *, actor: Sequence[str]
+        self,
+        statement: LiteralString,
+        rows: Sequence[Sequence[object]],
+        *,
+        actor: Sequence[str],
+        limit: int = 0,
     ) -> None:
-        """Execute a statement for each row of parameters, in one transaction with an actor."""
+        """Execute a statement for each row of parameters, in one transaction with an actor.
+
+        Raises:
+            psycopg.errors.QueryCanceled: if one execution takes more than `limit` seconds, not 0.
+        """
         with self.connection.transaction(), self.connection.cursor() as cursor:
+            cursor.execute(f"set local statement_timeout to '{limit}s'".encode())
             for setting in actor:
                 cursor.execute(setting.encode())
             cursor.executemany(statement, rows)

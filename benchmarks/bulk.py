@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
+import time
 from contextlib import closing
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, LiteralString
 
 import psycopg
@@ -12,7 +13,7 @@ from benchmarks import databases
 from benchmarks.backend import Watched
 from benchmarks.cases import FIRST
 from benchmarks.effort import effort as default_effort
-from benchmarks.systems import TRIGGERS, System
+from benchmarks.systems import FLOOR, TRIGGERS, System
 from benchmarks.turns import Turns
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ STATEMENTS: dict[str, LiteralString] = {
     "update": "update licensing.licenses set note = 'changed ' || id where id between %s and %s",
     "delete": "delete from licensing.licenses where id between %s and %s",
 }
+_LEAST = 5
+"""Seconds that every statement may take."""
 
 
 def measure(
@@ -47,51 +50,66 @@ def measure(
     workload = databases.licenses(server)
     ready = databases.install(server, workload, systems, progress)
     turns = Turns("bulk", server.version)
+    limits = Limits(effort.patience)
     for rows, repeated in effort.bulk.items():
         rounds = effort.bulk_rounds[rows]
         for turn in range(1, rounds + 1):
             for system in ready:
                 url = server.url(databases.database_of(workload, system))
                 with closing(Watched(url, workload.written)) as session:
-                    stopped = _turn(session, system, rows, repeated, effort.limit, turns)
-                for case in stopped:
-                    progress(f"{system.name}: {case} was stopped after {effort.limit} s")
-                progress(f"{rows:,} rows: round {turn} of {rounds} ({system.name})")
+                    _turn(session, system, rows, repeated, limits, turns)
+            progress(f"{rows:,} rows: round {turn} of {rounds}")
+    for (case, name), seconds in limits.stopped.items():
+        turns.add(case, name, "stopped", seconds, "s")
+        progress(f"{name}: {case} was stopped after {seconds} s")
     return turns.results()
 
 
-def _turn(
-    session: Watched, system: System, rows: int, repeated: int, limit: int, turns: Turns
-) -> list[str]:
-    """Measure each statement in a session that has seen the same for one row.
+@dataclass(slots=True)
+class Limits:
+    """How long a statement may take: a plan that does not scale would take hours."""
 
-    What takes longer than the limit in seconds is stopped: then what is given for its CPU time is
-    less than the whole, and a number `stopped` says so. Returns the cases that were.
-    """
+    patience: float
+    stopped: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Case and system of what was stopped, with the seconds it took until then."""
+    _floor: dict[str, float] = field(default_factory=dict)
+
+    def limit(self, case: str) -> int:
+        """Return the seconds that a statement may take."""
+        return max(_LEAST, round(self.patience * self._floor.get(case, 0)))
+
+    def done(self, case: str, system: str, seconds: float) -> None:
+        """Note how long the statements of a case took."""
+        if system == FLOOR.name:
+            self._floor[case] = max(seconds, self._floor.get(case, 0))
+
+
+def _turn(
+    session: Watched, system: System, rows: int, repeated: int, limits: Limits, turns: Turns
+) -> None:
+    """Measure each statement in a session that has seen the same for one row."""
     for statement in STATEMENTS.values():
         session.run(statement, [(FIRST, FIRST)], actor=system.actor)
-    session.connection.execute(f"set statement_timeout to '{limit}s'".encode())
     ranges = [(FIRST + n * rows, FIRST + (n + 1) * rows - 1) for n in range(repeated)]
     total = rows * repeated
-    stopped = []
     for title, statement in STATEMENTS.items():
-        done = []
+        case = f"{title}, {rows:,} row{'s' * (rows > 1)}"
+        if (case, system.name) in limits.stopped:
+            continue
 
-        def work(statement: LiteralString = statement, done: list[bool] = done) -> None:
-            with contextlib.suppress(psycopg.errors.QueryCanceled):
-                session.run(statement, ranges, actor=system.actor)
-                done.append(True)
+        def work(statement: LiteralString = statement, case: str = case) -> None:
+            began, limit = time.monotonic(), limits.limit(case)
+            try:
+                session.run(statement, ranges, actor=system.actor, limit=limit)
+            except psycopg.errors.QueryCanceled:
+                limits.stopped[case, system.name] = limit
+            limits.done(case, system.name, time.monotonic() - began)
 
         cost = session.cost(work)
-        case = f"{title}, {rows:,} row{'s' * (rows > 1)}"
+        # Of what was stopped this is less than the whole.
         turns.add(case, system.name, "cpu", cost.cpu / total, "µs")
-        if done:
+        if (case, system.name) not in limits.stopped:
             turns.add(case, system.name, "wal", cost.wal / total, "bytes")
             turns.add(case, system.name, "log", cost.log / total, "bytes")
-        else:
-            turns.add(case, system.name, "stopped", limit, "s")
-            stopped.append(case)
-    session.connection.execute("set statement_timeout to 0")
     session.connection.execute("vacuum licensing.licenses")
     session.connection.execute("checkpoint")
-    return stopped

@@ -37,7 +37,9 @@ def count_all(
     """Stop the server, and count each case on each system with a backend alone."""
     stop(server)
     for number, system in enumerate(systems, 1):
-        counted = _count(server, databases.database_of(workload, system), script(system, statements))
+        counted = _count(
+            server, databases.database_of(workload, system), script(system, statements)
+        )
         for case, instructions in zip(CASES, counted[1::2], strict=True):
             value = instructions / statements / 1000
             turns.add(case.title, system.name, "instructions", value, "thousand")

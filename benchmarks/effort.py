@@ -24,8 +24,8 @@ class Effort:
     """Rows of a statement, with how often it is repeated within a turn."""
     bulk_rounds: dict[int, int]
     """Rows of a statement, with the number of turns."""
-    limit: int
-    """Seconds after which a statement is stopped."""
+    patience: float
+    """A statement is stopped after so many times what the floor takes."""
     objects: int
     """Objects that an ORM writes in a turn, a transaction each."""
     counted: int
@@ -45,7 +45,7 @@ def effort(version: int, *, full: bool) -> Effort:
             clients=(1, 2, 8),
             bulk={1: 200, 10: 50, 1_000: 5, 100_000: 1},
             bulk_rounds={1: 11, 10: 11, 1_000: 7, 100_000: 5},
-            limit=600,
+            patience=100,
             objects=300,
             counted=500,
             scale=10,
@@ -59,7 +59,7 @@ def effort(version: int, *, full: bool) -> Effort:
         clients=(1, 2, 8) if newest else (1, 8),
         bulk={1: 100, 10: 30, 1_000: 3, 100_000: 1},
         bulk_rounds={1: 5, 10: 5, 1_000: 3, 100_000: 1},
-        limit=45 if newest else 30,
+        patience=15,
         objects=100,
         counted=200,
         scale=8,
@@ -74,7 +74,7 @@ TINY = Effort(
     clients=(2,),
     bulk={1: 2, 100: 1},
     bulk_rounds={1: 1, 100: 1},
-    limit=30,
+    patience=100,
     objects=2,
     counted=5,
     scale=1,

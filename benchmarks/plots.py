@@ -32,9 +32,7 @@ def draw(directory: Path, results: Sequence[Result]) -> list[Path]:
     return drawn
 
 
-def _bars(
-    directory: Path, benchmark: str, version: int, results: Sequence[Result]
-) -> list[Path]:
+def _bars(directory: Path, benchmark: str, version: int, results: Sequence[Result]) -> list[Path]:
     """Draw a group of bars for each case, a bar for each system."""
     import matplotlib as mpl
 

@@ -89,13 +89,17 @@ def _peer(package: str, module: str, *options: str) -> Callable[[str, str], str 
 
 
 _POSTGRESQL_AUDIT = (
-    "insert into transaction (native_transaction_id, issued_at, actor_id) "
-    "values (pg_current_xact_id(), now() at time zone 'utc', '42') "
-    "on conflict on constraint transaction_unique_native_tx_id do nothing",
+    (
+        "insert into transaction (native_transaction_id, issued_at, actor_id) "
+        "values (pg_current_xact_id(), now() at time zone 'utc', '42') "
+        "on conflict on constraint transaction_unique_native_tx_id do nothing"
+    ),
 )
 _PGHISTORY = (
-    "select set_config('pghistory.context_id', gen_random_uuid()::text, true), "
-    "set_config('pghistory.context_metadata', '{\"user\": 42}', true)",
+    (
+        "select set_config('pghistory.context_id', gen_random_uuid()::text, true), "
+        "set_config('pghistory.context_metadata', '{\"user\": 42}', true)"
+    ),
 )
 
 UNAUDITED = System("unaudited", _nothing)

@@ -93,9 +93,7 @@ def _run(session: Watched, system: System, case: Case, rows: range) -> None:
     session.run(case.statement, parameters, actor=system.actor)
 
 
-def _statement(
-    session: Watched, system: System, case: Case, rows: range, turns: Turns
-) -> None:
+def _statement(session: Watched, system: System, case: Case, rows: range, turns: Turns) -> None:
     cost = session.cost(lambda: _run(session, system, case, rows))
     turns.add(case.title, system.name, "cpu", cost.cpu / len(rows), "µs")
     turns.add(case.title, system.name, "wal", cost.wal / len(rows), "bytes")

@@ -37,7 +37,8 @@ _LICENSE: dict[str, tuple[str, dict[str, Any]]] = {
         ("max_activations", "transfer_limit", "max_borrow_time"), ("IntegerField", {"null": True})
     ),
     **dict.fromkeys(
-        ("max_consumption", "max_overages", "total_consumption"), ("BigIntegerField", {"null": True})
+        ("max_consumption", "max_overages", "total_consumption"),
+        ("BigIntegerField", {"null": True}),
     ),
     **dict.fromkeys(
         (

@@ -85,9 +85,7 @@ def continuum(engine: sa.Engine, *, native: bool) -> Program:
     with engine.begin() as connection:
         if native:
             connection.execute(sa.text("create extension if not exists hstore with schema public"))
-        Base.metadata.create_all(
-            connection, tables=[Base.metadata.tables["transaction"], version]
-        )
+        Base.metadata.create_all(connection, tables=[Base.metadata.tables["transaction"], version])
         if native:
             manager: Any = model.__versioning_manager__  # type: ignore[attr-defined]
             for made in (CreateTriggerFunctionSQL, CreateTriggerSQL):
