@@ -2,8 +2,8 @@
 
     python -m benchmarks [--full] [--pg 18] [--only writers,bulk] [--resume] [--output DIRECTORY]
 
-Every benchmark gets a server of its own. Its numbers are written as soon as it ends; those of
-benchmarks that were not asked for stay.
+The numbers of a benchmark are written as soon as it ends; those of benchmarks that were not asked
+for stay.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import importlib.util
 import sys
 import time
 import traceback
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from benchmarks import plots, report
 from benchmarks.environment import describe
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 """The page whose tables are made anew."""
+
+
+WRITERS = ("writers", "bulk", "orm", "tpcb")
+"""Benchmarks that share a server."""
 
 
 class Measure(Protocol):
@@ -49,21 +54,22 @@ def main(given: Sequence[str] | None = None) -> int:
     output.mkdir(parents=True, exist_ok=True)
     failed = []
     for candidate in servers:
-        for benchmark in arguments.only:
-            done = {(r.benchmark, r.postgres) for r in report.read(output / "results.json")[1]}
-            name = f"{benchmark}, PostgreSQL {candidate.version}"
-            if arguments.resume and (benchmark, candidate.version) in done:
-                say(began, f"{name}: measured before")
-                continue
-            say(began, f"{name}: begins")
-            try:
-                results = run(benchmark, candidate, full=arguments.full, began=began)
-            except Exception:  # noqa: BLE001 (the others are measured all the same)
-                traceback.print_exc()
-                failed.append(name)
-                continue
-            write(output, servers, results)
-            say(began, f"{name}: {len(results)} numbers in {output}")
+        with Servers(candidate) as kept:
+            for benchmark in arguments.only:
+                name = f"{benchmark}, PostgreSQL {candidate.version}"
+                if arguments.resume and is_measured(output, benchmark, candidate.version):
+                    say(began, f"{name}: measured before")
+                    continue
+                say(began, f"{name}: begins")
+                try:
+                    results = run(benchmark, kept, full=arguments.full, began=began)
+                except Exception:  # noqa: BLE001 (the others are measured all the same)
+                    traceback.print_exc()
+                    failed.append(name)
+                    kept.discard()
+                    continue
+                write(output, servers, results)
+                say(began, f"{name}: {len(results)} numbers in {output}")
     if arguments.page:
         renew(output)
     for name in failed:
@@ -123,15 +129,55 @@ def wanted(versions: Sequence[int] | None) -> list[Candidate]:
     return [found[version] for version in chosen]
 
 
-def run(benchmark: str, candidate: Candidate, *, full: bool, began: float) -> list[Result]:
-    """Measure one benchmark on a server of its own."""
+class Servers:
+    """A server for the benchmarks of one version: those of writers share it, with what is set up.
+
+    All others get one of their own.
+    """
+
+    def __init__(self, candidate: Candidate) -> None:
+        """Start none yet."""
+        self.candidate = candidate
+        self._running = ExitStack()
+        self._server: Server | None = None
+        self._is_shared = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.discard()
+
+    def discard(self) -> None:
+        """Stop the server, if one runs."""
+        self._server = None
+        self._running.close()
+
+    def get(self, benchmark: str) -> Server:
+        """Return a running server for a benchmark."""
+        is_shared = benchmark in WRITERS
+        if self._server is None or not (is_shared and self._is_shared):
+            self.discard()
+            self._server = self._running.enter_context(self.candidate.start())
+            self._is_shared = is_shared
+        return self._server
+
+
+def run(benchmark: str, servers: Servers, *, full: bool, began: float) -> list[Result]:
+    """Measure one benchmark."""
     measure: Measure = importlib.import_module(f"benchmarks.{benchmark}").measure
-    with candidate.start() as server:
-        return measure(
-            server,
-            full=full,
-            progress=lambda text: say(began, f"{benchmark} {candidate.version}: {text}"),
-        )
+    version = servers.candidate.version
+    return measure(
+        servers.get(benchmark),
+        full=full,
+        progress=lambda text: say(began, f"{benchmark} {version}: {text}"),
+    )
+
+
+def is_measured(output: Path, benchmark: str, version: int) -> bool:
+    """Return whether the results have numbers of a benchmark on a version."""
+    _, results = report.read(output / "results.json")
+    return any((r.benchmark, r.postgres) == (benchmark, version) for r in results)
 
 
 def write(output: Path, servers: Sequence[Candidate], new: Sequence[Result]) -> None:

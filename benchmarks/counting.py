@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 import tempfile
@@ -14,7 +15,7 @@ from benchmarks.instructions import stop
 from tests.servers import as_account, hand_over, socket_parent, unprivileged_account
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from benchmarks.databases import Workload
     from benchmarks.systems import System
@@ -34,16 +35,33 @@ def count_all(
     turns: Turns,
     progress: Callable[[str], None],
 ) -> None:
-    """Stop the server, and count each case on each system with a backend alone."""
+    """Count each case on each system, with a backend alone while the server is stopped."""
+    with stopped(server):
+        for number, system in enumerate(systems, 1):
+            database = databases.database_of(workload, system)
+            counted = _count(server, database, script(system, statements))
+            for case, instructions in zip(CASES, counted[1::2], strict=True):
+                value = instructions / statements / 1000
+                turns.add(case.title, system.name, "instructions", value, "thousand")
+            progress(f"instructions: {number} of {len(systems)} ({system.name})")
+
+
+@contextlib.contextmanager
+def stopped(server: Server) -> Iterator[None]:
+    """Stop the server for the length of a with block: its directory serves one backend alone."""
     stop(server)
-    for number, system in enumerate(systems, 1):
-        counted = _count(
-            server, databases.database_of(workload, system), script(system, statements)
+    try:
+        yield
+    finally:
+        data, log = Path(server.host) / "data", Path(server.host) / "log"
+        subprocess.run(
+            [server.bindir / "pg_ctl", "-D", data, "-l", log, "-w", "start"],
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            cwd=server.host,
+            **as_account(unprivileged_account()),
         )
-        for case, instructions in zip(CASES, counted[1::2], strict=True):
-            value = instructions / statements / 1000
-            turns.add(case.title, system.name, "instructions", value, "thousand")
-        progress(f"instructions: {number} of {len(systems)} ({system.name})")
 
 
 def script(system: System, statements: int) -> list[str]:

@@ -69,16 +69,28 @@ def pgbench(server: Server, scale: int) -> Workload:
 
 
 def _template(server: Server, name: str, fill: Callable[[str], None]) -> Workload:
-    quiet(server)
-    server.execute("create database {}", name)
-    # Peers name tables without a schema; the same path for everybody.
-    server.execute("alter database {} set search_path = public, licensing", name)
-    migrate.upgrade(server.url(name))
-    fill(name)
+    if not _exists(server, name):
+        quiet(server)
+        _create(server, name, "template1")
+        migrate.upgrade(server.url(name))
+        fill(name)
     with psycopg.connect(server.url(name), autocommit=True) as connection:
         connection.execute("vacuum analyze")
         written = [str(table) for (table,) in connection.execute(_OWN).fetchall()]
     return Workload(name, written)
+
+
+def _exists(server: Server, name: str) -> bool:
+    with psycopg.connect(server.url(server.maintenance)) as connection:
+        found = connection.execute("select from pg_database where datname = %s", (name,))
+        return found.fetchone() is not None
+
+
+def _create(server: Server, name: str, template: str) -> None:
+    server.execute("drop database if exists {} with (force)", name)
+    server.execute("create database {} template {}", name, template)
+    # Peers name tables without a schema; the same path for everybody.
+    server.execute("alter database {} set search_path = public, licensing", name)
 
 
 def _execute(server: Server, name: str, statements: str) -> None:
@@ -92,21 +104,24 @@ def install(
     systems: Sequence[System],
     progress: Callable[[str], None],
 ) -> list[System]:
-    """Copy the template for each system and set the system up; return those that could be.
+    """Make a database for each system, where it is set up; return those that could be.
 
-    A system that cannot be set up is named with its reason, and left out.
+    A system that cannot be set up is named with its reason, and left out. What was set up once is
+    kept, and copied for the next benchmark.
     """
     ready = []
     for system in systems:
-        database = database_of(workload, system)
-        server.execute("create database {} template {}", database, workload.template)
-        server.execute("alter database {} set search_path = public, licensing", database)
-        began = time.monotonic()
-        reason = system.install(server.url(database), workload.template)
-        if reason:
-            progress(f"{system.name} is left out: {reason}")
-            continue
-        progress(f"{system.name} is set up ({time.monotonic() - began:.1f} s)")
+        pristine = f"{workload.template} {system.name} as set up"
+        if not _exists(server, pristine):
+            _create(server, pristine, workload.template)
+            began = time.monotonic()
+            reason = system.install(server.url(pristine), workload.template)
+            if reason:
+                progress(f"{system.name} is left out: {reason}")
+                server.execute("drop database {} with (force)", pristine)
+                continue
+            progress(f"{system.name} is set up ({time.monotonic() - began:.1f} s)")
+        _create(server, database_of(workload, system), pristine)
         ready.append(system)
     return ready
 

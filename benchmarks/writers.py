@@ -38,7 +38,7 @@ def measure(
 ) -> list[Result]:
     """Measure a statement's CPU time, instructions, log and WAL, and what many clients get done.
 
-    Stops the server at the end where valgrind is installed: to count, a backend runs alone.
+    Where valgrind is installed, the server is stopped for a while: to count, a backend runs alone.
     """
     effort = effort or default_effort(server.version, full=full)
     workload = databases.licenses(server)
