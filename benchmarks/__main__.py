@@ -63,12 +63,12 @@ def main(given: Sequence[str] | None = None) -> int:
                 say(began, f"{name}: begins")
                 try:
                     results = run(benchmark, kept, full=arguments.full, began=began)
+                    write(output, results)
                 except Exception:  # noqa: BLE001 (the others are measured all the same)
                     traceback.print_exc()
                     failed.append(name)
                     kept.discard()
                     continue
-                write(output, servers, results)
                 say(began, f"{name}: {len(results)} numbers in {output}")
     if arguments.page:
         renew(output)
@@ -180,11 +180,11 @@ def is_measured(output: Path, benchmark: str, version: int) -> bool:
     return any((r.benchmark, r.postgres) == (benchmark, version) for r in results)
 
 
-def write(output: Path, servers: Sequence[Candidate], new: Sequence[Result]) -> None:
+def write(output: Path, new: Sequence[Result]) -> None:
     """Add numbers to the results, and make tables and pictures of all of them."""
-    known, old = report.read(output / "results.json")
+    _, old = report.read(output / "results.json")
     results = report.merged(old, new)
-    environment = known | describe(servers) if len(servers) > 1 or not known else known
+    environment = describe(wanted(sorted({result.postgres for result in results})))
     report.dump(output / "results.json", environment, results)
     (output / "results.md").write_text(report.markdown(environment, results), "utf-8")
     plots.draw(output, results)

@@ -15,7 +15,7 @@ class Effort:
     """Turns that every system gets; the median counts."""
     statements: int
     """Statements of one row in a turn."""
-    seconds: float
+    seconds: int
     """Length of a run of pgbench."""
     turns: int
     """Runs of pgbench for each number of clients; the median counts."""
@@ -54,7 +54,7 @@ def effort(version: int, *, full: bool) -> Effort:
     return Effort(
         rounds=9 if newest else 5,
         statements=600,
-        seconds=1.5 if newest else 1,
+        seconds=2 if newest else 1,
         turns=3,
         clients=(1, 2, 8) if newest else (1, 8),
         bulk={1: 100, 10: 30, 1_000: 3, 100_000: 1},

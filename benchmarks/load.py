@@ -32,9 +32,7 @@ class Load:
     transactions: int
 
 
-def load(
-    server: Server, database: str, script: str | None, *, clients: int, seconds: float
-) -> Load:
+def load(server: Server, database: str, script: str | None, *, clients: int, seconds: int) -> Load:
     """Run a script, or pgbench's own without one, for some seconds with some clients.
 
     Raises:
@@ -45,8 +43,8 @@ def load(
         if script is not None:
             path = Path(directory) / "script.sql"
             path.write_text(script)
-            chosen = ["-f", str(path)]
-        count = ["-n", "-c", str(clients), "-j", str(min(clients, 2)), "-T", f"{seconds:.0f}"]
+            chosen = ["-M", "prepared", "-f", str(path)]
+        count = ["-n", "-c", str(clients), "-j", str(min(clients, 2)), "-T", str(seconds)]
         before, cpu = _children(server), ended(server)
         ran = server.run("pgbench", *count, *chosen, database, timeout=seconds + 120)
     _wait(server, before)
@@ -90,11 +88,15 @@ def _wait(server: Server, before: set[int]) -> None:
 
 
 def script(system: System, cases: Sequence[Case]) -> str:
-    r"""Return a script for pgbench: for each case a transaction with an actor, in one message.
-
-    `\;` parts statements that are sent together.
-    """
+    """Return a script for pgbench: for each case a transaction with an actor, in one message."""
     transactions = (
-        " \\; ".join(("begin", *system.actor, case.script, "commit")) + ";\n" for case in cases
-    )
-    return _VARIABLES + "".join(transactions)
+        ("\\startpipeline", "begin;", *(f"{one};" for one in system.actor), f"{case.script};",
+         "commit;", "\\endpipeline")
+        for case in cases
+    )  # fmt: skip
+    return _VARIABLES + "".join("\n".join(lines) + "\n" for lines in transactions)
+
+
+def with_clients(case: str, clients: int) -> str:
+    """Return the name of a case that so many clients do at once."""
+    return f"{case}, {clients} client{'s' * (clients > 1)}"

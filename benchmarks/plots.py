@@ -40,14 +40,10 @@ def _bars(directory: Path, benchmark: str, version: int, results: Sequence[Resul
     mpl.rcParams["svg.hashsalt"] = "auditdb"  # the same numbers give the same file
     from matplotlib import pyplot as plt
 
-    measured = [r for r in results if r.metric.split(",")[0] == "cpu"]
-    label = {
-        (r.case, r.metric): r.case + (f", {r.metric.split(', ')[1]} clients" * ("," in r.metric))
-        for r in measured
-    }
-    groups = list(label)
+    measured = [r for r in results if r.metric == "cpu"]
+    groups = list(dict.fromkeys(r.case for r in measured))
     systems = list(dict.fromkeys(r.system for r in measured))
-    values = {((r.case, r.metric), r.system): r.value for r in measured}
+    values = {(r.case, r.system): r.value for r in measured}
     stopped = {(r.case, r.system) for r in results if r.metric == "stopped"}
     colors = _palette(systems)
     figure, axes = plt.subplots(figsize=(max(8, 1.1 * len(groups) + 4), 4.8))
@@ -57,10 +53,10 @@ def _bars(directory: Path, benchmark: str, version: int, results: Sequence[Resul
         heights = [values.get((group, system), 0) for group in groups]
         bars = axes.bar(at, heights, width * 0.92, label=system, color=colors[system])
         for bar, group in zip(bars, groups, strict=True):
-            if (group[0], system) in stopped:
+            if (group, system) in stopped:
                 bar.set_hatch("////")
                 bar.set_edgecolor("white")
-    _finish(axes, [label[group] for group in groups], benchmark, version, hatched=bool(stopped))
+    _finish(axes, groups, benchmark, version, hatched=bool(stopped))
     figure.tight_layout()
     paths = [directory / f"{benchmark}-{version}.{form}" for form in ("svg", "png")]
     for path in paths:

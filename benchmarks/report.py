@@ -94,7 +94,7 @@ def _cell(values: dict[tuple[str, str, str], Result], case: str, system: str, me
     is_least = metric == "cpu" and (case, system, _STOPPED) in values
     text = ("≥ " if is_least else "") + number(result.value)
     unaudited, floor = (values.get((case, name, metric)) for name in ("unaudited", "floor"))
-    if metric.split(",")[0] in COMPARED and unaudited and floor and system != "unaudited":
+    if metric in COMPARED and unaudited and floor and system != "unaudited":
         over = ratio(result.value, unaudited.value, floor.value)
         text += f" ({over:.2f})" if over is not None else ""
     return text

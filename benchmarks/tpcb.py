@@ -8,7 +8,7 @@ import psycopg
 
 from benchmarks import databases
 from benchmarks.effort import effort as default_effort
-from benchmarks.load import load
+from benchmarks.load import load, with_clients
 from benchmarks.systems import AUDITDB, TRIGGERS, System
 from benchmarks.turns import Turns
 
@@ -73,8 +73,9 @@ def measure(
                 name = databases.database_of(workload, system)
                 ran = load(server, name, None, clients=clients, seconds=effort.seconds)
                 done[system.name] += ran.transactions
-                turns.add(CASE, system.name, f"rate, {clients}", ran.rate, "transactions/s")
-                turns.add(CASE, system.name, f"cpu, {clients}", ran.cpu, "µs")
+                case = with_clients(CASE, clients)
+                turns.add(case, system.name, "cpu", ran.cpu, "µs")
+                turns.add(case, system.name, "rate", ran.rate, "transactions/s")
         progress(f"TPC-B: round {turn} of {effort.turns}")
     if AUDITDB in ready:
         name = databases.database_of(workload, AUDITDB)

@@ -11,7 +11,7 @@ from benchmarks.backend import Watched
 from benchmarks.cases import CASES
 from benchmarks.counting import count_all
 from benchmarks.effort import effort as default_effort
-from benchmarks.load import load, script
+from benchmarks.load import load, script, with_clients
 from benchmarks.systems import TRIGGERS, System
 from benchmarks.turns import Turns
 
@@ -116,6 +116,7 @@ def _loads(
                 done = load(server, name, text, clients=clients, seconds=effort.seconds)
                 statements = len(CASES)
                 unit = "statements/s"
-                turns.add(MIXED, system.name, f"rate, {clients}", done.rate * statements, unit)
-                turns.add(MIXED, system.name, f"cpu, {clients}", done.cpu / statements, "µs")
+                case = with_clients(MIXED, clients)
+                turns.add(case, system.name, "cpu", done.cpu / statements, "µs")
+                turns.add(case, system.name, "rate", done.rate * statements, unit)
         progress(f"many clients: round {turn} of {effort.turns}")
