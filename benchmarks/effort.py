@@ -28,6 +28,8 @@ class Effort:
     """A statement is stopped after so many times what the floor takes."""
     objects: int
     """Objects that an ORM writes in a turn, a transaction each."""
+    object_rounds: int
+    """Turns of an ORM."""
     counted: int
     """Statements whose instructions are counted."""
     scale: int
@@ -47,6 +49,7 @@ def effort(version: int, *, full: bool) -> Effort:
             bulk_rounds={1: 11, 10: 11, 1_000: 7, 100_000: 5},
             patience=100,
             objects=300,
+            object_rounds=9,
             counted=500,
             scale=10,
         )
@@ -60,7 +63,8 @@ def effort(version: int, *, full: bool) -> Effort:
         bulk={1: 100, 10: 30, 1_000: 3, 100_000: 1},
         bulk_rounds={1: 5, 10: 5, 1_000: 3, 100_000: 1},
         patience=15,
-        objects=100,
+        objects=60,
+        object_rounds=5 if newest else 3,
         counted=200,
         scale=8,
     )
@@ -76,6 +80,7 @@ TINY = Effort(
     bulk_rounds={1: 1, 100: 1},
     patience=100,
     objects=2,
+    object_rounds=1,
     counted=5,
     scale=1,
 )

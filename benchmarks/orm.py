@@ -108,9 +108,9 @@ def measure(
                 programs.append(program)
             else:
                 progress(f"{system.name} is left out: its set-up failed, see above")
-        for turn in range(effort.rounds + 1):
+        for turn in range(effort.object_rounds + 1):
             _turn(programs, effort.objects, turn, turns)
-            progress(f"objects: round {turn} of {effort.rounds}")
+            progress(f"objects: round {turn} of {effort.object_rounds}")
     return turns.results()
 
 

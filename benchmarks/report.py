@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from itertools import product
 from typing import TYPE_CHECKING
 
 from benchmarks.result import Result
@@ -26,6 +27,7 @@ COMPARED = ("cpu", "instructions")
 """Metrics that are compared with the floor."""
 
 _STOPPED = "stopped"
+_SIDES = ("case", "system")
 
 
 def dump(path: Path, environment: dict[str, str], results: Sequence[Result]) -> None:
@@ -81,7 +83,9 @@ def table(results: Sequence[Result]) -> list[str]:
         "| " + " | ".join(("case", "system", *heads)) + " |",
         "| --- | --- |" + " ---: |" * len(heads),
     ]
-    for case, system in dict.fromkeys((r.case, r.system) for r in results):
+    cases, systems = (dict.fromkeys(getattr(r, name) for r in results) for name in _SIDES)
+    measured = {(r.case, r.system) for r in results}
+    for case, system in (pair for pair in product(cases, systems) if pair in measured):
         cells = [_cell(values, case, system, metric) for metric in metrics]
         lines.append("| " + " | ".join((case, system, *cells)) + " |")
     return lines
