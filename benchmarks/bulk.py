@@ -33,6 +33,8 @@ STATEMENTS: dict[str, LiteralString] = {
     "update": "update licensing.licenses set note = 'changed ' || id where id between %s and %s",
     "delete": "delete from licensing.licenses where id between %s and %s",
 }
+_MANY = 10_000
+"""Rows from which on every system is told of: it may take a while."""
 _LEAST = 5
 """Seconds that a statement may take in any case."""
 
@@ -58,6 +60,8 @@ def measure(
                 url = server.url(databases.database_of(workload, system))
                 with closing(Watched(url, workload.written)) as session:
                     _turn(session, system, rows, repeated, limits, turns)
+                if rows >= _MANY:
+                    progress(f"{rows:,} rows: {system.name}")
             progress(f"{rows:,} rows: round {turn} of {rounds}")
     for (case, name), seconds in limits.stopped.items():
         turns.add(case, name, "stopped", seconds, "s")

@@ -54,18 +54,19 @@ def effort(version: int, *, full: bool) -> Effort:
             scale=10,
         )
     newest = version >= NEWEST
+    most = 100_000 if newest else 10_000
     return Effort(
         rounds=9 if newest else 5,
         statements=600,
         seconds=2 if newest else 1,
-        turns=3,
+        turns=2,
         clients=(1, 2, 8) if newest else (1, 8),
-        bulk={1: 100, 10: 30, 1_000: 3, 100_000: 1},
-        bulk_rounds={1: 5, 10: 5, 1_000: 3, 100_000: 1},
-        patience=15,
+        bulk={1: 100, 10: 30, 1_000: 3, most: 1},
+        bulk_rounds={1: 5, 10: 5, 1_000: 3, most: 1},
+        patience=6,
         objects=60,
         object_rounds=5 if newest else 3,
-        counted=200,
+        counted=100 if newest else 50,
         scale=8,
     )
 

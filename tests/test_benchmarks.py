@@ -184,4 +184,5 @@ def test_the_command_knows_its_benchmarks(capsys: pytest.CaptureFixture[str]) ->
 def test_more_is_measured_when_asked_for() -> None:
     brief, newest, full = effort(15, full=False), effort(18, full=False), effort(15, full=True)
     assert brief.rounds < newest.rounds < full.rounds
-    assert list(brief.bulk) == list(full.bulk) == [1, 10, 1_000, 100_000]
+    assert list(newest.bulk) == list(full.bulk) == [1, 10, 1_000, 100_000]
+    assert all(e.bulk.keys() == e.bulk_rounds.keys() for e in (brief, newest, full, TINY))
