@@ -1,10 +1,10 @@
-# Every target does its own set-up in .venv: all it takes is python3 with its venv module.
+# Every target does its own set-up, in .venv or .venv-bench: all it takes is python3 with its venv module.
 PYTHON ?= python3
 BIN := .venv/bin
 branch ?= audit
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format migration draft seal clean
+.PHONY: help demo test bench lint format migration draft seal clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -14,6 +14,9 @@ demo: .venv/demo.stamp ## Run a licensing platform on its own PostgreSQL and sho
 
 test: .venv/dev.stamp ## Run the tests (ARGS="-k upgrade")
 	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+bench: .venv-bench/stamp ## Measure what auditing costs, beside peers (ARGS="--full --pg 18")
+	.venv-bench/bin/python -m benchmarks $(ARGS)
 
 lint: .venv/dev.stamp ## Check style and types
 	$(BIN)/ruff check .
@@ -35,7 +38,7 @@ seal: .venv/dev.stamp ## Release the migrations: from now on their files are nev
 	$(BIN)/python scripts/migration.py seal
 
 clean: ## Remove the environment and what the tools left
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -47,3 +50,8 @@ clean: ## Remove the environment and what the tools left
 .venv/dev.stamp: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@ .venv/demo.stamp
+
+.venv-bench/stamp: benchmarks/requirements.txt pyproject.toml
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt
+	touch $@

@@ -1,0 +1,31 @@
+"""Measures systems in turn, A B C A B C, so that what slows the machine down slows all of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from statistics import median
+
+from benchmarks.result import Result
+
+
+@dataclass(slots=True)
+class Turns:
+    """What was measured so far, by case, system and metric; each has a value for each turn."""
+
+    benchmark: str
+    postgres: int
+    _values: defaultdict[tuple[str, str, str, str], list[float]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+    def add(self, case: str, system: str, metric: str, value: float, unit: str) -> None:
+        """Note what one turn gave."""
+        self._values[case, system, metric, unit].append(value)
+
+    def results(self) -> list[Result]:
+        """Return the median of the turns of each number, in the order they were first added."""
+        return [
+            Result(self.benchmark, self.postgres, case, system, metric, median(values), unit)
+            for (case, system, metric, unit), values in self._values.items()
+        ]
