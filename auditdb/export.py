@@ -129,12 +129,12 @@ def to_stream(url: str, stream: IO[bytes], request: Request, progress: Progress)
         (planned,) = job.files
         hashed = files.Hashed(stream)
         progress.begin(planned.rows, 0)
-        writer = formats.writer(request.form, hashed)
-        writer.begin()
         at = Reached()
-        for part in planned.slices:
-            at = source.write(writer, job, part, at, progress)
-        writer.close()
+        with formats.writer(request.form, hashed) as writer:
+            writer.begin()
+            for part in planned.slices:
+                at = source.write(writer, job, part, at, progress)
+            writer.close()
         hashed.flush()
         done = DataFile("-", planned.rows, hashed.bytes, hashed.sha256, at.first, at.last)
         source.check_unchanged(job)
@@ -359,16 +359,16 @@ def _write_file(
                 f"{files.part_of(path)} is not as it was written.",
                 hint="Export into a new directory.",
             )
-        writer = formats.writer(source.request.form, hashed)
-        if not at.slices:
-            writer.begin()
-        for part in planned.slices[at.slices :]:
-            at = source.write(writer, job, part, at, progress)
-            if writer.can_go_on:
-                files.sync(raw)
-                at = replace(at, bytes=hashed.bytes, sha256=hashed.sha256)
-                journal.note_slice(planned.name, at)
-        writer.close()
+        with formats.writer(source.request.form, hashed) as writer:
+            if not at.slices:
+                writer.begin()
+            for part in planned.slices[at.slices :]:
+                at = source.write(writer, job, part, at, progress)
+                if writer.can_go_on:
+                    files.sync(raw)
+                    at = replace(at, bytes=hashed.bytes, sha256=hashed.sha256)
+                    journal.note_slice(planned.name, at)
+            writer.close()
         files.sync(raw)
     return DataFile(planned.name, planned.rows, hashed.bytes, hashed.sha256, at.first, at.last)
 

@@ -29,7 +29,7 @@ class Hashed(io.RawIOBase):
 
     def __init__(self, raw: IO[bytes]) -> None:
         """Write to `raw`, which stays open when this is closed."""
-        self._raw = raw
+        self._raw: IO[bytes] | None = raw
         self.bytes = 0
         self._hash = hashlib.sha256()
 
@@ -40,7 +40,8 @@ class Hashed(io.RawIOBase):
     def write(self, data: Any) -> int:
         """Write all of `data`."""
         view = memoryview(data).cast("B")
-        self._raw.write(view)
+        if self._raw is not None:
+            self._raw.write(view)
         self.seen(view)
         return len(view)
 
@@ -55,7 +56,12 @@ class Hashed(io.RawIOBase):
 
     def flush(self) -> None:
         """Hand what was written to the system."""
-        self._raw.flush()
+        if self._raw is not None:
+            self._raw.flush()
+
+    def abandon(self) -> None:
+        """Drop what is written from now on."""
+        self._raw = None
 
     @property
     def sha256(self) -> str:

@@ -98,9 +98,15 @@ class Writer(Protocol):
         ...
 
 
-def writer(form: Form, to: Hashed) -> Writer:
-    """Return what writes rows in `form`."""
-    return _Parquet(form, to) if form.format == "parquet" else _Text(form, to)
+@contextmanager
+def writer(form: Form, to: Hashed) -> Iterator[Writer]:
+    """Give what writes rows in `form`; `to` takes no more after an error."""
+    try:
+        yield _Parquet(form, to) if form.format == "parquet" else _Text(form, to)
+    except BaseException:
+        # pyarrow ends a file when it is forgotten, wherever that may be by then.
+        to.abandon()
+        raise
 
 
 class _Text:
