@@ -35,6 +35,7 @@ RESERVE = 4 << 30
 
 _FIRST_ID = 10_000
 """Greater than the ids of what installing wrote."""
+_GRACE = timedelta(days=7)
 _MICROSECOND = timedelta(microseconds=1)
 
 # Partitions of the past, as if maintenance had made each in its time.
@@ -220,6 +221,9 @@ def _fill(url: str, before: int, after: int) -> None:
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         for _ in pool.map(partial(_fill_partition, url), jobs):
             pass
+        due = ["log_past", *(name for name, _, upper in months if upper < end - _GRACE)]
+        for _ in pool.map(partial(_close, url), due):
+            pass
     with closing(connect(url)) as connection:
         connection.execute("analyze audit.log")
         connection.execute(
@@ -234,6 +238,12 @@ def _fill_partition(url: str, job: tuple[str, sql.Composed]) -> None:
         connection.execute(query)
         vacuum = sql.SQL("vacuum (freeze, analyze) {}")
         connection.execute(vacuum.format(sql.Identifier("audit", name)))
+
+
+def _close(url: str, name: str) -> None:
+    """Close a partition as `auditdb maintain` does; it is frozen already."""
+    with closing(connect(url)) as connection:
+        connection.execute("select audit.close_partition(%s)", [name])
 
 
 def _shares() -> list[float]:
