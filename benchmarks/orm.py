@@ -15,7 +15,7 @@ from benchmarks.backend import Watched
 from benchmarks.cases import CASES
 from benchmarks.effort import effort as default_effort
 from benchmarks.systems import OURS, System
-from benchmarks.turns import Turns
+from benchmarks.turns import Turns, rotated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -117,7 +117,7 @@ def measure(
 def _turn(programs: Sequence[Program], objects: int, turn: int, turns: Turns) -> None:
     """Let each program write; what the first turn measures does not count."""
     for case in CASES:
-        for program in programs:
+        for program in rotated(programs, max(turn - 1, 0)):
             answer: dict[str, float] = {}
 
             def work(program: Program = program, answer: dict[str, float] = answer) -> None:

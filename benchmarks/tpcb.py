@@ -10,7 +10,7 @@ from benchmarks import databases
 from benchmarks.effort import effort as default_effort
 from benchmarks.load import load, with_clients
 from benchmarks.systems import AUDITDB, TRIGGERS, System
-from benchmarks.turns import Turns
+from benchmarks.turns import Turns, rotated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,7 +69,7 @@ def measure(
     done = dict.fromkeys((system.name for system in ready), 0)
     for turn in range(1, effort.turns + 1):
         for clients in effort.clients:
-            for system in ready:
+            for system in rotated(ready, turn - 1):
                 name = databases.database_of(workload, system)
                 ran = load(server, name, None, clients=clients, seconds=effort.seconds)
                 done[system.name] += ran.transactions

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from statistics import median
+from typing import TYPE_CHECKING, TypeVar
 
 from benchmarks.result import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -29,3 +35,9 @@ class Turns:
             Result(self.benchmark, self.postgres, case, system, metric, median(values), unit)
             for (case, system, metric, unit), values in self._values.items()
         ]
+
+
+def rotated(items: Sequence[T], turn: int) -> list[T]:
+    """Return the items from another one on in each turn: who comes first finds colder caches."""
+    start = turn % max(len(items), 1)
+    return [*items[start:], *items[:start]]

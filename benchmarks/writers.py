@@ -13,7 +13,7 @@ from benchmarks.counting import count_all
 from benchmarks.effort import effort as default_effort
 from benchmarks.load import load, script, with_clients
 from benchmarks.systems import TRIGGERS, System
-from benchmarks.turns import Turns
+from benchmarks.turns import Turns, rotated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,6 +47,8 @@ def measure(
     _statements(server, workload, ready, effort, turns, progress)
     _loads(server, workload, ready, effort, turns, progress)
     if shutil.which("valgrind"):
+        # In fresh databases: what other clients left on the pages would be counted too.
+        ready = databases.install(server, workload, ready, progress)
         count_all(server, workload, ready, effort.counted, turns, progress)
     else:
         progress("valgrind is not installed: no instructions are counted")
@@ -81,7 +83,7 @@ def _statements(
         for turn in range(1, effort.rounds + 1):
             rows = range(turn * effort.statements, (turn + 1) * effort.statements)
             for case in CASES:
-                for system, session in sessions:
+                for system, session in rotated(sessions, turn - 1):
                     _statement(session, system, case, rows, turns)
             for _, session in sessions:
                 session.connection.execute("vacuum licensing.licenses")
@@ -110,7 +112,7 @@ def _loads(
 ) -> None:
     for turn in range(1, effort.turns + 1):
         for clients in effort.clients:
-            for system in systems:
+            for system in rotated(systems, turn - 1):
                 name = databases.database_of(workload, system)
                 text = script(system, CASES)
                 done = load(server, name, text, clients=clients, seconds=effort.seconds)

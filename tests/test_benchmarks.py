@@ -14,7 +14,7 @@ from benchmarks.cases import CASES
 from benchmarks.effort import TINY, effort
 from benchmarks.result import Result
 from benchmarks.systems import AUDITDB, FLOOR, OURS, UNAUDITED, System
-from benchmarks.turns import Turns
+from benchmarks.turns import Turns, rotated
 from tests.conftest import CANDIDATES
 from tests.servers import Server, installed
 
@@ -113,6 +113,11 @@ def test_the_median_of_the_turns_counts() -> None:
     for value in (1, 9, 2):
         turns.add("insert", "auditdb", "cpu", value, "µs")
     assert turns.results() == [Result("writers", 18, "insert", "auditdb", "cpu", 2, "µs")]
+
+
+def test_another_system_comes_first_in_each_turn() -> None:
+    assert [rotated("abc", turn) for turn in range(4)] == [[*"abc"], [*"bca"], [*"cab"], [*"abc"]]
+    assert rotated([], 3) == []
 
 
 def one(system: str, value: float, metric: str = "cpu", **others: object) -> Result:
