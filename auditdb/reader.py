@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from auditdb.rowkey import RowKey
 
 _NAMES = list(columns.COLUMNS)
-_TEXTS = [name for name, kind in columns.COLUMNS.items() if kind == "text"]
+_OF_JSON = json.JSONDecoder(parse_int=str, parse_float=str)
+_OF_PARQUET = [_NAMES.index(name) for name in ("occurred_at", "id", "account_id")]
 _BATCH = 500
 """Rows of Parquet that are turned into objects at a time."""
 
@@ -32,10 +33,13 @@ class Row:
     """A row of an export."""
 
     key: RowKey
-    line: str
-    """The row as JSON, in the form of JSON Lines; empty for CSV."""
-    about: dict[str, str | None]
-    """The columns of text."""
+    cells: str | tuple[Any, ...]
+    """Its line of JSON, or its cells as Parquet has them; empty for CSV."""
+
+    @property
+    def line(self) -> str:
+        """The row as JSON, in the form of JSON Lines; empty for CSV."""
+        return self.cells if isinstance(self.cells, str) else _line(self.cells)
 
 
 def rows(path: Path, form: Form) -> Iterator[Row]:
@@ -59,10 +63,11 @@ def _json(path: Path, form: Form) -> Iterator[Row]:
         for line in found:
             if not line.endswith(b"\n"):
                 raise ValueError("the last line is cut off")
-            row = json.loads(line, parse_int=str, parse_float=str)
+            text = line[:-1].decode()
+            row = _OF_JSON.decode(text)
             if list(row) != _NAMES:
                 raise ValueError("the columns are not those of the format")
-            yield Row(_key(row), line[:-1].decode(), {name: row[name] for name in _TEXTS})
+            yield Row(rowkey.key_of(row["occurred_at"], row["id"], row["account_id"]), text)
 
 
 def _csv(path: Path, form: Form) -> Iterator[Row]:
@@ -75,28 +80,24 @@ def _csv(path: Path, form: Form) -> Iterator[Row]:
         if next(lines, None) != _NAMES:
             raise ValueError("the header is not that of the format")
         for cells in lines:
-            row = dict(zip(_NAMES, cells, strict=True))
-            key = formats.cells_key(cells, form.spreadsheet)
-            clean = columns.unguarded if form.spreadsheet else str
-            yield Row(key, "", {name: clean(row[name]) for name in _TEXTS})
+            if len(cells) != len(_NAMES):
+                raise ValueError(f"there are {len(cells)} cells instead of {len(_NAMES)}")
+            yield Row(formats.cells_key(cells, form.spreadsheet), "")
 
 
 def _parquet(path: Path, _form: Form) -> Iterator[Row]:
     arrow = formats.pyarrow()
+    moment, number, account = _OF_PARQUET
     with arrow.parquet.ParquetFile(path) as found:
         if not found.schema_arrow.equals(formats.parquet_schema()):
             raise ValueError("the columns are not those of the format")
-        moment = _NAMES.index("occurred_at")
         for batch in found.iter_batches(batch_size=_BATCH):
-            cells = [column.to_pylist() for column in _plain(arrow, batch, moment)]
-            for values in zip(*cells, strict=True):
-                row = dict(zip(_NAMES, values, strict=True))
-                row |= {
-                    "id": str(row["id"]),
-                    "tx": str(row["tx"]),
-                    "occurred_at": rowkey.to_text(row["occurred_at"]),
-                }
-                yield Row(_key(row), _line(row), {name: row[name] for name in _TEXTS})
+            values = [column.to_pylist() for column in _plain(arrow, batch, moment)]
+            for cells in zip(*values, strict=True):
+                if cells[moment] is None or cells[number] is None:
+                    raise ValueError("a row has no time or no id")
+                key = rowkey.RowKey(cells[moment], cells[number], cells[account].encode())
+                yield Row(key, cells)
 
 
 def _plain(arrow: Any, batch: Any, moment: int) -> list[Any]:
@@ -107,13 +108,14 @@ def _plain(arrow: Any, batch: Any, moment: int) -> list[Any]:
     ]
 
 
-def _line(row: dict[str, Any]) -> str:
-    documents = {name: row[name] for name in ("changes", "context")}
-    plain = {name: cell for name, cell in row.items() if name not in documents}
+def _line(cells: tuple[Any, ...]) -> str:
+    row = dict(zip(_NAMES, cells, strict=True))
+    documents = {name: row.pop(name) for name in ("changes", "context")}
+    row |= {
+        "id": str(row["id"]),
+        "tx": str(row["tx"]),
+        "occurred_at": rowkey.to_text(row["occurred_at"]),
+    }
     # As PostgreSQL wrote them: no number is rounded.
     tail = ",".join(f'"{name}":{text or "null"}' for name, text in documents.items())
-    return f"{json.dumps(plain, ensure_ascii=False)[:-1]},{tail}}}"
-
-
-def _key(row: dict[str, Any]) -> RowKey:
-    return rowkey.key_of(row["occurred_at"], row["id"], row["account_id"])
+    return f"{json.dumps(row, ensure_ascii=False)[:-1]},{tail}}}"
