@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 
+from auditdb import formats, reader
 from tests.commands import Ran, auditdb
 from tests.conftest import _new_database
 from tests.exports import FORMS, data, export, fill, manifest, sha256
@@ -181,3 +183,15 @@ def test_a_broken_frame_of_compression_is_named(log: str, tmp_path: Path) -> Non
     lines = gzip.decompress(path.read_bytes())
     path.write_bytes(gzip.compress(lines)[:-12])
     assert "what is compressed is broken" in verify(place).stderr
+
+
+@pytest.mark.parametrize("name", ["id", "occurred_at", "account_id"])
+def test_a_row_of_parquet_without_its_key_is_malformed(tmp_path: Path, name: str) -> None:
+    schema = formats.parquet_schema()
+    cells = {field.name: [None if field.name == name else 1] for field in schema}
+    cells |= {n: ["x"] for n in cells if n != name and schema.field(n).type == pyarrow.string()}
+    cells["is_cascade"] = [True]
+    path = tmp_path / "log.parquet"
+    pyarrow.parquet.write_table(pyarrow.table(cells, schema=schema), path)
+    with pytest.raises(reader.Malformed):
+        list(reader.rows(path, formats.Form("parquet", "none")))
