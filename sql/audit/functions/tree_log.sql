@@ -9,6 +9,8 @@ create or replace function audit.tree_log(
   language sql
   stable
   set search_path = pg_catalog, pg_temp
+  -- Compiling a plan over all partitions takes longer than it spares.
+  set jit = off
 as $$
   with recursive declared as materialized (
     select distinct k.item_type, a.attname::text as column_name, p.item_type as parent_type
