@@ -4822,6 +4822,8 @@ declare
   v_relation regclass;
   v_grant text;
 begin
+  -- Of several upgrades at once the first grants; those after it find nothing to do.
+  perform pg_advisory_xact_lock(hashtextextended('audit.grant_rights', 0));
   for v_relation in select p.relid from pg_partition_tree('audit.log') as p order by p.level desc
   loop
     perform audit.protect(v_relation);
@@ -4840,6 +4842,8 @@ begin
       case when r.is_function then 'function ' else '' end, r.object, r.role)
     from audit.role_right() as r
     where to_regrole(r.role) is not null
+      and not case when r.is_function then has_function_privilege(r.role, r.object, r.privilege)
+        else has_table_privilege(r.role, r.object, r.privilege) end
   loop
     execute v_grant;
   end loop;
