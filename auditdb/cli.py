@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from importlib.metadata import version
 from io import TextIOWrapper
@@ -54,6 +55,8 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             # A terminal that cannot show a character shows its number.
             stream.reconfigure(errors="backslashreplace")
+    # What psycopg would warn of, such as a rollback after Ctrl-C, the commands say themselves.
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())
     app(prog_name="auditdb")
 
 

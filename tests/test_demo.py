@@ -75,7 +75,7 @@ def platform(worked: tuple[str, Counter[str], int]) -> Iterator[psycopg.Connecti
 
 def test_a_shift_has_every_action_of_the_platform(platform: psycopg.Connection) -> None:
     missing = platform.execute(
-        "select a.action from audit.actions as a where not a.item_types = '{table}'"
+        "select a.action from audit.actions as a where not a.item_types <@ '{table,log}'"
         " and not exists (select from audit.log as l where l.action = a.action)"
     ).fetchall()
     assert missing == []
