@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any, LiteralString, Protocol
@@ -39,6 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[CANDIDATES] = chosen(os.environ)
     except NoServerError as error:
         raise pytest.UsageError(str(error)) from None
+    # A shell starts what runs in its background with interrupts ignored, and commands that tests
+    # start and interrupt would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

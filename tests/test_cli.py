@@ -310,7 +310,11 @@ def waiting(url: str, query: bytes) -> Iterator[subprocess.Popen[str]]:
             text=True,
             env=environment(),
         )
-        while not value(connection, "select exists (select from pg_locks where not granted)"):
+        blocked = (
+            "select exists (select from pg_locks as l join pg_database as d on d.oid = l.database "
+            "where not l.granted and d.datname = current_database())"
+        )
+        while not value(connection, blocked):
             assert process.poll() is None
         yield process
 
@@ -320,7 +324,7 @@ def test_an_interrupted_upgrade_ends_quietly_and_changes_nothing(empty_database:
     with waiting(empty_database, lock) as process:
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=120)[1]
-    assert process.returncode == 130
+    assert process.returncode == 130, said
     assert "Traceback" not in said
     assert auditdb("current", "--url", empty_database).returncode == 1
 
