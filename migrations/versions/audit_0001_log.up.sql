@@ -60,12 +60,16 @@ create table audit.log (
 alter sequence audit.log_id_seq owned by audit.log.id;
 
 -- Ids are compared as bytes: the same order in every engine, no index to rebuild with a new libc.
-create index log_item_idx on audit.log (account_id, item_type, item_id, occurred_at, id);
+-- With the id no two entries are equal: a search for equal ones to fold would find none.
+create index log_item_idx on audit.log (account_id, item_type, item_id, occurred_at, id)
+  with (deduplicate_items = off);
 
 create index log_parent_idx on audit.log (account_id, parent_type, parent_id, occurred_at, id)
+  with (deduplicate_items = off)
   where parent_id is not null;
 
 create index log_actor_idx on audit.log (account_id, actor_type, actor_id, occurred_at, id)
+  with (deduplicate_items = off)
   where actor_type <> 'database';
 
 create index log_tx_idx on audit.log using brin (tx) with (pages_per_range = 128, autosummarize = on);
@@ -1116,14 +1120,14 @@ comment on function audit.element_of(oid) is
   'The type of the elements of an array, or the type itself; domains are looked through.';
 
 -- How a value of a type gets into the log: exact, and the same whatever the writer's settings.
-create or replace function audit.json_value(type oid, expression text)
+create or replace function audit.json_value(type oid, expression text, is_utc boolean default false)
   returns text
   language sql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
   select case
-    when type = 'timestamptz'::regtype then format('audit.utc(%s)', expression)
+    when type = 'timestamptz'::regtype and not is_utc then format('audit.utc(%s)', expression)
     when type = 'bytea'::regtype then format('(chr(92) || ''x'' || encode(%s, ''hex''))', expression)
     -- jsonb has no negative zero.
     when type in ('float4'::regtype, 'float8'::regtype) then format(
@@ -1143,10 +1147,10 @@ as $$
   end
 $$;
 
-revoke all on function audit.json_value(oid, text) from public;
+revoke all on function audit.json_value(oid, text, boolean) from public;
 
-comment on function audit.json_value(oid, text) is
-  'SQL that turns a column into the value that the log keeps.';
+comment on function audit.json_value(oid, text, boolean) is
+  'SQL that turns a column into the value that the log keeps; shorter where the time zone is UTC.';
 
 -- Ids and labels are text; those of common types need no detour through jsonb.
 create or replace function audit.text_value(type oid, expression text)
@@ -1335,10 +1339,11 @@ begin
       case when c.is_plain then format('old.%1$s is distinct from new.%1$s', c.ident)
         -- Equal is not the same: 1.1 and 1.10, '1 day' and '24 hours'. Their images differ.
         else format('record_image_ne(row(old.%1$s), row(new.%1$s))', c.ident) end,
+      -- Functions that show whole rows run in UTC: audit.settings_for.
       case when c.name = any (t.secret) then '(select true as redacted)'
-        else format('(select %s as old)', audit.json_value(c.type, 'old.' || c.ident)) end,
+        else format('(select %s as old)', audit.json_value(c.type, 'old.' || c.ident, true)) end,
       case when c.name = any (t.secret) then '(select true as redacted)'
-        else format('(select %s as new)', audit.json_value(c.type, 'new.' || c.ident)) end,
+        else format('(select %s as new)', audit.json_value(c.type, 'new.' || c.ident, true)) end,
       case when c.name = any (t.secret) then 'jsonb ''{"redacted": true}'''
         -- What becomes a JSON string anyway needs no look at its type.
         else format(case when c.type in ('text'::regtype, 'varchar'::regtype,
@@ -1537,8 +1542,9 @@ comment on function audit.lookup_of(audit.tracked) is
   'The lookups of a declaration, resolved through foreign keys, in the order they depend.';
 
 -- The settings that the compiled functions of a table pin: for the values of its columns, and for
--- what its expressions make of times.
-create or replace function audit.settings_for(t audit.tracked)
+-- what its expressions make of times. A function that shows whole rows runs in UTC, which costs less
+-- than to convert each time; one that shows what changed seldom has a time to show.
+create or replace function audit.settings_for(t audit.tracked, whole_rows boolean)
   returns text[]
   language sql
   stable
@@ -1565,16 +1571,20 @@ as $$
         select c.type from audit.column_of(t.target) as c where c.name <> all (t.operational))
       || array(select u.type from used as u))) as setting
     union all
+    select 'timezone = ''UTC'''
+    where whole_rows and exists (select from audit.column_of(t.target) as c
+      where c.name <> all (t.operational) and c.type = 'timestamptz'::regtype)
+    union all
     select unnest(array['timezone = ''UTC''', 'datestyle = ''ISO'''])
     where exists (select from used as u where u.type in ('timestamptz'::regtype,
       'timestamp'::regtype, 'date'::regtype, 'timetz'::regtype))
   ) as s
 $$;
 
-revoke all on function audit.settings_for(audit.tracked) from public;
+revoke all on function audit.settings_for(audit.tracked, boolean) from public;
 
-comment on function audit.settings_for(audit.tracked) is
-  'The settings that the compiled functions of a table pin.';
+comment on function audit.settings_for(audit.tracked, boolean) is
+  'The settings that the compiled functions of a table pin; more where they show whole rows.';
 
 -- The joins of a compiled statement that fetch looked-up rows. Lateral with a limit, so that every
 -- plan is one index probe for each row: a plan made for one row then serves a hundred thousand.
@@ -1941,7 +1951,8 @@ comment on function audit.insert_log(audit.tracked, jsonb, text, text, text, tex
   'SQL that writes the rows of the log for one action.';
 
 -- All audited columns of a row that came or went, as the value of changes. One conversion of nested
--- rows costs half of what building an object for each column does.
+-- rows costs half of what building an object for each column does, and keys in the order that jsonb
+-- keeps them in, shorter ones first, need no sorting.
 create or replace function audit.row_changes(t audit.tracked, side text)
   returns text
   language sql
@@ -1958,9 +1969,10 @@ as $$
           %s
       ) as _r
     )',
-      string_agg(format('_e%s as %s', a.number, a.ident), E',\n          ' order by a.number),
+      string_agg(format('_e%s as %s', a.number, a.ident), E',\n          '
+        order by octet_length(a.name), a.name collate "C"),
       string_agg(format('%s as _e%s', case side when 'new' then a.new_entry else a.old_entry end,
-        a.number), E',\n          ' order by a.number)), 'jsonb ''{}''')
+        a.number), E',\n          ' order by a.number)), '(select jsonb ''{}'')')
   from audit.audited_column(t) as a
 $$;
 
@@ -2131,6 +2143,11 @@ begin
   if (select bool_or(r.is_grouped) from audit.rule_of(t, event) as r) and not is_row_level then
     return audit.group_body(t, v_row, v_action, v_changes, v_cascade, v_source, v_condition);
   end if;
+  if t.part is null and not is_row_level then
+    -- Beside the rows the query becomes part of the plan; as a value it would be a plan of its own.
+    v_source := format(E'%s\n  cross join lateral %s as _shown (_changes)', v_source, v_changes);
+    v_changes := '_shown._changes';
+  end if;
   return audit.insert_log(t, v_row, v_action, audit.part_changes(t, v_row, v_changes), v_cascade,
     v_source, v_condition);
 end;
@@ -2197,18 +2214,26 @@ create or replace function audit.update_insert(
 as $$
   select format(E'  if %s is not null then\n%s  end if;\n', v.changes, audit.indent(
     audit.read_actor()
-    -- In a transaction of many statements a variable is cheaper than the same in the insert.
-    || case when s.is_plain then format(
-      E'  v_account_id := %s;\n  v_item_id := %s;\n  v_item_label := %s;\n',
-      row_sql ->> 'account', row_sql ->> 'item_id', row_sql ->> 'item_label') else '' end
+    || coalesce(s.assignments, '')
     || audit.insert_log(t,
-      row_sql || case when s.is_plain then jsonb_build_object(
-        'account', '_audit.v_account_id', 'item_id', '_audit.v_item_id',
-        'item_label', '_audit.v_item_label') else '{}' end,
+      row_sql || coalesce(s.variables, '{}'),
       quote_literal(action),
       audit.part_changes(t, row_sql, concat_ws(' || ', audit.part_identity(t), '_audit.' || v.changes)),
       'false', '', ''), 2 * step))
-  from (select row_sql ->> 'joins' = '' as is_plain) as s
+  from (
+    -- In a transaction of many statements a variable is cheaper than the same in the insert; what
+    -- reads nothing of the row is cheaper there.
+    select
+      string_agg(format(E'  v_%s := %s;\n', f.field || f.suffix, f.value), '' order by f.field)
+        as assignments,
+      jsonb_object_agg(f.field, '_audit.v_' || f.field || f.suffix) as variables
+    from (
+      select k.field, case k.field when 'account' then '_id' else '' end as suffix,
+        row_sql ->> k.field as value
+      from unnest(array['account', 'item_id', 'item_label']) as k (field)
+    ) as f
+    where row_sql ->> 'joins' = '' and f.value ~ '\mnew\.'
+  ) as s
   cross join (select quote_ident('v_' || audit.short_name(action) || '_changes') as changes) as v
 $$;
 
@@ -2261,8 +2286,9 @@ as $$
       string_agg(format(E'if %s then\n%send if;\n', b.differs, b.assignments), ''
         order by b.number) as statements
     from (
-      -- Most updates change few columns: one question for five of them, then the five.
-      select k.*, case when k.is_simple
+      -- Most updates change few columns: one question for five of them, then the five. Where there
+      -- are no more than five, the question alone would be one too many.
+      select k.*, case when k.is_simple and count(*) over (partition by k.is_simple) > 5
         then (row_number() over (partition by k.is_simple order by k.number) - 1) / 5
         else -k.number end as place
       from taken as k
@@ -2620,7 +2646,8 @@ create or replace function audit.compile_table(t audit.tracked)
 as $$
 declare
   v_trait record;
-  v_settings text[] := audit.settings_for(t);
+  v_settings text[] := audit.settings_for(t, false);
+  v_row_settings text[] := audit.settings_for(t, true);
   v_insert_by_row boolean;
   v_delete_by_row boolean;
   v_result jsonb := jsonb_build_object('functions', '{}'::jsonb, 'triggers', jsonb_build_object(
@@ -2638,13 +2665,13 @@ begin
 
   v_result := audit.add_trigger(v_result, t, 'insert', 'after insert',
     case when not v_insert_by_row then 'new table as new_rows' end,
-    audit.write_function(t, 'insert', v_insert_by_row, v_settings));
+    audit.write_function(t, 'insert', v_insert_by_row, v_row_settings));
   if (select bool_or(r.is_grouped) from audit.rule_of(t, 'update') as r) then
     v_result := audit.add_trigger(v_result, t, 'update', 'after update',
       'old table as old_rows new table as new_rows',
       audit.compile_function(t, 'update',
         audit.actor_variables(),
-        audit.read_actor() || audit.merge_body(t), true, v_settings));
+        audit.read_actor() || audit.merge_body(t), true, v_row_settings));
   elsif exists (select from audit.rule_of(t, 'update')) then
     v_result := audit.add_trigger(v_result, t, 'update', 'after update' || audit.update_list(t), null,
       audit.compile_function(t, 'update', audit.update_variables(t), audit.update_body(t),
@@ -2655,7 +2682,7 @@ begin
     audit.departed_function(t, v_delete_by_row, v_settings));
   v_result := audit.add_trigger(v_result, t, 'delete', 'after delete',
     case when not v_delete_by_row then 'old table as old_rows' end,
-    audit.write_function(t, 'delete', v_delete_by_row, v_settings));
+    audit.write_function(t, 'delete', v_delete_by_row, v_row_settings));
   return v_result;
 end;
 $$;

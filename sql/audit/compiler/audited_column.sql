@@ -22,10 +22,11 @@ begin
       case when c.is_plain then format('old.%1$s is distinct from new.%1$s', c.ident)
         -- Equal is not the same: 1.1 and 1.10, '1 day' and '24 hours'. Their images differ.
         else format('record_image_ne(row(old.%1$s), row(new.%1$s))', c.ident) end,
+      -- Functions that show whole rows run in UTC: audit.settings_for.
       case when c.name = any (t.secret) then '(select true as redacted)'
-        else format('(select %s as old)', audit.json_value(c.type, 'old.' || c.ident)) end,
+        else format('(select %s as old)', audit.json_value(c.type, 'old.' || c.ident, true)) end,
       case when c.name = any (t.secret) then '(select true as redacted)'
-        else format('(select %s as new)', audit.json_value(c.type, 'new.' || c.ident)) end,
+        else format('(select %s as new)', audit.json_value(c.type, 'new.' || c.ident, true)) end,
       case when c.name = any (t.secret) then 'jsonb ''{"redacted": true}'''
         -- What becomes a JSON string anyway needs no look at its type.
         else format(case when c.type in ('text'::regtype, 'varchar'::regtype,

@@ -7,7 +7,8 @@ create or replace function audit.compile_table(t audit.tracked)
 as $$
 declare
   v_trait record;
-  v_settings text[] := audit.settings_for(t);
+  v_settings text[] := audit.settings_for(t, false);
+  v_row_settings text[] := audit.settings_for(t, true);
   v_insert_by_row boolean;
   v_delete_by_row boolean;
   v_result jsonb := jsonb_build_object('functions', '{}'::jsonb, 'triggers', jsonb_build_object(
@@ -25,13 +26,13 @@ begin
 
   v_result := audit.add_trigger(v_result, t, 'insert', 'after insert',
     case when not v_insert_by_row then 'new table as new_rows' end,
-    audit.write_function(t, 'insert', v_insert_by_row, v_settings));
+    audit.write_function(t, 'insert', v_insert_by_row, v_row_settings));
   if (select bool_or(r.is_grouped) from audit.rule_of(t, 'update') as r) then
     v_result := audit.add_trigger(v_result, t, 'update', 'after update',
       'old table as old_rows new table as new_rows',
       audit.compile_function(t, 'update',
         audit.actor_variables(),
-        audit.read_actor() || audit.merge_body(t), true, v_settings));
+        audit.read_actor() || audit.merge_body(t), true, v_row_settings));
   elsif exists (select from audit.rule_of(t, 'update')) then
     v_result := audit.add_trigger(v_result, t, 'update', 'after update' || audit.update_list(t), null,
       audit.compile_function(t, 'update', audit.update_variables(t), audit.update_body(t),
@@ -42,7 +43,7 @@ begin
     audit.departed_function(t, v_delete_by_row, v_settings));
   v_result := audit.add_trigger(v_result, t, 'delete', 'after delete',
     case when not v_delete_by_row then 'old table as old_rows' end,
-    audit.write_function(t, 'delete', v_delete_by_row, v_settings));
+    audit.write_function(t, 'delete', v_delete_by_row, v_row_settings));
   return v_result;
 end;
 $$;

@@ -1,12 +1,12 @@
 -- How a value of a type gets into the log: exact, and the same whatever the writer's settings.
-create or replace function audit.json_value(type oid, expression text)
+create or replace function audit.json_value(type oid, expression text, is_utc boolean default false)
   returns text
   language sql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
   select case
-    when type = 'timestamptz'::regtype then format('audit.utc(%s)', expression)
+    when type = 'timestamptz'::regtype and not is_utc then format('audit.utc(%s)', expression)
     when type = 'bytea'::regtype then format('(chr(92) || ''x'' || encode(%s, ''hex''))', expression)
     -- jsonb has no negative zero.
     when type in ('float4'::regtype, 'float8'::regtype) then format(
@@ -26,7 +26,7 @@ as $$
   end
 $$;
 
-revoke all on function audit.json_value(oid, text) from public;
+revoke all on function audit.json_value(oid, text, boolean) from public;
 
-comment on function audit.json_value(oid, text) is
-  'SQL that turns a column into the value that the log keeps.';
+comment on function audit.json_value(oid, text, boolean) is
+  'SQL that turns a column into the value that the log keeps; shorter where the time zone is UTC.';

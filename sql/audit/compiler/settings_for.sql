@@ -1,6 +1,7 @@
 -- The settings that the compiled functions of a table pin: for the values of its columns, and for
--- what its expressions make of times.
-create or replace function audit.settings_for(t audit.tracked)
+-- what its expressions make of times. A function that shows whole rows runs in UTC, which costs less
+-- than to convert each time; one that shows what changed seldom has a time to show.
+create or replace function audit.settings_for(t audit.tracked, whole_rows boolean)
   returns text[]
   language sql
   stable
@@ -27,13 +28,17 @@ as $$
         select c.type from audit.column_of(t.target) as c where c.name <> all (t.operational))
       || array(select u.type from used as u))) as setting
     union all
+    select 'timezone = ''UTC'''
+    where whole_rows and exists (select from audit.column_of(t.target) as c
+      where c.name <> all (t.operational) and c.type = 'timestamptz'::regtype)
+    union all
     select unnest(array['timezone = ''UTC''', 'datestyle = ''ISO'''])
     where exists (select from used as u where u.type in ('timestamptz'::regtype,
       'timestamp'::regtype, 'date'::regtype, 'timetz'::regtype))
   ) as s
 $$;
 
-revoke all on function audit.settings_for(audit.tracked) from public;
+revoke all on function audit.settings_for(audit.tracked, boolean) from public;
 
-comment on function audit.settings_for(audit.tracked) is
-  'The settings that the compiled functions of a table pin.';
+comment on function audit.settings_for(audit.tracked, boolean) is
+  'The settings that the compiled functions of a table pin; more where they show whole rows.';

@@ -42,8 +42,9 @@ as $$
       string_agg(format(E'if %s then\n%send if;\n', b.differs, b.assignments), ''
         order by b.number) as statements
     from (
-      -- Most updates change few columns: one question for five of them, then the five.
-      select k.*, case when k.is_simple
+      -- Most updates change few columns: one question for five of them, then the five. Where there
+      -- are no more than five, the question alone would be one too many.
+      select k.*, case when k.is_simple and count(*) over (partition by k.is_simple) > 5
         then (row_number() over (partition by k.is_simple order by k.number) - 1) / 5
         else -k.number end as place
       from taken as k

@@ -9,18 +9,26 @@ create or replace function audit.update_insert(
 as $$
   select format(E'  if %s is not null then\n%s  end if;\n', v.changes, audit.indent(
     audit.read_actor()
-    -- In a transaction of many statements a variable is cheaper than the same in the insert.
-    || case when s.is_plain then format(
-      E'  v_account_id := %s;\n  v_item_id := %s;\n  v_item_label := %s;\n',
-      row_sql ->> 'account', row_sql ->> 'item_id', row_sql ->> 'item_label') else '' end
+    || coalesce(s.assignments, '')
     || audit.insert_log(t,
-      row_sql || case when s.is_plain then jsonb_build_object(
-        'account', '_audit.v_account_id', 'item_id', '_audit.v_item_id',
-        'item_label', '_audit.v_item_label') else '{}' end,
+      row_sql || coalesce(s.variables, '{}'),
       quote_literal(action),
       audit.part_changes(t, row_sql, concat_ws(' || ', audit.part_identity(t), '_audit.' || v.changes)),
       'false', '', ''), 2 * step))
-  from (select row_sql ->> 'joins' = '' as is_plain) as s
+  from (
+    -- In a transaction of many statements a variable is cheaper than the same in the insert; what
+    -- reads nothing of the row is cheaper there.
+    select
+      string_agg(format(E'  v_%s := %s;\n', f.field || f.suffix, f.value), '' order by f.field)
+        as assignments,
+      jsonb_object_agg(f.field, '_audit.v_' || f.field || f.suffix) as variables
+    from (
+      select k.field, case k.field when 'account' then '_id' else '' end as suffix,
+        row_sql ->> k.field as value
+      from unnest(array['account', 'item_id', 'item_label']) as k (field)
+    ) as f
+    where row_sql ->> 'joins' = '' and f.value ~ '\mnew\.'
+  ) as s
   cross join (select quote_ident('v_' || audit.short_name(action) || '_changes') as changes) as v
 $$;
 

@@ -28,6 +28,11 @@ begin
   if (select bool_or(r.is_grouped) from audit.rule_of(t, event) as r) and not is_row_level then
     return audit.group_body(t, v_row, v_action, v_changes, v_cascade, v_source, v_condition);
   end if;
+  if t.part is null and not is_row_level then
+    -- Beside the rows the query becomes part of the plan; as a value it would be a plan of its own.
+    v_source := format(E'%s\n  cross join lateral %s as _shown (_changes)', v_source, v_changes);
+    v_changes := '_shown._changes';
+  end if;
   return audit.insert_log(t, v_row, v_action, audit.part_changes(t, v_row, v_changes), v_cascade,
     v_source, v_condition);
 end;
