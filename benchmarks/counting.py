@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from benchmarks import databases
 from benchmarks.cases import CASES
-from benchmarks.instructions import stop
 from tests.servers import as_account, hand_over, socket_parent, unprivileged_account
 
 if TYPE_CHECKING:
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
     from tests.servers import Server
 
 # Callgrind writes down what it counted, and starts from zero, whenever a backend comes here.
-_MARK = "pg_sleep"
+MARK = "pg_sleep"
+"""A function whose call ends a count: a script calls it between its parts."""
 _WARM = 20
 
 
@@ -39,7 +39,7 @@ def count_all(
     with stopped(server):
         for number, system in enumerate(systems, 1):
             database = databases.database_of(workload, system)
-            counted = _count(server, database, script(system, statements))
+            counted = between_marks(server, database, script(system, statements))
             for case, instructions in zip(CASES, counted[1::2], strict=True):
                 value = instructions / statements / 1000
                 turns.add(case.title, system.name, "instructions", value, "thousand")
@@ -72,21 +72,37 @@ def script(system: System, statements: int) -> list[str]:
         parts = (range(first, first + _WARM), range(first + _WARM, first + _WARM + statements))
         for numbers in parts:
             lines += ["begin", *system.actor, *map(case.literal, numbers), "commit"]
-            lines.append(f"select {_MARK}(0)")
+            lines.append(f"select {MARK}(0)")
     return lines
 
 
-def _count(server: Server, database: str, lines: Sequence[str]) -> list[int]:
-    """Return the instructions from mark to mark."""
+def stop(server: Server) -> None:
+    """Stop the server: a data directory serves one backend alone or a server, not both."""
+    subprocess.run(
+        [server.bindir / "pg_ctl", "-D", Path(server.host) / "data", "-w", "-m", "fast", "stop"],
+        check=True,
+        capture_output=True,
+        cwd=server.host,
+        **as_account(unprivileged_account()),
+    )
+
+
+def between_marks(server: Server, database: str, lines: Sequence[str]) -> list[int]:
+    """Return the instructions from mark to mark of a backend alone; the server is stopped.
+
+    Raises:
+        RuntimeError: if a statement fails.
+    """
     account = unprivileged_account()
     with tempfile.TemporaryDirectory(dir=socket_parent(account)) as directory:
         hand_over(Path(directory), account)
         answer = subprocess.run(
             [
-                "valgrind", "--tool=callgrind", f"--dump-before={_MARK}",
+                "valgrind", "--tool=callgrind", f"--dump-before={MARK}",
                 f"--callgrind-out-file={directory}/out",
                 server.bindir / "postgres", "--single", "-D", Path(server.host) / "data",
-                "-c", "log_min_messages=error", "-c", "statement_timeout=0", database,
+                "-c", "log_min_messages=error", "-c", "statement_timeout=0",
+                "-c", "autovacuum=off", database,
             ],
             input="\n".join(lines) + "\n",
             capture_output=True,
