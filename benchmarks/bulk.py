@@ -1,4 +1,4 @@
-"""Measures statements of many rows on licensing.licenses, after a one-row statement each."""
+"""Measures statements of many rows on licensing.licenses, after one-row statements each."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ STATEMENTS: dict[str, LiteralString] = {
     "update": "update licensing.licenses set note = 'changed ' || id where id between %s and %s",
     "delete": "delete from licensing.licenses where id between %s and %s",
 }
+_BEFORE = 10
+"""Statements of one row before: a plan that is kept is made from what the first ones found."""
 _MANY = 10_000
 """Rows from which on every system is told of: it may take a while."""
 _LEAST = 5
@@ -92,12 +94,13 @@ class Limits:
 def _turn(
     session: Watched, system: System, rows: int, repeated: int, limits: Limits, turns: Turns
 ) -> None:
-    """Measure each statement in a session that has seen the same for one row.
+    """Measure each statement in a session that has done the same for one row a few times.
 
     Without the rows of an insert that was stopped there is nothing to update or delete.
     """
-    for statement in STATEMENTS.values():
-        session.run(statement, [(FIRST, FIRST)], actor=system.actor)
+    for _ in range(_BEFORE):
+        for statement in STATEMENTS.values():
+            session.run(statement, [(FIRST, FIRST)], actor=system.actor)
     ranges = [(FIRST + n * rows, FIRST + (n + 1) * rows - 1) for n in range(repeated)]
     total = rows * repeated
     for title, statement in STATEMENTS.items():

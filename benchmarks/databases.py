@@ -131,6 +131,14 @@ def database_of(workload: Workload, system: System) -> str:
     return f"{workload.template} {system.name}"
 
 
+def vacuum(server: Server, workload: Workload, system: System) -> None:
+    """Take away what earlier turns left in the application's tables: autovacuum is off."""
+    name = database_of(workload, system)
+    with psycopg.connect(server.url(name), autocommit=True) as connection:
+        # Names as regclass shows them, quoted where they must be.
+        connection.execute(f"vacuum {', '.join(workload.written)}".encode())
+
+
 def declaration(workload: str) -> str:
     """Return the statements that track the tables of a workload with auditdb."""
     if workload == "licenses":

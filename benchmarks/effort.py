@@ -12,13 +12,13 @@ class Effort:
     """Sizes of a run."""
 
     rounds: int
-    """Turns that every system gets; the median counts."""
+    """Turns that every system gets; the one that was disturbed least counts."""
     statements: int
     """Statements of one row in a turn."""
-    seconds: int
-    """Length of a run of pgbench."""
+    transactions: int
+    """Of all clients in a run of pgbench."""
     turns: int
-    """Runs of pgbench for each number of clients; the median counts."""
+    """Runs of pgbench for each number of clients; the best counts."""
     clients: tuple[int, ...]
     bulk: dict[int, int]
     """Rows of a statement, with how often it is repeated within a turn."""
@@ -40,32 +40,32 @@ def effort(version: int, *, full: bool) -> Effort:
     """Return what is measured on a version of PostgreSQL."""
     if full:
         return Effort(
-            rounds=21,
-            statements=1000,
-            seconds=10,
-            turns=5,
+            rounds=81,
+            statements=300,
+            transactions=30_000,
+            turns=11,
             clients=(1, 2, 8),
             bulk={1: 200, 10: 50, 1_000: 5, 100_000: 1},
-            bulk_rounds={1: 11, 10: 11, 1_000: 7, 100_000: 5},
+            bulk_rounds={1: 11, 10: 11, 1_000: 11, 100_000: 5},
             patience=100,
-            objects=300,
-            object_rounds=9,
+            objects=50,
+            object_rounds=51,
             counted=500,
             scale=10,
         )
     newest = version >= NEWEST
     most = 100_000 if newest else 10_000
     return Effort(
-        rounds=9 if newest else 5,
-        statements=600,
-        seconds=2 if newest else 1,
-        turns=2,
+        rounds=27 if newest else 15,
+        statements=200,
+        transactions=1_500,
+        turns=4 if newest else 3,
         clients=(1, 2, 8) if newest else (1, 8),
-        bulk={1: 100, 10: 30, 1_000: 3, most: 1},
-        bulk_rounds={1: 5, 10: 5, 1_000: 3, most: 1},
+        bulk={1: 100, 10: 20, 1_000: 1, most: 1},
+        bulk_rounds={1: 7, 10: 7, 1_000: 9, most: 2},
         patience=6,
-        objects=60,
-        object_rounds=5 if newest else 3,
+        objects=20,
+        object_rounds=20 if newest else 12,
         counted=100 if newest else 50,
         scale=8,
     )
@@ -74,7 +74,7 @@ def effort(version: int, *, full: bool) -> Effort:
 TINY = Effort(
     rounds=1,
     statements=5,
-    seconds=1,
+    transactions=2_000,
     turns=1,
     clients=(2,),
     bulk={1: 2, 100: 1},

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.servers import Server
 
-SIZES = (1_000_000,)
+SIZES = (500_000,)
 FULL = (1_000_000, 10_000_000)
 FORMS = (
     ("csv", "none"),

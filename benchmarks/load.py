@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 _VARIABLES = "\\set id random(1, 20000)\n\\set n random(1, 1000000000)\n"
 
 
+_FIRST = 50
+"""Transactions of each client that tell what its session costs before it is warm."""
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """What a run of pgbench gave."""
@@ -28,33 +32,52 @@ class Load:
     rate: float
     """Transactions (runs of the script) a second."""
     cpu: float
-    """CPU time of all backends for a run of the script, in µs."""
+    """CPU time of all backends for a run of the script in a warm session, in µs."""
+    transactions: int
+    """All that were committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    rate: float
+    cpu: float
+    """Of all backends from their beginning to their end, in µs."""
     transactions: int
 
 
-def load(server: Server, database: str, script: str | None, *, clients: int, seconds: int) -> Load:
-    """Run a script, or pgbench's own without one, for some seconds with some clients.
+def load(
+    server: Server, database: str, script: str | None, *, clients: int, transactions: int
+) -> Load:
+    """Run a script, or pgbench's own without one, so many times in all, with some clients.
+
+    A short run before it is taken off: what new sessions cost, which have nothing in their caches.
 
     Raises:
         RuntimeError: if a transaction failed.
     """
     with tempfile.TemporaryDirectory() as directory:
-        chosen = []
+        chosen = ["-c", str(clients), "-j", str(min(clients, 2))]
         if script is not None:
             path = Path(directory) / "script.sql"
             path.write_text(script)
-            chosen = ["-M", "prepared", "-f", str(path)]
-        count = ["-n", "-c", str(clients), "-j", str(min(clients, 2)), "-T", str(seconds)]
-        before, cpu = _children(server), ended(server)
-        ran = server.run("pgbench", *count, *chosen, database, timeout=seconds + 120)
+            chosen += ["-M", "prepared", "-f", str(path)]
+        first = _run(server, database, [*chosen, "-t", str(_FIRST)])
+        each = _FIRST + -(-transactions // clients)
+        then = _run(server, database, [*chosen, "-t", str(each)])
+    cpu = (then.cpu - first.cpu) / (then.transactions - first.transactions)
+    return Load(then.rate, cpu, first.transactions + then.transactions)
+
+
+def _run(server: Server, database: str, options: Sequence[str]) -> _Run:
+    before, cpu = _children(server), ended(server)
+    ran = server.run("pgbench", "-n", *options, database, timeout=300)
     _wait(server, before)
     found = re.search(r"actually processed: (\d+)", ran.stdout)
     rate = re.search(r"tps = ([\d.]+) \(without", ran.stdout)
     failed = re.search(r"failed transactions: (\d+)", ran.stdout)
     if not found or not rate or (failed and failed[1] != "0"):
         raise RuntimeError(f"pgbench on {database} failed: {ran.stdout}\n{ran.stderr[-2000:]}")
-    transactions = int(found[1])
-    return Load(float(rate[1]), (ended(server) - cpu) / transactions, transactions)
+    return _Run(float(rate[1]), ended(server) - cpu, int(found[1]))
 
 
 def ended(server: Server) -> float:

@@ -1,4 +1,4 @@
-"""Draws the numbers of writers: a picture for each benchmark and version of PostgreSQL."""
+"""Draws the numbers: a picture for each benchmark and version of PostgreSQL."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _UNITS = {"writers": "statement", "bulk": "row", "orm": "transaction", "tpcb": "
 
 
 def draw(directory: Path, results: Sequence[Result], form: str = "svg") -> list[Path]:
-    """Draw the CPU time of writers, as `svg` or `png`; nothing where matplotlib is missing."""
+    """Draw what was measured, as `svg` or `png`; nothing where matplotlib is missing."""
     if importlib.util.find_spec("matplotlib") is None:
         return []
     import matplotlib as mpl
@@ -28,11 +28,15 @@ def draw(directory: Path, results: Sequence[Result], form: str = "svg") -> list[
     mpl.use("Agg")
     mpl.rcParams["svg.hashsalt"] = "auditdb"  # the same numbers give the same file
     drawn = []
-    for benchmark in _UNITS:
+    pictures = dict.fromkeys(_UNITS, _bars) | {
+        "bulk": _lines,
+        "readers": _questions,
+        "exports": _formats,
+    }
+    for benchmark, picture in pictures.items():
         chosen = [result for result in results if result.benchmark == benchmark]
         for version in dict.fromkeys(result.postgres for result in chosen):
             path = directory / f"{benchmark}-{version}.{form}"
-            picture = _lines if benchmark == "bulk" else _bars
             figure = picture(benchmark, [r for r in chosen if r.postgres == version])
             figure.suptitle(f"{TITLES[benchmark]}, PostgreSQL {version}", fontsize=11)
             figure.tight_layout()
@@ -94,6 +98,49 @@ def _lines(_benchmark: str, results: Sequence[Result]) -> Any:
     panels[0].set_ylabel("CPU time of the backend, µs for a row")
     note = "▲ stopped: more than that" if stopped else None
     panels[-1].legend(fontsize=8, frameon=False, title=note, title_fontsize=8)
+    return figure
+
+
+def _questions(_benchmark: str, results: Sequence[Result]) -> Any:
+    """Draw a line for each question of a large account, a dot for each size of the log."""
+    waits: dict[tuple[str, str], float] = {}
+    for result in results:
+        case, _, account = result.case.rpartition(", ")
+        if account == "large account" and result.metric in ("planning", "execution"):
+            key = case, result.system
+            waits[key] = waits.get(key, 0) + result.value
+    figure = _dots(waits, "planning and execution, ms, of the account with the most rows")
+    figure.axes[0].set_xscale("log")
+    figure.axes[0].xaxis.set_major_formatter("{x:,g}")
+    return figure
+
+
+def _formats(_benchmark: str, results: Sequence[Result]) -> Any:
+    """Draw a line for each format, with the rows a second."""
+    rates = {(r.case, r.system): r.value for r in results if r.metric == "rate"}
+    figure = _dots(rates, "rows a second")
+    figure.axes[0].set_xlim(left=0)
+    return figure
+
+
+def _dots(values: dict[tuple[str, str], float], label: str) -> Any:
+    from matplotlib.figure import Figure
+
+    cases = list(dict.fromkeys(case for case, _ in values))
+    systems = dict.fromkeys(system for _, system in values)
+    figure = Figure(figsize=(10, 0.34 * len(cases) + 1.6))
+    axes = figure.subplots()
+    for system, color in zip(systems, _OTHERS, strict=False):
+        own = {case: value for (case, name), value in values.items() if name == system}
+        axes.scatter(list(own.values()), [cases.index(case) for case in own], 46, color=color)
+        axes.plot([], [], "o", color=color, label=system)
+    axes.set_yticks(range(len(cases)), cases)
+    axes.invert_yaxis()
+    axes.xaxis.set_major_formatter("{x:,g}")
+    axes.set_xlabel(label)
+    _finish(axes)
+    axes.grid(axis="x", alpha=0.25)
+    axes.legend(fontsize=8, frameon=False)
     return figure
 
 

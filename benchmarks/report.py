@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,14 @@ COMPARED = ("cpu", "instructions")
 """Metrics that are compared with the floor."""
 
 _STOPPED = "stopped"
+_COUNTED = ("", "bytes", "locks", "pages", "rows")
+"""Units of which there are whole ones only, but for means."""
+_APART = ("cold", "growth")
+"""First words of metrics that get a table of their own."""
+_OF_A_LOG = ("readers", "exports")
+"""Benchmarks whose systems are logs of different sizes."""
+_LARGE = ", large account"
+"""End of the cases of readers that the page shows."""
 _SIDES = ("case", "system")
 
 
@@ -67,8 +75,19 @@ def markdown(environment: dict[str, str], results: Sequence[Result]) -> str:
         versions = {r.postgres: None for r in results if r.benchmark == benchmark}
         for version in versions:
             chosen = [r for r in results if (r.benchmark, r.postgres) == (benchmark, version)]
-            lines += ["", f"## {title}, PostgreSQL {version}", "", *table(chosen)]
+            lines += ["", f"## {title}, PostgreSQL {version}"]
+            for part in parts(chosen):
+                lines += ["", *table(part)]
     return "\n".join(lines) + "\n"
+
+
+def parts(results: Sequence[Result]) -> list[list[Result]]:
+    """Return the results of each table: what is warm, what is cold, and how it grows."""
+    found: dict[str, list[Result]] = {}
+    for result in results:
+        word = result.metric.split(" ")[0]
+        found.setdefault(word if word in _APART else "", []).append(result)
+    return list(found.values())
 
 
 def table(results: Sequence[Result]) -> list[str]:
@@ -79,8 +98,9 @@ def table(results: Sequence[Result]) -> list[str]:
     values = {(r.case, r.system, r.metric): r for r in results}
     metrics = {r.metric: r.unit for r in results if r.metric != _STOPPED}
     heads = [f"{metric} ({unit})" if unit else metric for metric, unit in metrics.items()]
+    side = "log" if results[0].benchmark in _OF_A_LOG else "system"
     lines = [
-        "| " + " | ".join(("case", "system", *heads)) + " |",
+        "| " + " | ".join(("case", side, *heads)) + " |",
         "| --- | --- |" + " ---: |" * len(heads),
     ]
     cases, systems = (dict.fromkeys(getattr(r, name) for r in results) for name in _SIDES)
@@ -96,7 +116,7 @@ def _cell(values: dict[tuple[str, str, str], Result], case: str, system: str, me
     if result is None:
         return ""
     is_least = metric == "cpu" and (case, system, _STOPPED) in values
-    text = ("≥ " if is_least else "") + number(result.value)
+    text = ("≥ " if is_least else "") + number(result.value, result.unit)
     unaudited, floor = (values.get((case, name, metric)) for name in ("unaudited", "floor"))
     if metric in COMPARED and unaudited and floor and system != "unaudited":
         over = ratio(result.value, unaudited.value, floor.value)
@@ -104,11 +124,22 @@ def _cell(values: dict[tuple[str, str, str], Result], case: str, system: str, me
     return text
 
 
-def number(value: float) -> str:
-    """Return a number with three digits that count, thousands parted by commas."""
-    if value == 0 or abs(value) >= 100:
+def number(value: float, unit: str) -> str:
+    """Return a number with three digits that count, or whole if counted; commas part thousands."""
+    if unit in _COUNTED or value == 0 or abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def _shown(results: Sequence[Result]) -> list[Result]:
+    """Return what a page shows: of readers the warm ones, and of the account that has the most."""
+    if results[0].benchmark != "readers":
+        return list(results)
+    return [
+        replace(result, case=result.case.removesuffix(_LARGE))
+        for result in parts(results)[0]
+        if result.case.endswith(_LARGE)
+    ]
 
 
 def renewed(page: str, results: Sequence[Result]) -> str:
@@ -126,7 +157,7 @@ def renewed(page: str, results: Sequence[Result]) -> str:
         if line.startswith("<!-- ") and len(words) == 2 and words[1].isdecimal():
             chosen = [r for r in results if (r.benchmark, str(r.postgres)) == tuple(words)]
             if chosen:
-                lines += ["", *table(chosen), ""]
+                lines += ["", *table(_shown(chosen)), ""]
                 skipping = True
     if skipping:
         raise ValueError("a marker for tables has no <!-- end -->")

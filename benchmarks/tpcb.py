@@ -67,11 +67,15 @@ def measure(
     ready = databases.install(server, workload, systems, progress)
     turns = Turns("tpcb", server.version)
     done = dict.fromkeys((system.name for system in ready), 0)
+    for system in ready:
+        name = databases.database_of(workload, system)
+        done[system.name] += load(server, name, None, clients=1, transactions=500).transactions
     for turn in range(1, effort.turns + 1):
         for clients in effort.clients:
             for system in rotated(ready, turn - 1):
                 name = databases.database_of(workload, system)
-                ran = load(server, name, None, clients=clients, seconds=effort.seconds)
+                databases.vacuum(server, workload, system)
+                ran = load(server, name, None, clients=clients, transactions=effort.transactions)
                 done[system.name] += ran.transactions
                 case = with_clients(CASE, clients)
                 turns.add(case, system.name, "cpu", ran.cpu, "µs")

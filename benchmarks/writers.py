@@ -110,12 +110,16 @@ def _loads(
     turns: Turns,
     progress: Callable[[str], None],
 ) -> None:
+    for system in systems:
+        name = databases.database_of(workload, system)
+        load(server, name, script(system, CASES), clients=1, transactions=500)
     for turn in range(1, effort.turns + 1):
         for clients in effort.clients:
             for system in rotated(systems, turn - 1):
                 name = databases.database_of(workload, system)
+                databases.vacuum(server, workload, system)
                 text = script(system, CASES)
-                done = load(server, name, text, clients=clients, seconds=effort.seconds)
+                done = load(server, name, text, clients=clients, transactions=effort.transactions)
                 statements = len(CASES)
                 unit = "statements/s"
                 case = with_clients(MIXED, clients)
