@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from auditdb import database, embedded, migrate, render, simulate, simulate_world
-from auditdb.errors import translated
+from auditdb.errors import SchemaBehind, SchemaMissing, translated
 from auditdb.queries import changes, events
 from auditdb.simulate_office import VENDORS
 
@@ -84,7 +85,7 @@ def run(scale: int, reset: bool, console: Console) -> None:
     """
     talk = Console(stderr=True, highlight=False)
     server = embedded.find()
-    with embedded.held(server):
+    with embedded.held(server), suggesting_reset():
         began = monotonic()
         plan = simulate.scaled(scale)
         with _progress(talk) as progress:
@@ -125,6 +126,18 @@ def stop() -> None:
         _say(talk, "`auditdb demo` starts it again.")
     else:
         _say(talk, "The server was not running.")
+
+
+@contextmanager
+def suggesting_reset() -> Iterator[None]:
+    """Say of a log that migrations do not bring up to date how to begin with a new one."""
+    try:
+        yield
+    except (SchemaBehind, SchemaMissing) as error:
+        raise SchemaBehind(
+            "The data of the demo are of another version than this auditdb.",
+            hint="Begin anew: auditdb demo --reset.",
+        ) from error
 
 
 def prepare(server: embedded.Server) -> None:

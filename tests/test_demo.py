@@ -18,6 +18,7 @@ import pytest
 from rich.console import Console
 
 from auditdb import database, demo, embedded, migrate, simulate, simulate_world
+from auditdb.errors import AuditError, SchemaBehind, SchemaMissing
 from tests import conftest
 from tests.helpers import value
 from tests.servers import Server
@@ -389,6 +390,13 @@ def command_after(output: str, words: str) -> list[str]:
     first, second = output.partition(f"{words}\n")[2].splitlines()[:2]
     assert first.endswith(" \\")
     return shlex.split(f"{first[:-1]}{second}")
+
+
+@pytest.mark.parametrize("error", [SchemaBehind, SchemaMissing])
+def test_a_log_of_another_version_is_begun_anew(error: type[AuditError]) -> None:
+    with pytest.raises(SchemaBehind) as caught, demo.suggesting_reset():
+        raise error(hint="Run `auditdb upgrade`.")
+    assert caught.value.hint == "Begin anew: auditdb demo --reset."
 
 
 @needs_wheel
