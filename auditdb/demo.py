@@ -39,6 +39,8 @@ PAGE = 12
 ITEM_PAGE = 8
 """The most events in the log of an item."""
 
+_ANEW = "Begin anew: auditdb demo --reset."
+
 # Lengths of what goes before the plan, in its unit.
 _STARTING = 30
 _UPGRADING = 30
@@ -112,7 +114,7 @@ def run(scale: int, reset: bool, console: Console) -> None:
             license_id = show(connection, console)
         invite(console, url, server.wheel / "psql", license_id)
         _say(talk, f"The server goes on running, its data in {server.home}.")
-        _say(talk, "Stop it: auditdb demo --stop. Begin anew: auditdb demo --reset.")
+        _say(talk, f"Stop it: auditdb demo --stop. {_ANEW}")
 
 
 def stop() -> None:
@@ -136,7 +138,7 @@ def suggesting_reset() -> Iterator[None]:
     except (SchemaBehind, SchemaMissing) as error:
         raise SchemaBehind(
             "The data of the demo are of another version than this auditdb.",
-            hint="Begin anew: auditdb demo --reset.",
+            hint=_ANEW,
         ) from error
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING, TypeAlias
 import psycopg
 
 from auditdb import migrate
-from benchmarks.counting import MARK, between_marks
+from benchmarks.backend import quiet
+from benchmarks.counting import MARK, WARM, between_marks, has_valgrind, stopped
+from benchmarks.systems import floor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from typing import LiteralString
 
     from tests.servers import Server
 
@@ -25,7 +25,7 @@ REFERENCE = Path(__file__).parent.parent / "tests" / "cost.json"
 
 ACTOR = "\x1f".join(("platform_user", "42", "ana@example.com"))
 _SET = f"set_config('audit.actor', '{ACTOR}', true)"
-_WARM = 20
+_TEMPLATE = "prepared"
 
 # A table with rows, so that a statement finds its row by index.
 _ROWS = """
@@ -42,28 +42,13 @@ select relname from pg_class
 where relnamespace = 'licensing'::regnamespace and relkind = 'r' and relallvisible < relpages
 """
 
-# The least that a trigger which writes a row to the same log can cost.
-_FLOOR = """
-select audit.untrack('licensing.licenses');
-create function public.floor_row() returns trigger language plpgsql as $$
-begin
-  insert into audit.log (account_id, action, item_type, item_id, item_label, parent_type, parent_id,
-    actor_type, actor_id, actor_label, db_role, application, is_cascade, changes, context)
-  values ('1', 'license_updated', 'license', '1', '1234', null, null, 'platform_user', '42',
-    'ana@example.com', 'postgres', 'postgres', false,
-    '{"note": {"new": "note 123", "old": "note 122"}}', null);
-  return null;
-end;
-$$;
-create trigger floor_row after insert or update or delete on licensing.licenses
-  for each row execute function public.floor_row();
-"""
-
-DESIGNS: dict[str, LiteralString] = {
-    "unaudited": "select audit.untrack('licensing.licenses')",
-    "floor": _FLOOR,
-    "auditdb": "select 1",
+_UNTRACK = "select audit.untrack('licensing.licenses');"
+DESIGNS = {
+    "unaudited": _UNTRACK,
+    "floor": _UNTRACK + floor("licensing.licenses"),
+    "auditdb": "",
 }
+"""What is done in the database of each design, a copy of one with auditdb."""
 
 Costs: TypeAlias = dict[str, dict[str, float]]
 """Of each case, the cost on each design."""
@@ -85,7 +70,7 @@ class Case:
         No two cases and no two runs on a database meet the same rows.
         """
         first = 1 + 1000 * (CASES.index(self) + len(CASES) * run)
-        middle = first + (self.count if self.count > 100 else _WARM)
+        middle = first + (self.count if self.count > 100 else WARM)
         return range(first, middle), range(middle, middle + self.count)
 
 
@@ -152,21 +137,26 @@ CASES = (
 )
 
 
+def measure(server: Server, designs: Sequence[str]) -> dict[str, Costs]:
+    """Return the costs in buffers, in WAL and, where valgrind is installed, in instructions."""
+    prepare(server, designs)
+    buffers, wal = buffers_and_wal(server, designs)
+    costs = {"buffers": buffers, "wal": wal}
+    return costs | {"instructions": instructions(server, designs)} if has_valgrind() else costs
+
+
 def prepare(server: Server, designs: Sequence[str]) -> None:
     """Make a database for each design, alike but for the triggers."""
-    # A background process would do its share of the work when it likes.
-    server.execute("alter system set autovacuum = off")
-    server.execute("select pg_reload_conf()")
-    server.execute("create database {}", "auditdb")
-    migrate.upgrade(server.url("auditdb"))
-    with psycopg.connect(server.url("auditdb"), autocommit=True) as connection:
+    quiet(server)
+    server.execute("create database {}", _TEMPLATE)
+    migrate.upgrade(server.url(_TEMPLATE))
+    with psycopg.connect(server.url(_TEMPLATE), autocommit=True) as connection:
         connection.execute(_ROWS)
         _settle(connection)
     for design in designs:
-        if design != "auditdb":
-            server.execute("create database {} template auditdb", design)
-            with psycopg.connect(server.url(design)) as connection:
-                connection.execute(DESIGNS[design])
+        server.execute("create database {} template {}", design, _TEMPLATE)
+        with psycopg.connect(server.url(design)) as connection:
+            connection.execute(DESIGNS[design].encode())
 
 
 def _settle(connection: psycopg.Connection) -> None:
@@ -184,18 +174,14 @@ def _settle(connection: psycopg.Connection) -> None:
             raise RuntimeError("somebody keeps vacuum from settling the tables for a minute")
 
 
-def has_valgrind() -> bool:
-    """Return whether instructions can be counted on this machine."""
-    return shutil.which("valgrind") is not None
-
-
 def instructions(server: Server, designs: Sequence[str]) -> Costs:
     """Count instructions in thousands, with a backend alone while the server is stopped."""
     lines = []
     for case in CASES:
         for numbers in case.parts(0):
             lines += [*case.script(numbers), f"select {MARK}(0)"]
-    counted = {design: between_marks(server, design, lines)[1::2] for design in designs}
+    with stopped(server):
+        counted = {design: between_marks(server, design, lines)[1::2] for design in designs}
     return {
         case.title: {design: counted[design][n] / case.count / 1000 for design in designs}
         for n, case in enumerate(CASES)

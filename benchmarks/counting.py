@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -24,7 +25,13 @@ if TYPE_CHECKING:
 # Callgrind writes down what it counted, and starts from zero, whenever a backend comes here.
 MARK = "pg_sleep"
 """A function whose call ends a count: a script calls it between its parts."""
-_WARM = 20
+WARM = 20
+"""Statements before those that are counted."""
+
+
+def has_valgrind() -> bool:
+    """Return whether instructions can be counted on this machine."""
+    return shutil.which("valgrind") is not None
 
 
 def count_all(
@@ -69,7 +76,7 @@ def script(system: System, statements: int) -> list[str]:
     lines = []
     first = 5_000_000
     for case in CASES:
-        parts = (range(first, first + _WARM), range(first + _WARM, first + _WARM + statements))
+        parts = (range(first, first + WARM), range(first + WARM, first + WARM + statements))
         for numbers in parts:
             lines += ["begin", *system.actor, *map(case.literal, numbers), "commit"]
             lines.append(f"select {MARK}(0)")

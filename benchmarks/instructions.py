@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg
 
 from benchmarks import cost
-from benchmarks.counting import MARK, between_marks, stop
+from benchmarks.counting import MARK, between_marks, has_valgrind, stopped
 from tests.servers import Server, installed, running
 
 
@@ -68,7 +68,8 @@ def plain(server: Server) -> dict[str, str]:
 def compare_with_plain(server: Server, statements: dict[str, str], costs: cost.Costs) -> list[str]:
     """Return what the triggers add to a bulk insert, against statements that do only that."""
     lines = [part for line in statements.values() for part in [line, f"select {MARK}(0)"] * 2]
-    counted = between_marks(server, "auditdb", lines)[1::2]
+    with stopped(server):
+        counted = between_marks(server, "auditdb", lines)[1::2]
     bulk = costs[cost.BULK.title]
     over = bulk["auditdb"] - bulk["unaudited"]
     return [
@@ -82,14 +83,11 @@ def compare_with_plain(server: Server, statements: dict[str, str], costs: cost.C
 
 def report(server: Server) -> tuple[list[str], dict[str, dict[str, float]]]:
     """Measure one version; return the lines to print, and what to keep as the reference."""
-    cost.prepare(server, tuple(cost.DESIGNS))
-    statements = plain(server)
-    buffers, wal = cost.buffers_and_wal(server, tuple(cost.DESIGNS))
-    stop(server)
-    costs = cost.instructions(server, tuple(cost.DESIGNS))
-    lines = [*table(server.version, costs), "", *compare_with_plain(server, statements, costs), ""]
-    kept = {"instructions": costs, "buffers": buffers, "wal": wal}
-    return lines, {kind: cost.added(values) for kind, values in kept.items()}
+    measured = cost.measure(server, tuple(cost.DESIGNS))
+    costs = measured["instructions"]
+    compared = compare_with_plain(server, plain(server), costs)
+    lines = [*table(server.version, costs), "", *compared, ""]
+    return lines, {kind: cost.added(values) for kind, values in measured.items()}
 
 
 def main() -> None:
@@ -102,7 +100,7 @@ def main() -> None:
         help="keep what is added as what the tests hold every change against",
     )
     wanted = parser.parse_args()
-    if not cost.has_valgrind():
+    if not has_valgrind():
         raise SystemExit("valgrind is needed to count instructions: install it, then try again.")
     reference = cost.reference() if cost.REFERENCE.exists() else {}
     for candidate in installed():

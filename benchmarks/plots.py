@@ -109,21 +109,18 @@ def _questions(_benchmark: str, results: Sequence[Result]) -> Any:
         if account == "large account" and result.metric in ("planning", "execution"):
             key = case, result.system
             waits[key] = waits.get(key, 0) + result.value
-    figure = _dots(waits, "planning and execution, ms, of the account with the most rows")
-    figure.axes[0].set_xscale("log")
-    figure.axes[0].xaxis.set_major_formatter("{x:,g}")
-    return figure
+    return _dots(waits, "planning and execution, ms, of the account with the most rows", "log")
 
 
 def _formats(_benchmark: str, results: Sequence[Result]) -> Any:
     """Draw a line for each format, with the rows a second."""
     rates = {(r.case, r.system): r.value for r in results if r.metric == "rate"}
-    figure = _dots(rates, "rows a second")
+    figure = _dots(rates, "rows a second", "linear")
     figure.axes[0].set_xlim(left=0)
     return figure
 
 
-def _dots(values: dict[tuple[str, str], float], label: str) -> Any:
+def _dots(values: dict[tuple[str, str], float], label: str, scale: str) -> Any:
     from matplotlib.figure import Figure
 
     cases = list(dict.fromkeys(case for case, _ in values))
@@ -136,6 +133,7 @@ def _dots(values: dict[tuple[str, str], float], label: str) -> Any:
         axes.plot([], [], "o", color=color, label=system)
     axes.set_yticks(range(len(cases)), cases)
     axes.invert_yaxis()
+    axes.set_xscale(scale)
     axes.xaxis.set_major_formatter("{x:,g}")
     axes.set_xlabel(label)
     _finish(axes)

@@ -15,7 +15,6 @@ from benchmarks import databases
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# The least that a trigger which writes a row to the same log can cost.
 _FLOOR = """
 create function public.floor_row() returns trigger language plpgsql as $$
 begin
@@ -60,9 +59,13 @@ def _nothing(url: str, workload: str) -> None:  # noqa: ARG001
     return None
 
 
+def floor(*tables: str) -> str:
+    """Return the least that triggers which write a row to the same log can be, on some tables."""
+    return _FLOOR + "".join(_FLOOR_TRIGGER.format(table=table) for table in tables)
+
+
 def _floor(url: str, workload: str) -> None:
-    triggers = (_FLOOR_TRIGGER.format(table=table) for table in TABLES[workload])
-    _execute(url, _FLOOR + "".join(triggers))
+    _execute(url, floor(*TABLES[workload]))
 
 
 def _auditdb(url: str, workload: str) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 from benchmarks import databases
 from benchmarks.backend import Watched
 from benchmarks.cases import CASES
-from benchmarks.counting import count_all
+from benchmarks.counting import count_all, has_valgrind
 from benchmarks.effort import effort as default_effort
 from benchmarks.load import load, script, with_clients
 from benchmarks.systems import TRIGGERS, System
@@ -46,7 +45,7 @@ def measure(
     turns = Turns("writers", server.version)
     _statements(server, workload, ready, effort, turns, progress)
     _loads(server, workload, ready, effort, turns, progress)
-    if shutil.which("valgrind"):
+    if has_valgrind():
         # In fresh databases: what other clients left on the pages would be counted too.
         ready = databases.install(server, workload, ready, progress)
         count_all(server, workload, ready, effort.counted, turns, progress)

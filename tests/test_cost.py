@@ -5,21 +5,17 @@ against tests/cost.json. After a change of cost that is meant:
 `python -m benchmarks.instructions --write-reference`.
 """
 
-import json
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
 from benchmarks import cost
-from benchmarks.counting import stop
 from tests.servers import Server, installed, running
 
 TOLERANCE = 0.05
 LEAST = 0.01
 """Share of a statement that does not count, where next to nothing is added."""
-
-DESIGNS = ("unaudited", "auditdb")
 
 Shares: TypeAlias = dict[str, dict[str, float]]
 
@@ -43,18 +39,8 @@ def found(server: Server) -> Shares:
     if not here:
         pytest.skip(f"the programs of PostgreSQL {server.version} are not on this machine")
     with running(Path(here[0].origin), server.version) as own:
-        return count(own)
-
-
-def count(server: Server) -> Shares:
-    """Count what is added on a server of one's own, which is stopped afterwards."""
-    cost.prepare(server, DESIGNS)
-    buffers, wal = cost.buffers_and_wal(server, DESIGNS)
-    found = {"buffers": cost.added(buffers), "wal": cost.added(wal)}
-    if cost.has_valgrind():
-        stop(server)
-        found["instructions"] = cost.added(cost.instructions(server, DESIGNS))
-    return found
+        costs = cost.measure(own, ("unaudited", "auditdb"))
+    return {kind: cost.added(values) for kind, values in costs.items()}
 
 
 @pytest.mark.parametrize("kind", ["instructions", "buffers", "wal"])
@@ -66,7 +52,7 @@ def test_nothing_became_slower(server: Server, found: Shares, kind: str) -> None
 
 def test_the_reference_has_every_case() -> None:
     titles = {case.title for case in cost.CASES}
-    reference = json.loads(cost.REFERENCE.read_text("utf-8"))
+    reference = cost.reference()
     assert set(reference) == {"15", "18"}
     for version, kinds in reference.items():
         assert set(kinds) == {"instructions", "buffers", "wal"}
