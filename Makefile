@@ -21,6 +21,7 @@ bench: .venv-bench/stamp ## Measure what auditing costs, beside peers (ARGS="--f
 lint: .venv/dev.stamp ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 
 format: .venv/dev.stamp ## Bring the Python files into shape

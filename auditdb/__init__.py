@@ -1,7 +1,20 @@
 """The public names of auditdb."""
 
-from auditdb.actor import Actor, ActorScope, actor, current_actor
-from auditdb.check import Finding, check
+from auditdb._actor.instrument import instrument
+from auditdb._actor.scope import Actor, ActorScope, actor, current_actor
+from auditdb._query.queries import (
+    changes,
+    counts,
+    events,
+    field_history,
+    item_history,
+    state_at,
+    transaction_events,
+    value_at,
+)
+from auditdb._query.records import Change, Count, Event, FieldChange, ItemState, NoValue, Page
+from auditdb._tracking.declaration import Action, Tracked, declare
+from auditdb._upkeep.check import Finding, check
 from auditdb.errors import (
     ActorRequired,
     AppendOnly,
@@ -24,19 +37,6 @@ from auditdb.errors import (
     translate,
     translated,
 )
-from auditdb.install import install
-from auditdb.queries import (
-    changes,
-    counts,
-    events,
-    field_history,
-    item_history,
-    state_at,
-    transaction,
-    value_at,
-)
-from auditdb.records import Change, Count, Event, FieldChange, NoValue, Page, State
-from auditdb.tracked import Action, Tracked, track
 
 __all__ = [
     "Action",
@@ -58,6 +58,7 @@ __all__ = [
     "InvalidCursor",
     "InvalidDeclaration",
     "InvalidQuestion",
+    "ItemState",
     "NoTransaction",
     "NoValue",
     "NotTracked",
@@ -65,7 +66,6 @@ __all__ = [
     "PermissionDenied",
     "SchemaBehind",
     "SchemaMissing",
-    "State",
     "Tracked",
     "TriggersOutOfDate",
     "TruncateRefused",
@@ -74,13 +74,13 @@ __all__ = [
     "check",
     "counts",
     "current_actor",
+    "declare",
     "events",
     "field_history",
-    "install",
+    "instrument",
     "item_history",
     "state_at",
-    "track",
-    "transaction",
+    "transaction_events",
     "translate",
     "translated",
     "value_at",

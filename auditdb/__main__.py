@@ -1,5 +1,5 @@
 """Runs the command line as `python -m auditdb`."""
 
-from auditdb.cli import main
+from auditdb._cli.app import main
 
 main()

@@ -1,7 +1,7 @@
 """Alembic for tables of your own: in env.py, `from auditdb.alembic import context`."""
 
-from auditdb import alembic_autogenerate as _autogenerate  # noqa: F401 (registers the comparison)
-from auditdb import alembic_context as context
-from auditdb.alembic_operations import TrackTableOp, UntrackTableOp
+from auditdb._tracking import autogenerate as _autogenerate  # noqa: F401 (registers the comparison)
+from auditdb._tracking import migration_context as context
+from auditdb._tracking.operations import TrackTableOp, UntrackTableOp
 
 __all__ = ["TrackTableOp", "UntrackTableOp", "context"]

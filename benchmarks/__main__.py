@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from benchmarks import plots, report
 from benchmarks.environment import describe
-from tests.servers import installed
+from tests.support.servers import installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from benchmarks.result import Result
-    from tests.servers import Candidate, Server
+    from tests.support.servers import Candidate, Server
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 """The page whose tables are made anew."""

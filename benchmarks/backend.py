@@ -11,7 +11,7 @@ import psycopg
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from tests.servers import Server
+    from tests.support.servers import Server
 
 # All that is kept beside the tables that are written to, whatever a system calls it.
 _KEPT = """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from benchmarks.effort import Effort
     from benchmarks.result import Result
-    from tests.servers import Server
+    from tests.support.servers import Server
 
 # Each takes the first and the last id of the rows. In this order they leave the table as it was.
 STATEMENTS: dict[str, LiteralString] = {

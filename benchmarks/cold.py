@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.servers import as_account, unprivileged_account
+from tests.support.servers import as_account, unprivileged_account
 
 if TYPE_CHECKING:
-    from tests.servers import Server
+    from tests.support.servers import Server
 
 
 def can_restart(server: Server) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import psycopg
 
-from auditdb import migrate
+from auditdb._upkeep import migrate
 from benchmarks.backend import quiet
 from benchmarks.counting import MARK, WARM, between_marks, has_valgrind, stopped
 from benchmarks.systems import floor
@@ -18,9 +18,9 @@ from benchmarks.systems import floor
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from tests.servers import Server
+    from tests.support.servers import Server
 
-REFERENCE = Path(__file__).parent.parent / "tests" / "cost.json"
+REFERENCE = Path(__file__).parent.parent / "tests" / "cost" / "cost.json"
 """What auditdb adds, which the tests hold every change against."""
 
 ACTOR = "\x1f".join(("platform_user", "42", "ana@example.com"))

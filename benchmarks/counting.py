@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import databases
 from benchmarks.cases import CASES
-from tests.servers import as_account, hand_over, socket_parent, unprivileged_account
+from tests.support.servers import as_account, hand_over, socket_parent, unprivileged_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from benchmarks.databases import Workload
     from benchmarks.systems import System
     from benchmarks.turns import Turns
-    from tests.servers import Server
+    from tests.support.servers import Server
 
 # Callgrind writes down what it counted, and starts from zero, whenever a backend comes here.
 MARK = "pg_sleep"

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from auditdb import migrate
+from auditdb._upkeep import migrate
 from benchmarks.backend import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from benchmarks.systems import System
-    from tests.servers import Server
+    from tests.support.servers import Server
 
 # The tables that exist without any audit.
 _OWN = """

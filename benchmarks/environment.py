@@ -10,12 +10,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.servers import SETTINGS
+from tests.support.servers import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.servers import Candidate
+    from tests.support.servers import Candidate
 
 _PACKAGES = (
     "auditdb",

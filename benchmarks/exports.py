@@ -22,7 +22,7 @@ from benchmarks.result import Result
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from tests.servers import Server
+    from tests.support.servers import Server
 
 SIZES = (500_000,)
 FULL = (1_000_000, 10_000_000)

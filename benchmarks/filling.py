@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
-from auditdb import migrate
+from auditdb._upkeep import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.servers import Server
+    from tests.support.servers import Server
 
 DATABASE = "auditdb_benchmark_log"
 YEARS = 10

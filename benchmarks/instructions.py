@@ -18,7 +18,7 @@ import psycopg
 
 from benchmarks import cost
 from benchmarks.counting import MARK, between_marks, has_valgrind, stopped
-from tests.servers import Server, installed, running
+from tests.support.servers import Server, installed, running
 
 
 def table(version: int, costs: cost.Costs) -> list[str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from benchmarks.cases import Case
     from benchmarks.systems import System
-    from tests.servers import Server
+    from tests.support.servers import Server
 
 _VARIABLES = "\\set id random(1, 20000)\n\\set n random(1, 1000000000)\n"
 

@@ -11,14 +11,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import auditdb
-from auditdb.reading import Query, _for_psycopg
+from auditdb._query.runner import Query, _for_psycopg
 from benchmarks import cold, filling
 from benchmarks.result import Result
 
 if TYPE_CHECKING:
     import psycopg
 
-    from tests.servers import Server
+    from tests.support.servers import Server
 
 SIZES = (1_000_000, 10_000_000)
 FULL = (1_000_000, 10_000_000, 100_000_000)

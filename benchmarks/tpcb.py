@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from benchmarks.effort import Effort
     from benchmarks.result import Result
-    from tests.servers import Server
+    from tests.support.servers import Server
 
 CASE = "TPC-B"
 

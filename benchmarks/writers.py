@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from benchmarks.databases import Workload
     from benchmarks.effort import Effort
     from benchmarks.result import Result
-    from tests.servers import Server
+    from tests.support.servers import Server
 
 MIXED = "all four in turn"
 """Case of many clients that insert, update, update a counter, and delete."""

@@ -9,7 +9,8 @@ import psycopg
 from alembic import context
 from sqlalchemy.exc import DBAPIError
 
-from auditdb import database, errors
+from auditdb import errors
+from auditdb._upkeep import database
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

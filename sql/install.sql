@@ -3,7 +3,7 @@
 
 -- The engine: schema audit
 \ir audit/schema.sql
-\ir audit/roles.sql
+\ir audit/rights/roles.sql
 \ir audit/tables/log.sql
 \ir audit/tables/action.sql
 \ir audit/tables/era.sql
@@ -11,27 +11,27 @@
 \ir audit/tables/move.sql
 \ir audit/tables/option.sql
 \ir audit/tables/closed_partition.sql
-\ir audit/functions/has_own_policies.sql
+\ir audit/api/has_own_policies.sql
 \ir audit/tables/presence.sql
-\ir audit/functions/set_actor.sql
-\ir audit/functions/demand_actor.sql
-\ir audit/functions/write_table_event.sql
-\ir audit/functions/write_log_event.sql
-\ir audit/functions/record_export.sql
-\ir audit/functions/open_import.sql
-\ir audit/functions/begin_era.sql
-\ir audit/functions/log_truncate.sql
-\ir audit/functions/refuse_change.sql
+\ir audit/api/set_actor.sql
+\ir audit/writing/demand_actor.sql
+\ir audit/writing/write_table_event.sql
+\ir audit/writing/write_log_event.sql
+\ir audit/api/record_export.sql
+\ir audit/writing/open_import.sql
+\ir audit/api/begin_era.sql
+\ir audit/writing/log_truncate.sql
+\ir audit/writing/refuse_change.sql
 \ir audit/compiler/name_of.sql
-\ir audit/functions/policy_ddl.sql
-\ir audit/functions/protect.sql
-\ir audit/functions/add_partition.sql
-\ir audit/functions/partition_list.sql
-\ir audit/functions/partition_name.sql
-\ir audit/functions/interval_after.sql
-\ir audit/functions/is_partition_empty.sql
-\ir audit/functions/fill_log.sql
-\ir audit/functions/maintain.sql
+\ir audit/rights/policy_ddl.sql
+\ir audit/rights/protect.sql
+\ir audit/partitions/add_partition.sql
+\ir audit/partitions/partition_list.sql
+\ir audit/partitions/partition_name.sql
+\ir audit/partitions/interval_after.sql
+\ir audit/partitions/is_partition_empty.sql
+\ir audit/partitions/fill_log.sql
+\ir audit/api/maintain.sql
 
 -- From a declaration to triggers
 \ir audit/compiler/short_name.sql
@@ -55,7 +55,7 @@
 \ir audit/compiler/bind_text.sql
 \ir audit/compiler/bind_row.sql
 \ir audit/compiler/fingerprint.sql
-\ir audit/compiler/is_current.sql
+\ir audit/writing/is_current.sql
 \ir audit/compiler/compile_function.sql
 \ir audit/compiler/indent.sql
 \ir audit/compiler/actor_variables.sql
@@ -79,27 +79,27 @@
 \ir audit/compiler/compile_moves.sql
 \ir audit/compiler/compile_partitioned.sql
 \ir audit/compiler/compile_table.sql
-\ir audit/compiler/check_trackable.sql
-\ir audit/compiler/problem_of_rules.sql
-\ir audit/compiler/check_declaration.sql
-\ir audit/compiler/columns_now.sql
-\ir audit/compiler/follow_names.sql
-\ir audit/compiler/follow_rules.sql
-\ir audit/compiler/follow_columns.sql
+\ir audit/tracking/validate_trackable.sql
+\ir audit/tracking/problem_of_rules.sql
+\ir audit/tracking/validate_declaration.sql
+\ir audit/tracking/columns_now.sql
+\ir audit/tracking/follow_names.sql
+\ir audit/tracking/follow_rules.sql
+\ir audit/tracking/follow_columns.sql
 \ir audit/compiler/triggered_relation.sql
 \ir audit/compiler/has_trigger.sql
 \ir audit/compiler/install_compiled.sql
-\ir audit/compiler/is_stale.sql
-\ir audit/functions/default_actions.sql
-\ir audit/functions/slug_for.sql
-\ir audit/functions/name_actions.sql
-\ir audit/functions/declaration_of.sql
-\ir audit/functions/apply_declaration.sql
-\ir audit/functions/remove_declaration.sql
-\ir audit/functions/track.sql
-\ir audit/functions/untrack.sql
-\ir audit/functions/refresh.sql
-\ir audit/functions/widen.sql
+\ir audit/tracking/is_stale.sql
+\ir audit/tracking/default_actions.sql
+\ir audit/tracking/slug_for.sql
+\ir audit/tracking/name_actions.sql
+\ir audit/tracking/declaration_of.sql
+\ir audit/tracking/apply_declaration.sql
+\ir audit/tracking/remove_declaration.sql
+\ir audit/api/track.sql
+\ir audit/api/untrack.sql
+\ir audit/api/refresh.sql
+\ir audit/api/widen.sql
 \ir audit/triggers/before_ddl.sql
 \ir audit/triggers/after_ddl.sql
 \ir audit/triggers/follow_ddl.sql
@@ -107,15 +107,15 @@
 -- What readers read
 \ir audit/views/events.sql
 \ir audit/views/changes.sql
-\ir audit/functions/describe_rule.sql
+\ir audit/tracking/describe_rule.sql
 \ir audit/views/actions.sql
-\ir audit/functions/reopen_partition.sql
-\ir audit/functions/close_partition.sql
-\ir audit/functions/presence_of.sql
-\ir audit/functions/horizon.sql
-\ir audit/functions/item_log.sql
-\ir audit/functions/tree_log.sql
-\ir audit/functions/role_right.sql
+\ir audit/partitions/reopen_partition.sql
+\ir audit/partitions/close_partition.sql
+\ir audit/api/presence_of.sql
+\ir audit/api/horizon.sql
+\ir audit/api/item_log.sql
+\ir audit/api/tree_log.sql
+\ir audit/rights/role_right.sql
 
 -- What can be wrong
 \ir audit/types/finding.sql
@@ -132,14 +132,14 @@
 \ir audit/check/check_rows.sql
 \ir audit/check/check_storage.sql
 \ir audit/check/check_sessions.sql
-\ir audit/check/check.sql
+\ir audit/api/check.sql
 
 -- The first partitions
-\ir audit/partitions.sql
+\ir audit/partitions/first_partitions.sql
 
 -- Who may do what
-\ir audit/functions/grant_rights.sql
-\ir audit/rights.sql
+\ir audit/api/grant_rights.sql
+\ir audit/rights/rights.sql
 
 -- The worked example: schema licensing
 \ir licensing/schema.sql

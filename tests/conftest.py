@@ -12,8 +12,8 @@ import psycopg
 import pytest
 from psycopg import conninfo
 
-from auditdb import migrate
-from tests.servers import Candidate, NoServerError, Server, chosen
+from auditdb._upkeep import migrate
+from tests.support.servers import Candidate, NoServerError, Server, chosen
 
 CANDIDATES = pytest.StashKey[list[Candidate]]()
 

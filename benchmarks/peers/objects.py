@@ -63,7 +63,7 @@ def with_auditdb(engine: sa.Engine) -> Program:
     """Return a program whose engine puts the actor into each transaction."""
     import auditdb
 
-    program = plain(auditdb.install(engine))
+    program = plain(auditdb.instrument(engine))
     return Program(
         engine,
         program.model,

@@ -2693,7 +2693,7 @@ comment on function audit.compile_table(audit.tracked) is
   'The functions and triggers, by name, that a declaration compiles to.';
 
 -- What cannot be tracked is refused, with the reason and a way out.
-create or replace function audit.check_trackable(target regclass)
+create or replace function audit.validate_trackable(target regclass)
   returns void
   language plpgsql
   stable
@@ -2713,7 +2713,7 @@ begin
     into v_class
     from pg_class as c
     join pg_namespace as n on n.oid = c.relnamespace
-    where c.oid = check_trackable.target;
+    where c.oid = validate_trackable.target;
 
   if v_class.relkind is null then
     v_reason := 'there is no such table';
@@ -2739,7 +2739,7 @@ begin
   elsif v_class.relispartition then
     v_reason := 'it is a partition';
     v_hint := format('Track the table it is a partition of: %s.',
-      (select audit.name_of(root) from pg_partition_root(check_trackable.target) as root));
+      (select audit.name_of(root) from pg_partition_root(validate_trackable.target) as root));
   elsif v_class.relkind = 'r' and v_class.has_inheritance then
     v_reason := 'it inherits or is inherited from, so one trigger does not see all its rows';
     v_hint := 'Use declarative partitioning, or separate tables.';
@@ -2749,18 +2749,18 @@ begin
   elsif not v_class.has_key then
     v_reason := 'it has no primary key, so its rows have no identity';
     v_hint := format('alter table %s add primary key (...);',
-      audit.name_of(check_trackable.target));
+      audit.name_of(validate_trackable.target));
   else
     return;
   end if;
-  raise exception 'cannot track %: %', check_trackable.target, v_reason
+  raise exception 'cannot track %: %', validate_trackable.target, v_reason
     using errcode = 'UA001', hint = v_hint;
 end;
 $$;
 
-revoke all on function audit.check_trackable(regclass) from public;
+revoke all on function audit.validate_trackable(regclass) from public;
 
-comment on function audit.check_trackable(regclass) is
+comment on function audit.validate_trackable(regclass) is
   'Raises an error with the reason if a relation cannot be tracked.';
 
 -- The declared actions, looked over: well-formed, and no column nobody can own.
@@ -2813,7 +2813,7 @@ comment on function audit.problem_of_rules(audit.tracked) is
   'What is wrong with the actions of a declaration; null if nothing.';
 
 -- A declaration is tried on the table before anything is compiled from it.
-create or replace function audit.check_declaration(t audit.tracked)
+create or replace function audit.validate_declaration(t audit.tracked)
   returns void
   language plpgsql
   set search_path = pg_catalog, pg_temp
@@ -2876,9 +2876,9 @@ begin
 end;
 $$;
 
-revoke all on function audit.check_declaration(audit.tracked) from public;
+revoke all on function audit.validate_declaration(audit.tracked) from public;
 
-comment on function audit.check_declaration(audit.tracked) is
+comment on function audit.validate_declaration(audit.tracked) is
   'Raises an error that says what is wrong with a declaration.';
 
 -- The columns that a declaration may name, with their numbers: so a renamed one is known again.
@@ -3273,7 +3273,7 @@ begin
       'part_name, on_truncate is log or refuse, actions is an array', now.target
       using errcode = 'UA005';
   end if;
-  perform audit.check_declaration(now);
+  perform audit.validate_declaration(now);
 
   now.tables := now.target || array(
     select l.target from audit.lookup_of(now) as l where l.target <> now.target
@@ -3393,7 +3393,7 @@ declare
   v_new audit.tracked;
   v_old audit.tracked;
 begin
-  perform audit.check_trackable(track.target);
+  perform audit.validate_trackable(track.target);
   lock table audit.tracked in share row exclusive mode;
   select * into v_old from audit.tracked as k where k.target = track.target;
   v_new := v_old;
@@ -3472,7 +3472,7 @@ begin
       return next v_tracked.compiled ->> 'name';
       continue;
     end if;
-    perform audit.check_trackable(v_tracked.target);
+    perform audit.validate_trackable(v_tracked.target);
     if audit.apply_declaration(v_tracked, audit.follow_columns(v_tracked)) = 'changed' then
       return next audit.name_of(v_tracked.target);
     end if;
@@ -4164,8 +4164,8 @@ begin
           then v_compiled #- '{triggers,_audit_update}' else v_compiled end;
       end if;
       if v_is_stale then
-        perform audit.check_trackable(v_tracked.target);
-        perform audit.check_declaration(audit.follow_columns(v_tracked));
+        perform audit.validate_trackable(v_tracked.target);
+        perform audit.validate_declaration(audit.follow_columns(v_tracked));
         return query select 'triggers_stale', 'error', v_name,
           'The table, or one that it looks up, has changed since its triggers were compiled.',
           v_mend;
@@ -4316,7 +4316,7 @@ begin
   loop
     v_name := audit.name_of(v_target);
     begin
-      perform audit.check_trackable(v_target);
+      perform audit.validate_trackable(v_target);
       return query select 'table_untracked', 'warning', v_name,
         'The table is not tracked, but others of its schema are. Where nothing of it is essential, '
         'declare it with actions => ''[]''.',

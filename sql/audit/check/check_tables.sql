@@ -42,8 +42,8 @@ begin
           then v_compiled #- '{triggers,_audit_update}' else v_compiled end;
       end if;
       if v_is_stale then
-        perform audit.check_trackable(v_tracked.target);
-        perform audit.check_declaration(audit.follow_columns(v_tracked));
+        perform audit.validate_trackable(v_tracked.target);
+        perform audit.validate_declaration(audit.follow_columns(v_tracked));
         return query select 'triggers_stale', 'error', v_name,
           'The table, or one that it looks up, has changed since its triggers were compiled.',
           v_mend;

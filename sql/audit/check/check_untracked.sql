@@ -24,7 +24,7 @@ begin
   loop
     v_name := audit.name_of(v_target);
     begin
-      perform audit.check_trackable(v_target);
+      perform audit.validate_trackable(v_target);
       return query select 'table_untracked', 'warning', v_name,
         'The table is not tracked, but others of its schema are. Where nothing of it is essential, '
         'declare it with actions => ''[]''.',

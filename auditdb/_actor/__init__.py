@@ -1,0 +1,1 @@
+"""The actor of a context, and how it gets into each transaction."""

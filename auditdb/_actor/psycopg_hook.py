@@ -1,0 +1,181 @@
+"""psycopg connections that put the actor into the message with which they begin a transaction."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import generators, pq, sql
+
+from auditdb._actor import actor_setting
+from auditdb._actor.scope import current_actor
+from auditdb.errors import InvalidActor
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from auditdb._actor.scope import Actor
+
+    Connection = psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
+
+_COMMENT = r"/\*(?:(?!/\*|\*/).)*\*/"
+for _ in range(3):  # comments nest
+    _COMMENT = rf"/\*(?:(?!/\*|\*/).|{_COMMENT})*\*/"
+# What says nothing of whether a statement writes: texts, quoted names and comments.
+_QUOTED = re.compile(
+    r"\be'(?:[^'\\]|\\.|'')*'"
+    r"|'(?:[^']|'')*'"
+    r'|"(?:[^"]|"")*"'
+    r"|(?<![\w$])\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"
+    r"|--[^\n]*"
+    rf"|{_COMMENT}",
+    re.IGNORECASE | re.DOTALL,
+)
+_CHANGE = r"(?:insert|update|delete|merge)\b"
+# What begins a transaction by hand, or may write, at the beginning of a statement.
+_WRITES = re.compile(
+    rf"(?:^|;) ?(?:{_CHANGE}"
+    r"|(?:truncate|call|do|execute|begin|start transaction)\b"
+    r"|copy(?! ?\()[^;]*? from\b"
+    # A change within a query is in parentheses or follows them; for update does neither.
+    rf"|(?:with|copy)\b[^;]*[()] ?{_CHANGE}"
+    rf"|explain\b[^;]*\banaly[sz]e\b[^;]*(?<!for )(?<!key )\b(?:{_CHANGE}|execute\b))",
+    re.IGNORECASE,
+)
+
+
+def may_write(statement: str) -> bool:
+    """Return whether `statement` begins a transaction, or writes, as its words say it.
+
+    A select that calls a function which writes is not seen.
+
+    >>> may_write("with gone as (delete from license returning *) select count(*) from gone")
+    True
+    """
+    plain = _QUOTED.sub(_blank, statement)
+    return _WRITES.search(" ".join(plain.split())) is not None
+
+
+def _blank(quoted: re.Match[str]) -> str:
+    return " " if quoted[0].startswith(("--", "/*")) else "''"
+
+
+def teach(connection: Connection) -> None:
+    """Make `connection` put the actor into each transaction that it begins; twice does no harm."""
+    kind: Any = type(connection)
+    if not getattr(kind, "teaches_actor", False):
+        connection.__class__ = _taught(kind)
+
+
+@functools.cache
+def _taught(kind: Any) -> Any:
+    """Return a class of connections like `kind`; its generators serve both sync and async."""
+    for name in ("_exec_command", "_get_tx_start_command"):
+        if not hasattr(kind, name):
+            raise NotImplementedError(
+                f"psycopg {psycopg.__version__} begins transactions in another way than this "
+                f"auditdb knows: {kind.__name__} has no {name}(). Take a version of each that fits."
+            )
+
+    class Taught(kind):  # type: ignore[misc]
+        __slots__ = ()
+        teaches_actor = True
+
+        # psycopg offers no hook for the begin of a transaction. Every one it makes, for a
+        # statement, a block or a cursor, goes through this method; tests say when that changes.
+        def _exec_command(
+            self, command: Any, result_format: pq.Format = pq.Format.TEXT
+        ) -> Generator[Any, Any, Any]:
+            who = current_actor()
+            if who is None or command != self._get_tx_start_command():
+                return (yield from super()._exec_command(command, result_format))
+            self._check_connection_ok()
+            return (yield from _begin(self, super()._exec_command, command, _assignment(self, who)))
+
+        def cursor(self, *args: Any, **kwargs: Any) -> Any:
+            cursor: Any = super().cursor(*args, **kwargs)
+            kind: Any = type(cursor)
+            cursor.__class__ = _guarded(kind)
+            return cursor
+
+    return _renamed(Taught, kind)
+
+
+def _begin(connection: Any, plain: Any, begin: bytes, set_actor: bytes) -> Generator[Any, Any, Any]:
+    if connection.pgconn.pipeline_status:
+        result = yield from plain(begin)
+        yield from plain(set_actor)
+        return result
+    connection.pgconn.send_query(b"; ".join((begin, set_actor)))
+    results = yield from generators.execute(connection.pgconn)
+    for result in results:
+        if result.status == pq.ExecStatus.FATAL_ERROR:
+            raise psycopg.errors.error_from_result(result, encoding=connection.info.encoding)
+    return results[0]
+
+
+@functools.cache
+def _guarded(kind: Any) -> Any:
+    """Return a class of cursors like `kind` that write nothing which the actor would miss."""
+    if getattr(kind, "guards_actor", False):
+        return kind
+
+    class Guarded(kind):  # type: ignore[misc]
+        __slots__ = ()
+        guards_actor = True
+
+        def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+            _check(self.connection, query)
+            return super().execute(query, *args, **kwargs)
+
+        def executemany(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+            _check(self.connection, query)
+            return super().executemany(query, *args, **kwargs)
+
+        def stream(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+            _check(self.connection, query)
+            return super().stream(query, *args, **kwargs)
+
+        def copy(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
+            _check(self.connection, statement)
+            return super().copy(statement, *args, **kwargs)
+
+    return _renamed(Guarded, kind)
+
+
+def _renamed(made: Any, kind: Any) -> Any:
+    made.__name__, made.__qualname__, made.__module__ = (
+        kind.__name__,
+        kind.__qualname__,
+        kind.__module__,
+    )
+    return made
+
+
+def _assignment(connection: Connection, who: Actor) -> bytes:
+    try:
+        return actor_setting.assignment(who).as_bytes(connection)
+    except UnicodeEncodeError as error:
+        raise InvalidActor(
+            f"The encoding of this connection, {error.encoding}, cannot write this actor.",
+            hint="Set client_encoding to UTF8.",
+        ) from error
+
+
+def _check(connection: Any, query: Any) -> None:
+    if not connection.autocommit or current_actor() is None or _is_in_transaction(connection):
+        return
+    statement = query.as_string(connection) if isinstance(query, sql.Composable) else query
+    text = statement.decode() if isinstance(statement, bytes) else str(statement)
+    if may_write(text):
+        raise actor_setting.no_transaction("This statement")
+
+
+def _is_in_transaction(connection: Any) -> bool:
+    status = connection.info.transaction_status
+    if status == pq.TransactionStatus.ACTIVE and connection.info.pipeline_status:
+        # The server has not answered yet: what counts is the blocks that psycopg has begun.
+        return bool(connection._num_transactions)  # noqa: SLF001 (nothing public says it)
+    return bool(status != pq.TransactionStatus.IDLE)

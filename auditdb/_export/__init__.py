@@ -1,0 +1,1 @@
+"""Out of the database and back: files, formats, proof, increments, followers."""

@@ -1,0 +1,78 @@
+"""Follows the log: gives each row once its transaction is over, none twice and none never."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from psycopg import sql
+from psycopg.rows import class_row
+
+from auditdb._export import read_transaction, watermark
+from auditdb._export.selection import all_of
+from auditdb._query.records import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import psycopg
+
+    from auditdb._export.selection import Selection
+    from auditdb._export.watermark import Mark, Watermark
+
+BATCH = 1000
+"""The most rows that are given at a time."""
+
+_COLUMNS = sql.SQL(
+    "l.id, l.tx, l.occurred_at, l.account_id, l.action, l.action_label, l.item_type, l.item_id, "
+    "l.item_label, l.parent_type, l.parent_id, l.actor_type, l.actor_id, l.actor_label, "
+    "l.db_role, l.application, l.is_cascade, l.changes::text as changes_json, "
+    "l.context::text as context_json"
+)
+_QUERY = sql.SQL(
+    "select {columns} from audit.events as l where {where} "
+    "order by l.occurred_at, l.id, l.account_id"
+)
+
+
+def batches(
+    connection: psycopg.Connection[Any],
+    wanted: Selection,
+    *,
+    interval: float = 1.0,
+    wait: Callable[[float], None] = time.sleep,
+) -> Iterator[list[Event]]:
+    """Yield the rows of `wanted` that become visible from now on, for ever.
+
+    Rows come in the order in which they become visible, as seen by a look at the log every
+    `interval` seconds; those of one look in the order of their times. With a time to begin at in
+    `wanted`, the rows that there are since then come first. On a standby, rows wait for the oldest
+    open transaction. Raises WatermarkRefused where the log can no longer be followed, and errors
+    of the database as AuditError.
+    """
+    after: Watermark | None = None
+    if wanted.since is None:
+        after = watermark.take(connection, on_standby=True).watermark
+    while True:
+        mark = watermark.take(connection, on_standby=True)
+        if after is not None:
+            watermark.check_order(after, mark)
+        if after is None or not (
+            mark.watermark == after or watermark.not_after(mark.watermark, after)
+        ):
+            yield from _new(connection, wanted, after, mark)
+            after = mark.watermark
+        wait(interval)
+
+
+def _new(
+    connection: psycopg.Connection[Any], wanted: Selection, after: Watermark | None, mark: Mark
+) -> Iterator[list[Event]]:
+    where = all_of([*wanted.conditions(), watermark.between(after, mark.watermark, mark.eras)])
+    with (
+        read_transaction.reading(connection, row_security=True),
+        connection.cursor("follow", row_factory=class_row(Event)) as cursor,
+    ):
+        cursor.execute(_QUERY.format(columns=_COLUMNS, where=where))
+        while found := cursor.fetchmany(BATCH):
+            yield found

@@ -1,0 +1,140 @@
+"""manifest.json: what an export holds, written last, so that whoever has it has all of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from auditdb._export import columns, formats, row_key
+from auditdb.errors import InvalidExport
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from auditdb._export.formats import Form
+    from auditdb._export.row_key import RowKey
+
+NAME = "manifest.json"
+_FILE_NAME = re.compile(r"[\w-]+(\.[\w-]+)+")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A file of an export, as its manifest describes it."""
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+    first: RowKey | None
+    last: RowKey | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what file_from_json() reads."""
+        return {
+            "name": self.name,
+            "rows": self.rows,
+            "bytes": self.bytes,
+            "sha256": self.sha256,
+            "first": self.first and self.first.as_json(),
+            "last": self.last and self.last.as_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a manifest says of the data beside it."""
+
+    form: Form
+    filters: dict[str, Any]
+    files: tuple[DataFile, ...]
+    rows: int
+    sha256: str
+    """The hash of all the files, see digest()."""
+
+
+def digest(files: Sequence[DataFile]) -> str:
+    """Return the SHA-256 over the hash and name of each file, as sha256sum prints them."""
+    lines = "".join(f"{one.sha256}  {one.name}\n" for one in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def content(
+    form: Form, files: Sequence[DataFile], filters: dict[str, Any], about: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the manifest to write; `about` holds what differs from run to run."""
+    return {
+        "format": columns.VERSION,
+        "data": form.format,
+        "compression": form.compression,
+        "spreadsheet": form.spreadsheet,
+        "columns": [{"name": name, "type": kind} for name, kind in columns.COLUMNS.items()],
+        "order": list(columns.ORDER),
+        "filters": filters,
+        "rows": sum(one.rows for one in files),
+        "sha256": digest(files),
+        "files": [one.as_json() for one in files],
+        **about,
+    }
+
+
+def read(directory: Path) -> Manifest:
+    """Return the manifest in `directory`.
+
+    Raises InvalidExport where there is none, and where it is not one that export writes: the data
+    are then not looked at.
+    """
+    path = directory / NAME
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise InvalidExport(
+            f"{path} is missing: the export is not complete, or this is none.",
+            hint="Run the same `auditdb export` again: it goes on where it stopped.",
+        ) from None
+    except OSError as error:
+        raise InvalidExport(f"{path}: {error.strerror}.") from error
+    except ValueError as error:
+        raise InvalidExport(f"{path} is no JSON: {error}.") from error
+    try:
+        return _checked(found)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InvalidExport(f"{path} is no manifest of auditdb: {error}.") from error
+
+
+def _checked(found: Any) -> Manifest:
+    if found["format"] != columns.VERSION:
+        raise InvalidExport(
+            f"The export has format {found['format']}; this auditdb knows {columns.VERSION}.",
+            hint="Read it with the version that wrote it.",
+        )
+    expected = [{"name": name, "type": kind} for name, kind in columns.COLUMNS.items()]
+    if found["columns"] != expected or found["order"] != list(columns.ORDER):
+        raise ValueError("its columns are not those of its format")
+    form = formats.Form(found["data"], found["compression"], found["spreadsheet"])
+    if form.format not in formats.FORMATS or form.compression not in formats.COMPRESSIONS:
+        raise ValueError("its data have no known format")
+    files = tuple(file_from_json(one) for one in found["files"])
+    if len({one.name for one in files}) != len(files):
+        raise ValueError("it names a file twice")
+    rows = found["rows"]
+    if not isinstance(found["filters"], dict) or type(rows) is not int:
+        raise ValueError("its filters or rows are not as they should be")
+    return Manifest(form, found["filters"], files, rows, found["sha256"])
+
+
+def file_from_json(found: Any) -> DataFile:
+    """Return the file that as_json() describes; raises ValueError for anything else."""
+    name, rows, size, sha256 = (found[key] for key in ("name", "rows", "bytes", "sha256"))
+    # A name that leads out of the directory would have any file read.
+    if not _FILE_NAME.fullmatch(name) or not _DIGEST.fullmatch(sha256):
+        raise ValueError(f"{name!r} with {sha256!r} is no file of an export")
+    if type(rows) is not int or type(size) is not int:
+        raise ValueError("rows and bytes must be numbers")
+    first, last = row_key.from_json(found["first"]), row_key.from_json(found["last"])
+    return DataFile(name, rows, size, sha256, first, last)

@@ -1,0 +1,1 @@
+"""What reads the log: filters, months, pages, histories, the past."""

@@ -1,0 +1,1 @@
+"""Declarations of tables in Python, and in Alembic's migrations."""

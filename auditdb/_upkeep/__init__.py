@@ -1,0 +1,1 @@
+"""Which database, its migrations, its maintenance, what is wrong with it."""

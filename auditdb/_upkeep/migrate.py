@@ -1,0 +1,220 @@
+"""Alembic by program: bring a database up to date, say where it stands, print the script."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError, to_tuple
+
+from auditdb._upkeep import database, maintenance
+from auditdb.errors import LogBusy, MigrationFailed, translated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import psycopg
+    from alembic.script import Script
+
+
+INTERVALS = ("month", "quarter", "year")
+"""What a partition of the log can span."""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Where a database stands on one branch of the migrations."""
+
+    name: str
+    """Name of the branch: audit, licensing."""
+
+    current: str | None
+    """The newest revision that the database has, None where it has none of this branch."""
+
+    head: str
+    """The newest revision there is."""
+
+    missing: tuple[str, ...]
+    """The revisions that the database lacks, oldest first, each with its title."""
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether it lacks a revision; a branch that is not installed does not, except audit."""
+        return bool(self.missing) and (self.name == "audit" or self.current is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationStatus:
+    """Where a database stands on every branch."""
+
+    branches: tuple[Branch, ...]
+    """The branches, by name."""
+
+    unknown: tuple[str, ...]
+    """Revisions of the database that this auditdb does not know: a newer one made them."""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The revisions to run on the branches that are behind."""
+        return tuple(title for b in self.branches if b.is_behind for title in b.missing)
+
+
+def directory() -> Path:
+    """Return the folder of the migrations: in the package, or beside it in a checkout."""
+    here = Path(__file__).parents[1]
+    inside = here / "migrations"
+    return inside if inside.is_dir() else here.parent / "migrations"
+
+
+def _config(url: str, output: StringIO | None = None) -> Config:
+    config = Config(output_buffer=output)
+    config.set_main_option("script_location", str(directory()).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    return config
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory(str(directory()))
+
+
+@contextmanager
+def _failing() -> Iterator[None]:
+    try:
+        with translated():
+            yield
+    except CommandError as error:
+        raise MigrationFailed(f"{error}.".replace("..", ".")) from error
+
+
+def upgrade(
+    url: str, revision: str = "heads", *, partition_interval: str | None = None
+) -> tuple[str, ...]:
+    """Bring the database at `url` to `revision`, in one transaction; return the revisions run.
+
+    `heads` is all there is, `audit@head` the engine alone. Tables that are tracked already get
+    their triggers recompiled, and the log partitions ahead of time if nobody uses it right then.
+    `partition_interval`, for a new log, is month (the default), quarter or year.
+
+    Raises ValueError for another interval, MigrationFailed for a revision that does not exist, and
+    the errors of the connection and the database.
+    """
+    if partition_interval not in (None, *INTERVALS):
+        raise ValueError("The interval of partitions is month, quarter or year.")
+    config = _config(url)
+    config.attributes["partition_interval"] = partition_interval
+    with _failing():
+        command.upgrade(config, revision)
+        _look_ahead(url)
+    return _ran(config)
+
+
+def _look_ahead(url: str) -> None:
+    with database.connect(url) as connection:
+        found = connection.execute("select to_regprocedure('audit.maintain(interval)')").fetchone()
+        if found != (None,):
+            with suppress(LogBusy):
+                maintenance.extend(connection, patience=1.0)
+
+
+def missing_roles(url: str) -> tuple[str, ...]:
+    """Give the roles of the log their rights; return what a DBA has to run where one is missing.
+
+    Raises the errors of the connection and the database.
+    """
+    with translated(), database.connect(url) as connection:
+        return tuple(row[0] for row in connection.execute("select audit.grant_rights()"))
+
+
+def downgrade(url: str, revision: str) -> tuple[str, ...]:
+    """Take the database at `url` back to `revision`, in one transaction; return those undone.
+
+    `licensing@base` takes the licensing tables away. Raises DowngradeRefused where rows of the
+    log would be lost, else as upgrade() does.
+    """
+    config = _config(url)
+    with _failing():
+        command.downgrade(config, revision)
+    return _ran(config)
+
+
+def _ran(config: Config) -> tuple[str, ...]:
+    steps = config.attributes.get("steps", [])
+    scripts = _scripts()
+    return tuple(_title(scripts.get_revision(s.up_revision_id)) for s in steps)
+
+
+def script(revision: str = "heads") -> str:
+    """Return the SQL that brings an empty database to `revision`, for `psql -1 -f`.
+
+    `FROM:TO` gives the script between two revisions. Raises MigrationFailed as upgrade() does.
+    """
+    output = StringIO()
+    with _failing():
+        command.upgrade(_config("postgresql://", output), revision, sql=True)
+    return output.getvalue()
+
+
+def heads() -> tuple[str, ...]:
+    """Return the newest revision of each branch, in the order of their names."""
+    return tuple(sorted(_scripts().get_heads()))
+
+
+def current(connection: psycopg.Connection[Any]) -> MigrationStatus:
+    """Return where the database behind `connection` stands; raises errors of the database."""
+    with translated():
+        found = _versions(connection)
+    scripts = _scripts()
+    known = {s.revision: s for s in scripts.walk_revisions()}
+    applied = _with_ancestors(known, found & known.keys())
+    branches = []
+    for head in sorted(scripts.get_heads()):
+        line = _line(known, head)
+        done = [s.revision for s in line if s.revision in applied]
+        branches.append(
+            Branch(
+                name=min(line[0].branch_labels),
+                current=done[-1] if done else None,
+                head=head,
+                missing=tuple(_title(s) for s in line if s.revision not in applied),
+            )
+        )
+    return MigrationStatus(tuple(branches), unknown=tuple(sorted(found - known.keys())))
+
+
+def _versions(connection: psycopg.Connection[Any]) -> frozenset[str]:
+    if connection.execute("select to_regclass('audit.alembic_version')").fetchone() == (None,):
+        return frozenset()
+    rows = connection.execute("select version_num from audit.alembic_version")
+    return frozenset(row[0] for row in rows)
+
+
+def _with_ancestors(known: dict[str, Script], revisions: frozenset[str] | set[str]) -> set[str]:
+    waiting, seen = list(revisions), set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting += [*to_tuple(known[name].down_revision, ()), *_depends_on(known[name])]
+    return seen
+
+
+def _depends_on(revision: Script) -> tuple[str, ...]:
+    return tuple(to_tuple(revision.dependencies, ()))
+
+
+def _line(known: dict[str, Script], head: str) -> list[Script]:
+    line = [known[head]]
+    while below := to_tuple(line[0].down_revision, ()):
+        line.insert(0, known[below[0]])
+    return line
+
+
+def _title(revision: Script) -> str:
+    return f"{revision.revision} ({revision.doc.rstrip('.')})"

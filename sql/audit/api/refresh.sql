@@ -1,0 +1,38 @@
+-- After DDL: declarations follow their tables and are compiled anew where something changed.
+create or replace function audit.refresh(target regclass default null)
+  returns setof text
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
+  set jit = off
+as $$
+declare
+  v_tracked audit.tracked;
+begin
+  lock table audit.tracked in share row exclusive mode;
+  for v_tracked in
+    select * from audit.tracked as k
+    where refresh.target is null or k.target = refresh.target
+    order by k.id
+  loop
+    if audit.name_of(v_tracked.target) is null then
+      perform audit.remove_declaration(v_tracked);
+      return next v_tracked.compiled ->> 'name';
+      continue;
+    end if;
+    perform audit.validate_trackable(v_tracked.target);
+    if audit.apply_declaration(v_tracked, audit.follow_columns(v_tracked)) = 'changed' then
+      return next audit.name_of(v_tracked.target);
+    end if;
+  end loop;
+  if not found and refresh.target is not null then
+    raise exception 'table % is not tracked', refresh.target
+      using errcode = 'UA009', hint = 'Declare it with audit.track().';
+  end if;
+end;
+$$;
+
+revoke all on function audit.refresh(regclass) from public;
+
+comment on function audit.refresh(regclass) is
+  'Compiles one tracked table or all anew after DDL; returns the names of those that changed.';

@@ -1,0 +1,60 @@
+-- Declares a table: from here on its essential actions are in the log. Idempotent.
+create or replace function audit.track(
+  target regclass,
+  item_type text default null,
+  item_id text default null,
+  item_label text default null,
+  account text default null,
+  accounts text default null,
+  parent_type text default null,
+  parent_id text default null,
+  lookups jsonb default '{}',
+  part text default null,
+  part_name text default null,
+  operational text[] default '{}',
+  secret text[] default '{}',
+  actions jsonb default null,
+  require_actor boolean default false,
+  on_truncate text default 'log'
+)
+  returns text
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
+  set jit = off
+as $$
+declare
+  v_new audit.tracked;
+  v_old audit.tracked;
+begin
+  perform audit.validate_trackable(track.target);
+  lock table audit.tracked in share row exclusive mode;
+  select * into v_old from audit.tracked as k where k.target = track.target;
+  v_new := v_old;
+  v_new.target := track.target;
+  v_new.item_type := coalesce(track.item_type,
+    (select c.relname from pg_class as c where c.oid = track.target));
+  v_new.item_id := track.item_id;
+  v_new.item_label := track.item_label;
+  v_new.account := track.account;
+  v_new.accounts := track.accounts;
+  v_new.parent_type := track.parent_type;
+  v_new.parent_id := track.parent_id;
+  v_new.lookups := coalesce(track.lookups, '{}');
+  v_new.part := track.part;
+  v_new.part_name := track.part_name;
+  v_new.operational := coalesce(track.operational, '{}');
+  v_new.secret := coalesce(track.secret, '{}');
+  v_new.actions := coalesce(track.actions, audit.default_actions(v_new.item_type));
+  v_new.require_actor := coalesce(track.require_actor, false);
+  v_new.on_truncate := coalesce(track.on_truncate, 'log');
+  return audit.apply_declaration(v_old, v_new);
+end;
+$$;
+
+revoke all on function audit.track(regclass, text, text, text, text, text, text, text, jsonb, text,
+  text, text[], text[], jsonb, boolean, text) from public;
+
+comment on function audit.track(regclass, text, text, text, text, text, text, text, jsonb, text,
+  text, text[], text[], jsonb, boolean, text) is
+  'Tracks a table, or changes how it is tracked; says whether it started, changed or is unchanged.';

@@ -1,0 +1,1 @@
+"""The actor of a context and of a transaction, and the middleware."""

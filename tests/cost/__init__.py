@@ -1,0 +1,1 @@
+"""What auditing costs, and the programs that measure it."""

@@ -1,0 +1,69 @@
+"""What auditing costs a writer stays what it is: nothing becomes slower unseen.
+
+Counted, never timed, as a share of the same statement without audit in the same run, and held
+against tests/cost/cost.json. After a change of cost that is meant:
+`python -m benchmarks.instructions --write-reference`.
+"""
+
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from benchmarks import cost
+from tests.support.servers import Server, installed, running
+
+TOLERANCE = 0.05
+LEAST = 0.01
+"""Share of a statement that does not count, where next to nothing is added."""
+
+Shares: TypeAlias = dict[str, dict[str, float]]
+
+# Servers of their own, for one worker at a time.
+pytestmark = pytest.mark.xdist_group("cost")
+
+
+def slower(found: dict[str, float], kept: dict[str, float]) -> dict[str, tuple[float, float]]:
+    """Return the cases to which more is added than was: what was kept, what was found."""
+    return {
+        title: (kept[title], share)
+        for title, share in found.items()
+        if share > max(kept[title] * (1 + TOLERANCE), kept[title] + LEAST)
+    }
+
+
+@pytest.fixture(scope="module")
+def found(server: Server) -> Shares:
+    """What auditdb adds on the version of the server, by kind and case."""
+    here = [candidate for candidate in installed() if candidate.version == server.version]
+    if not here:
+        pytest.skip(f"the programs of PostgreSQL {server.version} are not on this machine")
+    with running(Path(here[0].origin), server.version) as own:
+        costs = cost.measure(own, ("unaudited", "auditdb"))
+    return {kind: cost.added(values) for kind, values in costs.items()}
+
+
+@pytest.mark.parametrize("kind", ["instructions", "buffers", "wal"])
+def test_nothing_became_slower(server: Server, found: Shares, kind: str) -> None:
+    if kind not in found:
+        pytest.skip("without valgrind, buffers and WAL must do")
+    assert slower(found[kind], cost.reference()[str(server.version)][kind]) == {}
+
+
+def test_the_reference_has_every_case() -> None:
+    titles = {case.title for case in cost.CASES}
+    reference = cost.reference()
+    assert set(reference) == {"15", "18"}
+    for version, kinds in reference.items():
+        assert set(kinds) == {"instructions", "buffers", "wal"}
+        for kind, shares in kinds.items():
+            assert set(shares) == titles, (version, kind)
+
+
+def test_more_than_the_tolerance_is_slower() -> None:
+    kept = {"update": 0.5, "heartbeat": 0.002}
+    assert slower({"update": 0.524, "heartbeat": 0.011}, kept) == {}
+    assert slower({"update": 0.526, "heartbeat": 0.013}, kept) == {
+        "update": (0.5, 0.526),
+        "heartbeat": (0.002, 0.013),
+    }

@@ -1,0 +1,1 @@
+"""The pages are true: their blocks run, their names exist."""

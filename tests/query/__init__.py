@@ -1,0 +1,1 @@
+"""What readers see: views, helpers, pages, row security."""

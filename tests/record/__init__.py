@@ -1,0 +1,1 @@
+"""What triggers write: the actions, conformance, oracles, security."""

@@ -1,0 +1,1 @@
+"""Declaring tables, and following what DDL does to them."""

