@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditdb import actor, asgi, current_actor, wsgi
-from auditdb._actor import web_request
+from auditdb._actor import asgi_middleware, web_request, wsgi_middleware
 from auditdb._actor.scope import request_scope
 
 GENERATED = re.compile(r"[0-9a-f]{32}")
@@ -254,7 +254,7 @@ def test_no_framework_is_imported() -> None:
     assert not {"starlette", "fastapi", "flask", "werkzeug", "uvicorn", "anyio"} & loaded
 
 
-@pytest.mark.parametrize("module", [asgi, wsgi])
+@pytest.mark.parametrize("module", [asgi_middleware, wsgi_middleware])
 def test_the_examples_run(module: ModuleType) -> None:
     results = doctest.testmod(module)
     assert results.failed == 0

@@ -255,7 +255,11 @@ def test_every_exit_code_is_documented() -> None:
 
 def test_every_environment_variable_is_documented() -> None:
     read = set[str]()
-    readers = [*ROOT.glob("auditdb/*.py"), *ROOT.glob("migrations/*.py"), ROOT / "tests/servers.py"]
+    readers = [
+        *ROOT.glob("auditdb/**/*.py"),
+        *ROOT.glob("migrations/*.py"),
+        ROOT / "tests/support/servers.py",
+    ]
     for path in readers:
         found = r"(?<!\.)\b(?:AUDITDB_[A-Z_]*[A-Z]|PG[A-Z]+)\b"
         read |= set(re.findall(found, path.read_text("utf-8")))

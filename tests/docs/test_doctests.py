@@ -90,7 +90,7 @@ def test_an_example_gives_what_it_says(
         "field_history",
         "item_history",
         "state_at",
-        "transaction",
+        "transaction_events",
         "translate",
         "translated",
         "value_at",

@@ -12,7 +12,7 @@ from tests.support.exports import fill
 
 MEASURED = """
 import resource, sys
-from auditdb.cli import app
+from auditdb._cli.app import app
 try:
     app(sys.argv[1:], prog_name="auditdb")
 finally:

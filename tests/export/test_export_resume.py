@@ -193,7 +193,7 @@ def test_crashed_anywhere_it_goes_on(
 
 KILLED = """
 import os, signal, sys
-from auditdb import export, files, job, manifest, state
+from auditdb._export import exporting, files, manifest, state_file
 from auditdb._cli.app import main
 
 def killed_after(target, name, is_it=lambda *args: True):
@@ -209,11 +209,11 @@ match sys.argv.pop(1):
     case "renamed":
         killed_after(files, "publish", lambda path: path.name.startswith("log"))
     case "recorded":
-        killed_after(export._Source, "record")
+        killed_after(exporting._Source, "record")
     case "manifest written":
         killed_after(files, "write_json", lambda path, _: path.name == manifest.NAME)
     case "state moved on":
-        killed_after(state, "replace")
+        killed_after(state_file, "replace")
 main()
 """
 
