@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditdb import actor, asgi, current_actor, wsgi
+from auditdb import actor, current_actor
 from auditdb._actor import asgi_middleware, web_request, wsgi_middleware
 from auditdb._actor.scope import request_scope
 
