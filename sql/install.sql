@@ -8,6 +8,7 @@
 \ir audit/tables/action.sql
 \ir audit/tables/era.sql
 \ir audit/tables/tracked.sql
+\ir audit/tables/layout.sql
 \ir audit/tables/move.sql
 \ir audit/tables/option.sql
 \ir audit/tables/closed_partition.sql
@@ -45,6 +46,17 @@
 \ir audit/compiler/settings_of.sql
 \ir audit/compiler/equality_of.sql
 \ir audit/compiler/column_of.sql
+\ir audit/compiler/quoted.sql
+\ir audit/compiler/is_kept.sql
+\ir audit/compiler/record_value.sql
+\ir audit/compiler/layout_columns.sql
+\ir audit/compiler/layout_of.sql
+\ir audit/compiler/layout_reader.sql
+\ir audit/compiler/layout_branch.sql
+\ir audit/compiler/layout_dispatcher.sql
+\ir audit/tracking/derive_layouts.sql
+\ir audit/tracking/settle_layout.sql
+\ir audit/tracking/first_readers.sql
 \ir audit/compiler/audited_column.sql
 \ir audit/compiler/table_trait.sql
 \ir audit/compiler/rule_of.sql
@@ -62,6 +74,7 @@
 \ir audit/compiler/read_actor.sql
 \ir audit/compiler/insert_log.sql
 \ir audit/compiler/row_changes.sql
+\ir audit/compiler/row_record.sql
 \ir audit/compiler/part_identity.sql
 \ir audit/compiler/part_changes.sql
 \ir audit/compiler/cascade_test.sql

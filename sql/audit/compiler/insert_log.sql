@@ -1,7 +1,7 @@
 -- The statement at the end of every compiled function: rows of the table in, rows of the log out.
 create or replace function audit.insert_log(
   t audit.tracked, row_sql jsonb, action text, changes text, is_cascade text, source text,
-  condition text
+  condition text, record text default null, is_deleted boolean default false
 )
   returns text
   language sql
@@ -11,7 +11,8 @@ as $$
   select format(
 E'  insert into audit.log (
     account_id, action, item_type, item_id, item_label, parent_type, parent_id,
-    actor_type, actor_id, actor_label, db_role, application, is_cascade, changes, context
+    actor_type, actor_id, actor_label, db_role, application, is_cascade, is_deleted,
+    layout, row_values, changes, context
   )
   select
     %s,
@@ -25,10 +26,14 @@ E'  insert into audit.log (
     current_setting(''application_name''),
     %s,
     %s,
+    %s,
+    %s,
+    %s,
     _audit.v_context%s%s;
 %s',
     row_sql ->> 'account', action, t.item_type, row_sql ->> 'item_id', row_sql ->> 'item_label',
-    row_sql ->> 'parent_type', row_sql ->> 'parent_id', is_cascade, changes,
+    row_sql ->> 'parent_type', row_sql ->> 'parent_id', is_cascade,
+    is_deleted::text, coalesce(audit.layout_of(t)::text, 'null'), coalesce(record, 'null'), changes,
     case when source <> '' then E'\n  from ' || source || (row_sql ->> 'joins')
       when row_sql ->> 'joins' <> '' then E'\n  from (select) as here' || (row_sql ->> 'joins')
       else '' end,
@@ -39,8 +44,9 @@ E'  if v_actor_type = ''database'' and found then
   end if;\n' else '' end)
 $$;
 
-revoke all on function audit.insert_log(audit.tracked, jsonb, text, text, text, text, text)
-  from public;
+revoke all on function 
+  audit.insert_log(audit.tracked, jsonb, text, text, text, text, text, text, boolean) from public;
 
-comment on function audit.insert_log(audit.tracked, jsonb, text, text, text, text, text) is
+comment on function
+  audit.insert_log(audit.tracked, jsonb, text, text, text, text, text, text, boolean) is
   'SQL that writes the rows of the log for one action.';

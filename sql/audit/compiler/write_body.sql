@@ -11,6 +11,7 @@ declare
   v_source text := case when is_row_level then '' else format('%1$s_rows as %1$s', v_side) end;
   v_changes text := audit.row_changes(t, v_side);
   v_cascade text := case event when 'delete' then audit.cascade_test(t) else 'false' end;
+  v_record text;
   v_action text;
   v_condition text;
 begin
@@ -26,15 +27,15 @@ begin
     return null;
   end if;
   if (select bool_or(r.is_grouped) from audit.rule_of(t, event) as r) and not is_row_level then
-    return audit.group_body(t, v_row, v_action, v_changes, v_cascade, v_source, v_condition);
+    return audit.group_body(t, v_row, v_action, v_changes, v_cascade, v_source, v_condition,
+      event = 'delete');
   end if;
-  if t.part is null and not is_row_level then
-    -- Beside the rows the query becomes part of the plan; as a value it would be a plan of its own.
-    v_source := format(E'%s\n  cross join lateral %s as _shown (_changes)', v_source, v_changes);
-    v_changes := '_shown._changes';
+  if t.part is null then
+    v_record := audit.row_record(t, v_side);
   end if;
-  return audit.insert_log(t, v_row, v_action, audit.part_changes(t, v_row, v_changes), v_cascade,
-    v_source, v_condition);
+  return audit.insert_log(t, v_row, v_action,
+    case when v_record is null then audit.part_changes(t, v_row, v_changes) else 'null' end,
+    v_cascade, v_source, v_condition, v_record, event = 'delete');
 end;
 $$;
 

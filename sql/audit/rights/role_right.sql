@@ -8,8 +8,9 @@ create or replace function audit.role_right()
 as $$
   select r.role, 'select', o.object, false
   from unnest(array['audit_reader', 'audit_exporter']) as r (role)
-  cross join unnest(array['audit.log', 'audit.action', 'audit.tracked', 'audit.events',
-    'audit.changes', 'audit.actions', 'audit.era', 'audit.closed_partition', 'audit.presence']) as o (object)
+  cross join unnest(array['audit.log', 'audit.action', 'audit.tracked', 'audit.layout',
+    'audit.events', 'audit.changes', 'audit.actions', 'audit.era', 'audit.closed_partition',
+    'audit.presence']) as o (object)
   union all
   select r.role, 'execute', o.object, true
   from unnest(array['audit_reader', 'audit_exporter']) as r (role)

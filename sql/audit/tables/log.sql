@@ -20,6 +20,9 @@ create table audit.log (
   db_role     text collate "C" not null,
   application text             not null default '',
   is_cascade  boolean          not null default false,
+  is_deleted  boolean          not null default false,
+  layout      integer,
+  row_values  text,
   changes     jsonb,
   context     jsonb,
   constraint log_pkey primary key (account_id, occurred_at, id)
@@ -51,6 +54,7 @@ alter table audit.log
   alter column parent_id set statistics 0,
   alter column actor_id set statistics 0,
   alter column actor_label set statistics 0,
+  alter column row_values set statistics 0,
   alter column changes set statistics 0,
   alter column context set statistics 0;
 
@@ -80,7 +84,13 @@ comment on column audit.log.actor_label is 'Name of the actor at the time of the
 comment on column audit.log.db_role is 'Login role of the session that wrote.';
 comment on column audit.log.application is 'The application_name of the session that wrote.';
 comment on column audit.log.is_cascade is 'Whether the row was written because a parent was deleted.';
+comment on column audit.log.is_deleted is 'Whether it is about rows that the action deleted.';
+comment on column audit.log.layout is
+  'Which layout (audit.layout) the row of the table had; null in rows about no row of a table.';
+comment on column audit.log.row_values is
+  'All audited columns of a created or deleted row, as the text of a record of that layout.';
 comment on column audit.log.changes is
-  'Changed columns as {"column": {"old": ..., "new": ...}}; a secret is {"redacted": true}.';
+  'Changed columns as {"column": {"old": ..., "new": ...}}; a secret is {"redacted": true}. Null '
+  'where row_values has them; audit.events shows both alike.';
 comment on column audit.log.context is
   'Request id, address, reason and the like, as given with the actor.';

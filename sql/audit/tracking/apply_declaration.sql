@@ -47,6 +47,7 @@ begin
       on_truncate = now.on_truncate, tables = now.tables, columns = now.columns
     where k.id = now.id;
   perform audit.name_actions(now.actions);
+  perform audit.settle_layout(now);
 
   v_compiled := audit.compile_table(now) || jsonb_build_object(
     'name', audit.name_of(now.target),

@@ -17,9 +17,11 @@ select
   l.db_role,
   l.application,
   l.is_cascade,
-  l.changes,
+  case when l.row_values is null then l.changes
+    else audit.record_changes(l.layout, l.row_values, l.is_deleted) end as changes,
   l.context,
-  (select a.label from audit.action as a where a.action = l.action) as action_label
+  (select a.label from audit.action as a where a.action = l.action) as action_label,
+  (select y.table_name from audit.layout as y where y.id = l.layout) as table_name
 from audit.log as l;
 
 revoke all on audit.events from public;
@@ -56,3 +58,5 @@ comment on column audit.events.changes is
 comment on column audit.events.context is
   'Request id, address, reason and the like, as given with the actor.';
 comment on column audit.events.action_label is 'Name of the action for people.';
+comment on column audit.events.table_name is
+  'The table, with its schema, as it was called then; null in rows about no row of a table.';
