@@ -1,6 +1,6 @@
 -- The statement at the end of every compiled function: rows of the table in, rows of the log out.
 create or replace function audit.insert_log(
-  t audit.tracked, row_sql jsonb, action text, changes text, is_cascade text, source text,
+  t audit.tracked, row_sql audit.row_sql, action text, changes text, is_cascade text, source text,
   condition text, record text default null, is_deleted boolean default false
 )
   returns text
@@ -31,11 +31,11 @@ E'  insert into audit.log (
     %s,
     _audit.v_context%s%s;
 %s',
-    row_sql ->> 'account', action, t.item_type, row_sql ->> 'item_id', row_sql ->> 'item_label',
-    row_sql ->> 'parent_type', row_sql ->> 'parent_id', is_cascade,
+    row_sql.account, action, t.item_type, row_sql.item_id, row_sql.item_label,
+    row_sql.parent_type, row_sql.parent_id, is_cascade,
     is_deleted::text, coalesce(audit.layout_of(t)::text, 'null'), coalesce(record, 'null'), changes,
-    case when source <> '' then E'\n  from ' || source || (row_sql ->> 'joins')
-      when row_sql ->> 'joins' <> '' then E'\n  from (select) as here' || (row_sql ->> 'joins')
+    case when source <> '' then E'\n  from ' || source || row_sql.joins
+      when row_sql.joins <> '' then E'\n  from (select) as here' || row_sql.joins
       else '' end,
     case when condition <> '' then E'\n  where ' || condition else '' end,
     case when t.require_actor then
@@ -44,9 +44,9 @@ E'  if v_actor_type = ''database'' and found then
   end if;\n' else '' end)
 $$;
 
-revoke all on function 
-  audit.insert_log(audit.tracked, jsonb, text, text, text, text, text, text, boolean) from public;
+revoke all on function
+  audit.insert_log(audit.tracked, audit.row_sql, text, text, text, text, text, text, boolean) from public;
 
 comment on function
-  audit.insert_log(audit.tracked, jsonb, text, text, text, text, text, text, boolean) is
+  audit.insert_log(audit.tracked, audit.row_sql, text, text, text, text, text, text, boolean) is
   'SQL that writes the rows of the log for one action.';
