@@ -56,24 +56,25 @@ create table audit.log (
   layout      integer,
   row_values  text,
   changes     jsonb,
-  context     jsonb,
-  constraint log_pkey primary key (account_id, occurred_at, id)
+  context     jsonb
 ) partition by range (occurred_at);
 
 alter sequence audit.log_id_seq owned by audit.log.id;
 
 -- Ids are compared as bytes: the same order in every engine, no index to rebuild with a new libc.
--- With the id no two entries are equal: a search for equal ones to fold would find none.
-create index log_item_idx on audit.log (account_id, item_type, item_id, occurred_at, id)
+-- What discriminates comes first, so that comparing ends there. Hardly two entries are equal: a
+-- search for equal ones to fold would find none.
+create index log_page_idx on audit.log (account_id, occurred_at) with (deduplicate_items = off);
+
+create index log_item_idx on audit.log (item_id, item_type, account_id, occurred_at)
   with (deduplicate_items = off);
 
-create index log_parent_idx on audit.log (account_id, parent_type, parent_id, occurred_at, id)
+create index log_parent_idx on audit.log (parent_id, parent_type, account_id, occurred_at)
   with (deduplicate_items = off)
   where parent_id is not null;
 
-create index log_actor_idx on audit.log (account_id, actor_type, actor_id, occurred_at, id)
-  with (deduplicate_items = off)
-  where actor_type <> 'database';
+create index log_actor_idx on audit.log (actor_id, actor_type, account_id, occurred_at)
+  with (deduplicate_items = off);
 
 create index log_tx_idx on audit.log using brin (tx) with (pages_per_range = 128, autosummarize = on);
 
@@ -2285,21 +2286,20 @@ revoke all on function audit.indent(text, integer) from public;
 
 comment on function audit.indent(text, integer) is 'Indents the lines of compiled code.';
 
--- What read_actor() reads the actor into.
+-- What the actor of the transaction is read into: one setting, its fields parted by U+001F.
 create or replace function audit.actor_variables()
   returns text[]
   language sql
   immutable
   set search_path = pg_catalog, pg_temp
 as $$
-  select array['v_actor text[]', 'v_actor_type text', 'v_actor_id text', 'v_actor_label text',
-    'v_context jsonb']
+  select array['v_actor text := current_setting(''audit.actor'', true)']
 $$;
 
 revoke all on function audit.actor_variables() from public;
 
 comment on function audit.actor_variables() is
-  'Declarations of the variables for the actor in a compiled function.';
+  'Declaration of the variable that holds the actor in a compiled function.';
 
 -- The actor of the transaction: one setting, read once; without it, the login role.
 create or replace function audit.read_actor()
@@ -2308,15 +2308,7 @@ create or replace function audit.read_actor()
   immutable
   set search_path = pg_catalog, pg_temp
 as $$
-  select
-'  v_actor := string_to_array(current_setting(''audit.actor'', true), chr(31), '''');
-  v_actor_type := coalesce(v_actor[1], ''database'');
-  v_actor_id := coalesce(v_actor[2], session_user);
-  v_actor_label := v_actor[3];
-  if v_actor[4] is not null then
-    v_context := v_actor[4]::jsonb;
-  end if;
-'
+  select ''
 $$;
 
 revoke all on function audit.read_actor() from public;
@@ -2347,14 +2339,16 @@ E'  insert into audit.log (
     %s,
     %s,
     %s,
-    _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label, session_user,
+    coalesce(nullif(split_part(_audit.v_actor, chr(31), 1), ''''), ''database''),
+    coalesce(nullif(split_part(_audit.v_actor, chr(31), 2), ''''), session_user),
+    nullif(split_part(_audit.v_actor, chr(31), 3), ''''), session_user,
     current_setting(''application_name''),
     %s,
     %s,
     %s,
     %s,
     %s,
-    _audit.v_context%s%s;
+    nullif(split_part(_audit.v_actor, chr(31), 4), '''')::jsonb%s%s;
 %s',
     row_sql.account, action, t.item_type, row_sql.item_id, row_sql.item_label,
     row_sql.parent_type, row_sql.parent_id, is_cascade,
@@ -2364,7 +2358,7 @@ E'  insert into audit.log (
       else '' end,
     case when condition <> '' then E'\n  where ' || condition else '' end,
     case when t.require_actor then
-E'  if v_actor_type = ''database'' and found then
+E'  if _audit.v_actor is null and found then
     perform audit.demand_actor(''' || replace(t.target::text, '''', '''''') || E''');
   end if;\n' else '' end)
 $$;

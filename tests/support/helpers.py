@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, LiteralString
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import class_row, scalar_row
 from psycopg.types.json import Jsonb
 
@@ -50,6 +51,11 @@ class LogRow:
         return f"{self.actor_type}:{self.actor_id}"
 
 
+_NEW = sql.SQL("select {} from audit.events where id > %s order by id").format(
+    sql.SQL(", ").join(sql.Identifier(field.name) for field in fields(LogRow))
+)
+
+
 def value(conn: psycopg.Connection, query: LiteralString, *parameters: object) -> Any:
     """Return the only value of the only row that a query or an insert … returning gives."""
     with conn.cursor(row_factory=scalar_row) as cursor:
@@ -70,7 +76,7 @@ def new_log(conn: psycopg.Connection, since: int = 0) -> list[LogRow]:
     The session must be allowed to read audit.log: the owner's or a superuser's.
     """
     with conn.cursor(row_factory=class_row(LogRow)) as cursor:
-        cursor.execute("select * from audit.log where id > %s order by id", [since])
+        cursor.execute(_NEW, [since])
         return cursor.fetchall()
 
 

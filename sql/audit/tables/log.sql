@@ -24,24 +24,25 @@ create table audit.log (
   layout      integer,
   row_values  text,
   changes     jsonb,
-  context     jsonb,
-  constraint log_pkey primary key (account_id, occurred_at, id)
+  context     jsonb
 ) partition by range (occurred_at);
 
 alter sequence audit.log_id_seq owned by audit.log.id;
 
 -- Ids are compared as bytes: the same order in every engine, no index to rebuild with a new libc.
--- With the id no two entries are equal: a search for equal ones to fold would find none.
-create index log_item_idx on audit.log (account_id, item_type, item_id, occurred_at, id)
+-- What discriminates comes first, so that comparing ends there. Hardly two entries are equal: a
+-- search for equal ones to fold would find none.
+create index log_page_idx on audit.log (account_id, occurred_at) with (deduplicate_items = off);
+
+create index log_item_idx on audit.log (item_id, item_type, account_id, occurred_at)
   with (deduplicate_items = off);
 
-create index log_parent_idx on audit.log (account_id, parent_type, parent_id, occurred_at, id)
+create index log_parent_idx on audit.log (parent_id, parent_type, account_id, occurred_at)
   with (deduplicate_items = off)
   where parent_id is not null;
 
-create index log_actor_idx on audit.log (account_id, actor_type, actor_id, occurred_at, id)
-  with (deduplicate_items = off)
-  where actor_type <> 'database';
+create index log_actor_idx on audit.log (actor_id, actor_type, account_id, occurred_at)
+  with (deduplicate_items = off);
 
 create index log_tx_idx on audit.log using brin (tx) with (pages_per_range = 128, autosummarize = on);
 
