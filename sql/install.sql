@@ -38,6 +38,7 @@
 \ir audit/types/compiled.sql
 \ir audit/compiler/short_name.sql
 \ir audit/compiler/fold_name.sql
+\ir audit/compiler/tokens_of.sql
 \ir audit/compiler/names_in.sql
 \ir audit/compiler/rewrite_expression.sql
 \ir audit/compiler/utc.sql
@@ -46,12 +47,12 @@
 \ir audit/compiler/text_value.sql
 \ir audit/compiler/settings_of.sql
 \ir audit/compiler/equality_of.sql
-\ir audit/compiler/column_of.sql
-\ir audit/compiler/audited_column.sql
+\ir audit/compiler/columns_of.sql
+\ir audit/compiler/audited_columns.sql
 \ir audit/compiler/table_trait.sql
-\ir audit/compiler/rule_of.sql
+\ir audit/compiler/rules_of.sql
 \ir audit/compiler/foreign_key_of.sql
-\ir audit/compiler/lookup_of.sql
+\ir audit/compiler/lookups_of.sql
 \ir audit/compiler/settings_for.sql
 \ir audit/compiler/lookup_join.sql
 \ir audit/compiler/bind_text.sql
@@ -88,7 +89,7 @@
 \ir audit/tracking/follow_names.sql
 \ir audit/tracking/follow_rules.sql
 \ir audit/tracking/follow_columns.sql
-\ir audit/compiler/triggered_relation.sql
+\ir audit/compiler/triggered_relations.sql
 \ir audit/compiler/has_trigger.sql
 \ir audit/compiler/install_compiled.sql
 \ir audit/tracking/is_stale.sql
@@ -117,7 +118,7 @@
 \ir audit/api/horizon.sql
 \ir audit/api/item_log.sql
 \ir audit/api/tree_log.sql
-\ir audit/rights/role_right.sql
+\ir audit/rights/role_rights.sql
 
 -- What can be wrong
 \ir audit/types/finding.sql

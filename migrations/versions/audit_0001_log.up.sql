@@ -1072,20 +1072,42 @@ revoke all on function audit.fold_name(text) from public;
 comment on function audit.fold_name(text) is
   'The name that a token of SQL stands for, its parts joined by dots; null for other tokens.';
 
+-- Declared expressions are taken apart here and nowhere else: a token is a string, a chain of
+-- identifiers, a number or else one character. Names that an opening bracket follows are functions.
+create or replace function audit.tokens_of(expression text)
+  returns table (number bigint, token text, name text)
+  language plpgsql
+  immutable
+  set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+as $$
+begin
+  return query
+    select m.number, concat(m.match[1], m.match[2]),
+      case when m.match[2] is null then audit.fold_name(m.match[1]) end
+    from regexp_matches(tokens_of.expression,
+      '([eE]''(?:[^''\\]|\\.|'''')*''|''(?:[^'']|'''')*'''
+      '|(?:"(?:[^"]|"")+"|(?!\d)[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|(?!\d)[\w$]+))*'
+      '|\d[\w.]*|.)(\s*\()?', 'g') with ordinality as m (match, number);
+end;
+$$;
+
+revoke all on function audit.tokens_of(text) from public;
+
+comment on function audit.tokens_of(text) is
+  'The tokens of an SQL expression in order; a name is that of a column, as audit.fold_name() '
+  'spells it, and null for other tokens.';
+
 -- Which columns a declared expression needs: asked when triggers are compiled and compared.
 create or replace function audit.names_in(expression text)
   returns setof text
   language sql
   immutable
   set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on
 as $$
-  select distinct audit.fold_name(m[1])
-  from regexp_matches(names_in.expression,
-    '([eE]''(?:[^''\\]|\\.|'''')*''|''(?:[^'']|'''')*'''
-    '|(?:"(?:[^"]|"")+"|(?!\d)[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|(?!\d)[\w$]+))*'
-    '|\d[\w.]*|.)(\s*\()?', 'g') as m
-  where m[2] is null and audit.fold_name(m[1]) is not null
+  select distinct t.name
+  from audit.tokens_of(names_in.expression) as t
+  where t.name is not null
 $$;
 
 revoke all on function audit.names_in(text) from public;
@@ -1096,33 +1118,13 @@ comment on function audit.names_in(text) is
 -- Declared expressions name columns; this puts in what a name stands for in the compiled code.
 create or replace function audit.rewrite_expression(expression text, names jsonb)
   returns text
-  language plpgsql
+  language sql
   immutable
   strict
   set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on
 as $$
-declare
-  -- A string, or a chain of identifiers with what tells a function's name from a column's, or else
-  -- one character.
-  v_tokens constant text :=
-    '([eE]''(?:[^''\\]|\\.|'''')*''|''(?:[^'']|'''')*'''
-    '|(?:"(?:[^"]|"")+"|(?!\d)[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|(?!\d)[\w$]+))*'
-    '|\d[\w.]*|.)(\s*\((?!\s*\+\s*\)))?';
-  v_token text[];
-  v_name text;
-  v_result text := '';
-begin
-  for v_token in select m from regexp_matches(rewrite_expression.expression, v_tokens, 'g') as m loop
-    v_name := audit.fold_name(v_token[1]);
-    if v_token[2] is null and v_name is not null and names ? v_name then
-      v_result := v_result || (names ->> v_name);
-    else
-      v_result := v_result || v_token[1] || coalesce(v_token[2], '');
-    end if;
-  end loop;
-  return v_result;
-end;
+  select coalesce(string_agg(coalesce(names ->> t.name, t.token), '' order by t.number), '')
+  from audit.tokens_of(rewrite_expression.expression) as t
 $$;
 
 revoke all on function audit.rewrite_expression(text, jsonb) from public;
@@ -1313,7 +1315,7 @@ revoke all on function audit.equality_of(oid) from public;
 comment on function audit.equality_of(oid) is 'The equality operator of a type, schema-qualified.';
 
 -- The columns of a table as the compiler sees them.
-create or replace function audit.column_of(target regclass)
+create or replace function audit.columns_of(target regclass)
   returns table (
     number smallint,
     name text,
@@ -1334,7 +1336,7 @@ begin
       select a.attnum, a.atttypid
       from pg_attribute as a
       -- A virtual generated column has no value of its own in a trigger; its sources are audited.
-      where a.attrelid = column_of.target and a.attnum > 0 and not a.attisdropped
+      where a.attrelid = columns_of.target and a.attnum > 0 and not a.attisdropped
         and a.attgenerated <> 'v'
       union all
       select b.attnum, t.typbasetype
@@ -1359,19 +1361,19 @@ begin
                       where c.oid = a.attcollation), true)
     from base as b
     join pg_type as t on t.oid = b.type and t.typtype <> 'd'
-    join pg_attribute as a on a.attrelid = column_of.target and a.attnum = b.attnum
-    left join pg_index as i on i.indrelid = column_of.target and i.indisprimary
+    join pg_attribute as a on a.attrelid = columns_of.target and a.attnum = b.attnum
+    left join pg_index as i on i.indrelid = columns_of.target and i.indisprimary
     order by a.attnum;
 end;
 $$;
 
-revoke all on function audit.column_of(regclass) from public;
+revoke all on function audit.columns_of(regclass) from public;
 
-comment on function audit.column_of(regclass) is
+comment on function audit.columns_of(regclass) is
   'The columns of a table that can be audited, with base type, key membership and equality.';
 
 -- The columns whose change is an action, with the SQL that compares and shows them.
-create or replace function audit.audited_column(t audit.tracked)
+create or replace function audit.audited_columns(t audit.tracked)
   returns table (
     number smallint,
     name text,
@@ -1407,7 +1409,7 @@ begin
             else 'jsonb_build_object(''old'', %s, ''new'', %s)' end,
           audit.json_value(c.type, 'old.' || c.ident) || s.cast,
           audit.json_value(c.type, 'new.' || c.ident) || s.cast) end
-    from audit.column_of(t.target) as c
+    from audit.columns_of(t.target) as c
     cross join lateral (
       -- In an array the names old and new must not take on a domain.
       select case when c.type in ('text'::regtype, 'varchar'::regtype)
@@ -1418,9 +1420,9 @@ begin
 end;
 $$;
 
-revoke all on function audit.audited_column(audit.tracked) from public;
+revoke all on function audit.audited_columns(audit.tracked) from public;
 
-comment on function audit.audited_column(audit.tracked) is
+comment on function audit.audited_columns(audit.tracked) is
   'The audited columns of a declaration, with SQL to compare them and to show their values.';
 
 -- What about a table decides the kind of its triggers.
@@ -1466,7 +1468,7 @@ comment on function audit.table_trait(regclass) is
   'Whether a table is partitioned, by which columns, and which triggers of its own it has.';
 
 -- The declared actions of one event, in order of precedence.
-create or replace function audit.rule_of(t audit.tracked, event text)
+create or replace function audit.rules_of(t audit.tracked, event text)
   returns table (
     number bigint,
     action text,
@@ -1486,13 +1488,13 @@ as $$
     r.rule ->> 'when',
     coalesce((r.rule -> 'grouped')::boolean, false)
   from jsonb_array_elements(t.actions) with ordinality as r (rule, number)
-  where r.rule -> 'on' @> to_jsonb(rule_of.event)
+  where r.rule -> 'on' @> to_jsonb(rules_of.event)
   order by r.number
 $$;
 
-revoke all on function audit.rule_of(audit.tracked, text) from public;
+revoke all on function audit.rules_of(audit.tracked, text) from public;
 
-comment on function audit.rule_of(audit.tracked, text) is
+comment on function audit.rules_of(audit.tracked, text) is
   'The actions that a declaration gives to one event.';
 
 -- A lookup names a column; its foreign key says which row is meant.
@@ -1538,7 +1540,7 @@ comment on function audit.foreign_key_of(regclass, text) is
   'The table and key that a single-column foreign key refers to.';
 
 -- Where each declared lookup leads: the table, its key, and which of its columns are asked for.
-create or replace function audit.lookup_of(t audit.tracked)
+create or replace function audit.lookups_of(t audit.tracked)
   returns table (
     depth integer,
     alias text,
@@ -1591,9 +1593,9 @@ begin
 end;
 $$;
 
-revoke all on function audit.lookup_of(audit.tracked) from public;
+revoke all on function audit.lookups_of(audit.tracked) from public;
 
-comment on function audit.lookup_of(audit.tracked) is
+comment on function audit.lookups_of(audit.tracked) is
   'The lookups of a declaration, resolved through foreign keys, in the order they depend.';
 
 -- The settings that the compiled functions of a table pin: for the values of its columns, and for
@@ -1614,20 +1616,20 @@ as $$
     select c.type
     from expression as e
     cross join lateral audit.names_in(e.text) as n
-    join audit.column_of(t.target) as c on n in (c.name, 'old.' || c.name, 'new.' || c.name)
+    join audit.columns_of(t.target) as c on n in (c.name, 'old.' || c.name, 'new.' || c.name)
     union
     select c.type
-    from audit.lookup_of(t) as l
-    join audit.column_of(l.target) as c on c.name = any (l.columns || l.key_column)
+    from audit.lookups_of(t) as l
+    join audit.columns_of(l.target) as c on c.name = any (l.columns || l.key_column)
   )
   select coalesce(array_agg(distinct s.setting order by s.setting), '{}')
   from (
     select unnest(audit.settings_of(array(
-        select c.type from audit.column_of(t.target) as c where c.name <> all (t.operational))
+        select c.type from audit.columns_of(t.target) as c where c.name <> all (t.operational))
       || array(select u.type from used as u))) as setting
     union all
     select 'timezone = ''UTC'''
-    where whole_rows and exists (select from audit.column_of(t.target) as c
+    where whole_rows and exists (select from audit.columns_of(t.target) as c
       where c.name <> all (t.operational) and c.type = 'timestamptz'::regtype)
     union all
     select unnest(array['timezone = ''UTC''', 'datestyle = ''ISO'''])
@@ -1671,9 +1673,9 @@ E'\n  left join lateral (\n    %s\n  ) as %I on true',
                        format('%I %s', l.key_column, format_type(l.key_type, null)))
        -- The base type: a domain's check is code of the user.
        from (select c.name, format_type(c.type, null) as type
-             from audit.column_of(l.target) as c
+             from audit.columns_of(l.target) as c
              where c.name = any (l.columns)) as x) as typed_list
-    from audit.lookup_of(t) as l
+    from audit.lookups_of(t) as l
     join pg_class as c on c.oid = l.target
     join pg_namespace as n on n.oid = c.relnamespace
   ) as f
@@ -1700,11 +1702,11 @@ begin
   end if;
   return coalesce(
     (select audit.text_value(c.type, format('(%s)', names ->> c.name))
-     from audit.column_of(t.target) as c
+     from audit.columns_of(t.target) as c
      where c.name = v_name),
     (select audit.text_value(c.type, format('%I.%I', l.alias, c.name))
-     from audit.lookup_of(t) as l
-     cross join lateral audit.column_of(l.target) as c
+     from audit.lookups_of(t) as l
+     cross join lateral audit.columns_of(l.target) as c
      where l.alias || '.' || c.name = v_name and bind_text.expression ~ '^[a-zA-Z0-9_$."]+$'),
     format('(%s)::text', audit.rewrite_expression(bind_text.expression, names)));
 end;
@@ -1728,7 +1730,7 @@ declare
   v_row audit.row_sql;
 begin
   select 'new.' || c.ident into v_key
-    from audit.column_of(t.target) as c where c.is_key order by c.number limit 1;
+    from audit.columns_of(t.target) as c where c.is_key order by c.number limit 1;
   select
       jsonb_object_agg(c.name, s.value),
       jsonb_object_agg('new.' || c.name, s.value),
@@ -1740,7 +1742,7 @@ begin
       string_agg(audit.text_value(c.type, s.value), ' || '','' || ' order by c.number)
         filter (where c.is_key)
     into v_row.names, v_qualified, v_row.item_id, v_row.key_text
-    from audit.column_of(t.target) as c
+    from audit.columns_of(t.target) as c
     cross join lateral (select case side
         when 'merged' then format('case when %1$s is null then old.%2$s else new.%2$s end',
           v_key, c.ident)
@@ -2027,7 +2029,7 @@ as $$
         order by octet_length(a.name), a.name collate "C"),
       string_agg(format('%s as _e%s', case side when 'new' then a.new_entry else a.old_entry end,
         a.number), E',\n          ' order by a.number)), '(select jsonb ''{}'')')
-  from audit.audited_column(t) as a
+  from audit.audited_columns(t) as a
 $$;
 
 revoke all on function audit.row_changes(audit.tracked, text) from public;
@@ -2045,7 +2047,7 @@ as $$
   select case when t.part is not null and count(*) > 0 then
     'jsonb_build_object(' || string_agg(format('%L, %s', a.name, a.both_entry), ', '
       order by a.number) || ')' end
-  from audit.audited_column(t) as a
+  from audit.audited_columns(t) as a
   where a.is_key
     and a.name <> all (array(select audit.names_in(t.item_id)))
     and t.part_name is distinct from a.ident
@@ -2190,11 +2192,11 @@ begin
       case when bool_and(r.condition is not null) then
         string_agg('(' || r.condition || ')', ' or ' order by r.number) else '' end
     into v_action, v_condition
-    from audit.rule_of(t, event) as r;
+    from audit.rules_of(t, event) as r;
   if v_action is null then
     return null;
   end if;
-  if (select bool_or(r.is_grouped) from audit.rule_of(t, event) as r) and not is_row_level then
+  if (select bool_or(r.is_grouped) from audit.rules_of(t, event) as r) and not is_row_level then
     return audit.group_body(t, v_row, v_action, v_changes, v_cascade, v_source, v_condition);
   end if;
   if t.part is null and not is_row_level then
@@ -2226,19 +2228,19 @@ declare
   v_pairs text;
   v_differences text;
 begin
-  select * into strict v_rule from audit.rule_of(t, 'update') as r where r.is_grouped;
+  select * into strict v_rule from audit.rules_of(t, 'update') as r where r.is_grouped;
   -- Old and new row are the same part while neither its key nor its item changed. A full join can
   -- only hash or merge: a plan made for one row stays linear for a hundred thousand.
   select min(c.ident) filter (where c.is_key),
       string_agg(format('old.%1$s %2$s new.%1$s', c.ident, audit.equality_of(c.declared_type)),
         ' and ' order by c.number)
     into v_key, v_pairs
-    from audit.column_of(t.target) as c
+    from audit.columns_of(t.target) as c
     where c.is_key or c.name in (select audit.names_in(t.item_id));
   select string_agg(format('case when %s then jsonb_build_object(%L, %s) else ''{}'' end',
       a.differs, a.name, a.both_entry), E'\n            || ' order by a.number)
     into v_differences
-    from audit.audited_column(t) as a
+    from audit.audited_columns(t) as a
     where v_rule.columns is null or a.name = any (v_rule.columns);
   return audit.group_body(t, v_row, quote_literal(v_rule.action),
     format(E'case
@@ -2307,7 +2309,7 @@ as $$
     select case when strpos((to_jsonb(t) - 'compiled')::text, E'\\n') > 0 then 0 else 1 end as step
   ), rule as (
     select r.*, quote_ident('v_' || audit.short_name(r.action) || '_changes') as variable
-    from audit.rule_of(t, 'update') as r
+    from audit.rules_of(t, 'update') as r
   ), taker as (
     select
       a.number, a.differs, r.condition,
@@ -2315,7 +2317,7 @@ as $$
         r.variable, array[a.name], a.both_entry) as assignment,
       row_number() over (partition by a.number
                          order by (r.columns is null)::int, r.number) as n
-    from audit.audited_column(t) as a
+    from audit.audited_columns(t) as a
     join rule as r on r.columns is null or a.name = any (r.columns)
   ), taken as (
     select
@@ -2380,9 +2382,9 @@ as $$
                      where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D') then ''
     else ' of ' || (
       select string_agg(a.ident, ', ' order by a.number)
-      from audit.audited_column(t) as a
+      from audit.audited_columns(t) as a
       where exists (
-        select from audit.rule_of(t, 'update') as u
+        select from audit.rules_of(t, 'update') as u
         where u.columns is null or a.name = any (u.columns)))
     end
   from audit.table_trait(t.target) as r
@@ -2402,7 +2404,7 @@ create or replace function audit.update_variables(t audit.tracked)
 as $$
   select audit.actor_variables() || array['v_account_id text', 'v_item_id text', 'v_item_label text'] || array(
     select quote_ident('v_' || audit.short_name(r.action) || '_changes') || ' jsonb'
-    from audit.rule_of(t, 'update') as r
+    from audit.rules_of(t, 'update') as r
     group by r.action
     order by min(r.number))
 $$;
@@ -2445,11 +2447,11 @@ E'  select coalesce(_audit.v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L
     end),
     '' order by l.depth, l.alias)
     || E'  perform set_config(''audit.departed'', coalesce(v_departed::text, ''''), true);\n'
-  from audit.lookup_of(t) as l
+  from audit.lookups_of(t) as l
   join pg_class as c on c.oid = l.target
   join pg_namespace as n on n.oid = c.relnamespace
-  left join audit.lookup_of(t) as h on h.alias = l.source
-  join audit.column_of(coalesce(h.target, t.target)) as k on k.name = l.source_column
+  left join audit.lookups_of(t) as h on h.alias = l.source
+  join audit.columns_of(coalesce(h.target, t.target)) as k on k.name = l.source_column
   cross join lateral (
     select case when l.source is null then 'old.' else '_p.' end || k.ident as value) as s
 $$;
@@ -2481,7 +2483,7 @@ as $$
   from (select audit.write_body(t, event, is_row_level) as body) as b
   cross join (
     select event = 'delete' and exists (
-      select from audit.lookup_of(t) as l where l.source is null) as uses_departed
+      select from audit.lookups_of(t) as l where l.source is null) as uses_departed
   ) as d
   where b.body is not null
 $$;
@@ -2504,7 +2506,7 @@ as $$
     'stable')
   from (select audit.departed_body(t, is_row_level) as body) as b
   where b.body is not null
-    and exists (select from audit.rule_of(t, 'delete'))
+    and exists (select from audit.rules_of(t, 'delete'))
 $$;
 
 revoke all on function audit.departed_function(audit.tracked, boolean, text[]) from public;
@@ -2648,7 +2650,7 @@ begin
   select string_agg(format('old.%1$s %2$s new.%1$s', c.ident, audit.equality_of(c.declared_type)),
       ' and ' order by c.number)
     into v_stay
-    from audit.column_of(t.target) as c where c.is_key and c.name <> all (v_columns);
+    from audit.columns_of(t.target) as c where c.is_key and c.name <> all (v_columns);
   select string_agg(case when a.attgenerated = 'v' then 'null' else format('old.%I', a.attname) end,
       ', ' order by a.attnum)
     into v_columns_of_row
@@ -2700,6 +2702,94 @@ comment on function audit.compile_partitioned(audit.tracked, text[], audit.compi
   'The functions and triggers that the declaration of a partitioned table compiles to.';
 
 -- A declaration becomes functions and triggers: this says which, and with what text.
+--
+-- In goes a row of audit.tracked: what audit.track() was told of a table, or what audit.refresh()
+-- made of that after DDL. Out comes an audit.compiled: the text of each function and trigger, which
+-- audit.install_compiled() then puts in place. In between nothing is written: every step reads the
+-- declaration and the catalogue, and returns SQL as text. The steps:
+--
+-- 1. What the table is like. columns_of and audited_columns: its columns, with the SQL that compares
+--    and shows them (json_value, text_value, equality_of). rules_of: the actions of an event.
+--    lookups_of: where each lookup leads (foreign_key_of). table_trait: whether it is partitioned,
+--    and which triggers of its own it has.
+-- 2. What the expressions mean. tokens_of takes one apart, rewrite_expression puts in what a name
+--    stands for, bind_text makes text of it. bind_row does so for all that the log keeps of a row:
+--    audit.row_sql.
+-- 3. A body for each event. write_body: rows that came or went, a whole statement at once.
+--    update_body, with update_insert: a row that changed, each column in the variable of the action
+--    that takes it. merge_body and group_body: one row of the log for each item, however many of its
+--    parts a statement touched. departed_body: what deleted rows look up, fetched before it is gone.
+--    All but the last end in insert_log.
+-- 4. The frame. compile_function puts around a body its variables, the settings that its values
+--    depend on (settings_for) and the guard is_current, which raises an error where the table is not
+--    as fingerprint saw it. add_trigger adds the function and its trigger to the result.
+-- 5. Partitioned tables have row triggers alone, and rows that move from one partition to another:
+--    compile_partitioned, compile_moves.
+--
+-- For example, in a database that has nothing but schema audit,
+--
+--   create table public.note (id integer primary key, title text);
+--   select audit.track('public.note', item_label => 'title',
+--     actions => '[{"action": "renamed", "on": "update", "columns": ["title"]}]');
+--
+-- compiles to this function, but for the number of the table, and the trigger "_audit_update after
+-- update of title on public.note for each row":
+--
+--   CREATE OR REPLACE FUNCTION audit.public_note_update()
+--    RETURNS trigger
+--    LANGUAGE plpgsql
+--    SECURITY DEFINER
+--    SET search_path TO 'pg_catalog', 'pg_temp'
+--   AS $function$
+--   -- Compiled from the declaration of public.note (audit.tracked); audit.refresh() compiles it anew.
+--   #variable_conflict use_column
+--   <<_audit>>
+--   declare
+--     v_current constant boolean := audit.is_current(1, '10c3de1cf8bd', '16384'::regclass);
+--     v_actor text[];
+--     v_actor_type text;
+--     v_actor_id text;
+--     v_actor_label text;
+--     v_context jsonb;
+--     v_account_id text;
+--     v_item_id text;
+--     v_item_label text;
+--     v_renamed_changes jsonb;
+--   begin
+--     if old.title is distinct from new.title then
+--       v_renamed_changes := jsonb_set(coalesce(v_renamed_changes, '{}'), '{title}', jsonb_object(array['old', old.title, 'new', new.title]::text[]));
+--     end if;
+--     if v_renamed_changes is not null then
+--       v_actor := string_to_array(current_setting('audit.actor', true), chr(31), '');
+--       v_actor_type := coalesce(v_actor[1], 'database');
+--       v_actor_id := coalesce(v_actor[2], session_user);
+--       v_actor_label := v_actor[3];
+--       if v_actor[4] is not null then
+--         v_context := v_actor[4]::jsonb;
+--       end if;
+--       v_item_id := new.id::text;
+--       v_item_label := (new.title)::text;
+--       insert into audit.log (
+--         account_id, action, item_type, item_id, item_label, parent_type, parent_id,
+--         actor_type, actor_id, actor_label, db_role, application, is_cascade, changes, context
+--       )
+--       select
+--         '',
+--         'renamed',
+--         'note',
+--         _audit.v_item_id,
+--         _audit.v_item_label,
+--         null,
+--         (null)::text,
+--         _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label, session_user,
+--         current_setting('application_name'),
+--         false,
+--         _audit.v_renamed_changes,
+--         _audit.v_context;
+--     end if;
+--     return null;
+--   end;
+--   $function$
 create or replace function audit.compile_table(t audit.tracked)
   returns audit.compiled
   language plpgsql
@@ -2731,13 +2821,13 @@ begin
   v_result := audit.add_trigger(v_result, t, 'insert', 'after insert',
     case when not v_insert_by_row then 'new table as new_rows' end,
     audit.write_function(t, 'insert', v_insert_by_row, v_row_settings));
-  if (select bool_or(r.is_grouped) from audit.rule_of(t, 'update') as r) then
+  if (select bool_or(r.is_grouped) from audit.rules_of(t, 'update') as r) then
     v_result := audit.add_trigger(v_result, t, 'update', 'after update',
       'old table as old_rows new table as new_rows',
       audit.compile_function(t, 'update',
         audit.actor_variables(),
         audit.read_actor() || audit.merge_body(t), true, v_row_settings));
-  elsif exists (select from audit.rule_of(t, 'update')) then
+  elsif exists (select from audit.rules_of(t, 'update')) then
     v_result := audit.add_trigger(v_result, t, 'update', 'after update' || audit.update_list(t), null,
       audit.compile_function(t, 'update', audit.update_variables(t), audit.update_body(t),
         t.lookups <> '{}', v_settings));
@@ -2857,7 +2947,7 @@ as $$
           or r.rule -> 'columns' = '[]'
           or exists (select from jsonb_array_elements_text(r.rule -> 'columns') as c
                      where c.value is null
-                       or c.value not in (select a.name from audit.audited_column(t) as a)))
+                       or c.value not in (select a.name from audit.audited_columns(t) as a)))
         then format('action %s: "columns" must list audited columns of the table',
           r.rule ->> 'action')
       when jsonb_typeof(r.rule -> 'grouped') <> 'boolean'
@@ -2901,7 +2991,7 @@ begin
        limit 1),
       (select format('the lookup %s has no foreign key to follow (%s)', e.key, e.value)
        from jsonb_each_text(t.lookups) as e
-       where e.key not in (select l.alias from audit.lookup_of(t) as l) limit 1),
+       where e.key not in (select l.alias from audit.lookups_of(t) as l) limit 1),
       audit.problem_of_rules(t))
     into v_problem;
   if v_problem is not null then
@@ -2924,7 +3014,7 @@ begin
       r.condition), ''), '')
     into v_query
     from (values ('insert'), ('update'), ('delete')) as e (event)
-    cross join lateral audit.rule_of(t, e.event) as r
+    cross join lateral audit.rules_of(t, e.event) as r
     where r.condition is not null;
   begin
     execute v_query;
@@ -2963,7 +3053,7 @@ as $$
     union all
     select array_position(t.tables, l.target), a.attrelid, l.alias, a.attnum, a.attname,
       format_type(a.atttypid, a.atttypmod)
-    from audit.lookup_of(t) as l
+    from audit.lookups_of(t) as l
     join pg_attribute as a
       on a.attrelid = l.target and a.attname = any (l.columns || l.key_column)
   ) as c
@@ -3084,7 +3174,7 @@ comment on function audit.follow_columns(audit.tracked) is
   'The declaration with the names that the columns have now.';
 
 -- The relations that carry triggers for a tracked table: itself and, for TRUNCATE, its partitions.
-create or replace function audit.triggered_relation(target regclass)
+create or replace function audit.triggered_relations(target regclass)
   returns setof regclass
   language sql
   stable
@@ -3097,9 +3187,9 @@ as $$
   where p.relid <> target
 $$;
 
-revoke all on function audit.triggered_relation(regclass) from public;
+revoke all on function audit.triggered_relations(regclass) from public;
 
-comment on function audit.triggered_relation(regclass) is
+comment on function audit.triggered_relations(regclass) is
   'A tracked table and its partitions.';
 
 -- Whether a trigger is there and fires always, also in a session that plays the replica.
@@ -3151,7 +3241,7 @@ begin
     v_changed := true;
   end loop;
 
-  for v_relation in select audit.triggered_relation(t.target) loop
+  for v_relation in select audit.triggered_relations(t.target) loop
     for v_name, v_text in
       select e.key, e.value from jsonb_each_text(compiled.triggers) as e
       where v_relation = t.target or e.key = '_audit_truncate'
@@ -3342,7 +3432,7 @@ begin
   perform audit.validate_declaration(now);
 
   now.tables := now.target || array(
-    select l.target from audit.lookup_of(now) as l where l.target <> now.target
+    select l.target from audit.lookups_of(now) as l where l.target <> now.target
     union
     select c.confrelid from pg_constraint as c
     where c.conrelid = now.target and c.contype = 'f' and c.confdeltype = 'c'
@@ -3405,7 +3495,7 @@ declare
   v_name text;
 begin
   if audit.name_of(t.target) is not null then
-    for v_relation in select audit.triggered_relation(t.target) loop
+    for v_relation in select audit.triggered_relations(t.target) loop
       for v_name in select jsonb_object_keys(v_compiled.triggers) loop
         if v_relation = t.target or v_name = '_audit_truncate' then
           execute format('drop trigger if exists %I on %s', v_name, audit.name_of(v_relation));
@@ -4121,7 +4211,7 @@ comment on function audit.tree_log(text, text, text) is
 
 -- What the three roles of the log may do, in one place: given by audit.grant_rights(), looked for
 -- by audit.check().
-create or replace function audit.role_right()
+create or replace function audit.role_rights()
   returns table (role text, privilege text, object text, is_function boolean)
   language sql
   stable
@@ -4146,9 +4236,9 @@ as $$
     ('audit_maintainer', 'select', 'audit.closed_partition', false)
 $$;
 
-revoke all on function audit.role_right() from public;
+revoke all on function audit.role_rights() from public;
 
-comment on function audit.role_right() is
+comment on function audit.role_rights() is
   'The rights that the roles of the log have, one a row.';
 
 -- What audit.check() found wrong: what, how bad, where, in words, and the command that mends it.
@@ -4320,7 +4410,7 @@ as $$
       audit.name_of(k.target) = k.compiled ->> 'name'
         and audit.fingerprint(k) = k.compiled ->> 'fingerprint' as is_current
     from audit.tracked as k
-    cross join lateral audit.triggered_relation(k.target) as r
+    cross join lateral audit.triggered_relations(k.target) as r
     where audit.name_of(k.target) is not null
   ), expected as (
     select r.*, e.key as trigger, g.oid,
@@ -4582,14 +4672,14 @@ as $$
   select 'role_missing', 'warning', r.role,
     'The role is not there, so nobody has its rights.',
     format('create role %I nologin; select audit.grant_rights();', r.role)
-  from (select distinct r.role from audit.role_right() as r) as r
+  from (select distinct r.role from audit.role_rights() as r) as r
   where to_regrole(r.role) is null
   union all
   select 'grant_missing', 'warning', r.role,
     format('The role lacks rights that it should have: %s.',
       string_agg(format('%s on %s', r.privilege, r.object), ', ' order by r.object, r.privilege)),
     'select audit.grant_rights();'
-  from audit.role_right() as r
+  from audit.role_rights() as r
   where to_regrole(r.role) is not null
     and not case when r.is_function then has_function_privilege(r.role, r.object, r.privilege)
       else has_table_privilege(r.role, r.object, r.privilege) end
@@ -4858,7 +4948,7 @@ as $$
   join pg_subscription as s on s.oid = w.srsubid
   where s.subenabled
     and w.srrelid in (select r from audit.tracked as k
-                      cross join lateral audit.triggered_relation(k.target) as r)
+                      cross join lateral audit.triggered_relations(k.target) as r)
 $$;
 
 revoke all on function audit.check_sessions(interval) from public;
@@ -4942,7 +5032,7 @@ begin
   for v_grant in
     select format('grant %s on %s%s to %I', r.privilege,
       case when r.is_function then 'function ' else '' end, r.object, r.role)
-    from audit.role_right() as r
+    from audit.role_rights() as r
     where to_regrole(r.role) is not null
       and not case when r.is_function then has_function_privilege(r.role, r.object, r.privilege)
         else has_table_privilege(r.role, r.object, r.privilege) end

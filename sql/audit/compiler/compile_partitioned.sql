@@ -49,7 +49,7 @@ begin
   select string_agg(format('old.%1$s %2$s new.%1$s', c.ident, audit.equality_of(c.declared_type)),
       ' and ' order by c.number)
     into v_stay
-    from audit.column_of(t.target) as c where c.is_key and c.name <> all (v_columns);
+    from audit.columns_of(t.target) as c where c.is_key and c.name <> all (v_columns);
   select string_agg(case when a.attgenerated = 'v' then 'null' else format('old.%I', a.attname) end,
       ', ' order by a.attnum)
     into v_columns_of_row

@@ -24,7 +24,7 @@ begin
   perform audit.validate_declaration(now);
 
   now.tables := now.target || array(
-    select l.target from audit.lookup_of(now) as l where l.target <> now.target
+    select l.target from audit.lookups_of(now) as l where l.target <> now.target
     union
     select c.confrelid from pg_constraint as c
     where c.conrelid = now.target and c.contype = 'f' and c.confdeltype = 'c'

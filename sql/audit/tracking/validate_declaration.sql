@@ -22,7 +22,7 @@ begin
        limit 1),
       (select format('the lookup %s has no foreign key to follow (%s)', e.key, e.value)
        from jsonb_each_text(t.lookups) as e
-       where e.key not in (select l.alias from audit.lookup_of(t) as l) limit 1),
+       where e.key not in (select l.alias from audit.lookups_of(t) as l) limit 1),
       audit.problem_of_rules(t))
     into v_problem;
   if v_problem is not null then
@@ -45,7 +45,7 @@ begin
       r.condition), ''), '')
     into v_query
     from (values ('insert'), ('update'), ('delete')) as e (event)
-    cross join lateral audit.rule_of(t, e.event) as r
+    cross join lateral audit.rules_of(t, e.event) as r
     where r.condition is not null;
   begin
     execute v_query;
