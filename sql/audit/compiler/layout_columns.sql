@@ -10,7 +10,7 @@ as $$
       'number', c.number,
       'type', format_type(a.atttypid, a.atttypmod),
       'kept_as', r.kept_as) order by c.number), '[]')
-  from audit.column_of(t.target) as c
+  from audit.columns_of(t.target) as c
   join pg_attribute as a on a.attrelid = t.target and a.attnum = c.number
   cross join lateral audit.record_value(c.type, '') as r
   where c.name <> all (t.operational) and c.name <> all (t.secret)

@@ -11,7 +11,7 @@ as $$
     and y.table_name = audit.name_of(t.target)
     and y.columns = audit.layout_columns(t)
     and y.secret = array(
-      select c.name from audit.column_of(t.target) as c where c.name = any (t.secret) order by c.number)
+      select c.name from audit.columns_of(t.target) as c where c.name = any (t.secret) order by c.number)
 $$;
 
 revoke all on function audit.layout_of(audit.tracked) from public;

@@ -11,7 +11,7 @@ begin
     select
       coalesce((select max(y.id) from audit.layout as y), 0) + 1,
       t.id, audit.name_of(t.target), audit.layout_columns(t),
-      array(select c.name from audit.column_of(t.target) as c
+      array(select c.name from audit.columns_of(t.target) as c
             where c.name = any (t.secret) order by c.number)
     on conflict do nothing;
     perform audit.derive_layouts();
