@@ -41,6 +41,7 @@
 \ir audit/compiler/is_kept.sql
 \ir audit/compiler/record_value.sql
 \ir audit/compiler/layout_columns.sql
+\ir audit/compiler/secret_columns.sql
 \ir audit/compiler/layout_of.sql
 \ir audit/compiler/layout_reader.sql
 \ir audit/compiler/layout_branch.sql
@@ -58,6 +59,8 @@
 \ir audit/compiler/bind_text.sql
 \ir audit/compiler/bind_row.sql
 \ir audit/compiler/fingerprint.sql
+\ir audit/compiler/compiler_digest.sql
+\ir audit/compiler/inputs_of.sql
 \ir audit/compiler/compile_function.sql
 \ir audit/compiler/indent.sql
 \ir audit/compiler/actor_variables.sql
@@ -85,6 +88,7 @@
 \ir audit/compiler/compile_table.sql
 \ir audit/compiler/triggered_relations.sql
 \ir audit/compiler/has_trigger.sql
+\ir audit/compiler/is_installed.sql
 \ir audit/compiler/install_compiled.sql
 
 -- Writing: who is responsible, what compiled functions ask, the rows that no table's change leaves
@@ -109,6 +113,7 @@
 \ir audit/tracking/follow_rules.sql
 \ir audit/tracking/follow_columns.sql
 \ir audit/tracking/is_stale.sql
+\ir audit/tracking/stale_tables.sql
 \ir audit/tracking/default_actions.sql
 \ir audit/tracking/slug_for.sql
 \ir audit/tracking/name_actions.sql

@@ -12,7 +12,7 @@ declare
   v_list text;
 begin
   select case when r.has_before_update or r.partition_columns = '{}' then ''
-      else ' of ' || (select string_agg(audit.quoted(c), ', ')
+      else ' of ' || (select string_agg(quote_ident(c), ', ')
                       from unnest(r.partition_columns) as c) end
     into v_list
     from audit.table_trait(t.target) as r;

@@ -35,7 +35,7 @@ E'  insert into audit.log (
 %s',
     row_sql.account, action, t.item_type, row_sql.item_id, row_sql.item_label,
     row_sql.parent_type, row_sql.parent_id, is_cascade,
-    is_deleted::text, coalesce(audit.layout_of(t)::text, 'null'), coalesce(record, 'null'), changes,
+    is_deleted::text, coalesce(t.layout::text, 'null'), coalesce(record, 'null'), changes,
     case when source <> '' then E'\n  from ' || source || row_sql.joins
       when row_sql.joins <> '' then E'\n  from (select) as here' || row_sql.joins
       else '' end,

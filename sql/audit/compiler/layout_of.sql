@@ -10,8 +10,7 @@ as $$
   where y.tracked_id = t.id
     and y.table_name = audit.name_of(t.target)
     and y.columns = audit.layout_columns(t)
-    and y.secret = array(
-      select c.name from audit.columns_of(t.target) as c where c.name = any (t.secret) order by c.number)
+    and y.secret = audit.secret_columns(t)
 $$;
 
 revoke all on function audit.layout_of(audit.tracked) from public;

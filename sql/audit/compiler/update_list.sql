@@ -12,7 +12,7 @@ as $$
       or not exists (select from pg_event_trigger as e
                      where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D') then ''
     else ' of ' || (
-      select string_agg(a.ident, ', ' order by a.number)
+      select string_agg(quote_ident(a.name), ', ' order by a.number)
       from audit.audited_columns(t) as a
       where exists (
         select from audit.rules_of(t, 'update') as u

@@ -21,6 +21,10 @@ create table audit.tracked (
   tables        regclass[] not null default '{}',
   columns       jsonb not null default '[]',
   compiled      jsonb not null default '{}',
+  table_name    text not null default '',
+  inputs        text not null default '',
+  layout        integer,
+  trigger_count integer not null default 0,
   constraint tracked_pkey primary key (id),
   constraint tracked_target_key unique (target),
   constraint tracked_slug_key unique (slug),
@@ -61,5 +65,11 @@ comment on column audit.tracked.on_truncate is 'Whether TRUNCATE is logged (log)
 comment on column audit.tracked.tables is 'The table and those that its lookups lead to.';
 comment on column audit.tracked.columns is
   'The columns of these tables that the compiled functions rely on, as they were when compiled.';
+comment on column audit.tracked.table_name is
+  'The table, with its schema, as it was called when it was compiled.';
+comment on column audit.tracked.inputs is
+  'Digest of all that the compiled functions and triggers were made of, as audit.inputs_of() has it.';
+comment on column audit.tracked.trigger_count is 'How many triggers were compiled for the table.';
+comment on column audit.tracked.layout is 'The layout that rows are written in now.';
 comment on column audit.tracked.compiled is
   'Functions and triggers that were compiled, with their text: the columns of type audit.compiled.';

@@ -36,12 +36,16 @@ begin
       on_truncate = now.on_truncate, tables = now.tables, columns = now.columns
     where k.id = now.id;
   perform audit.name_actions(now.actions);
-  perform audit.settle_layout(now);
+  now.layout := audit.settle_layout(now);
 
   v_compiled := audit.compile_table(now);
   v_rebuilt := audit.install_compiled(now, v_compiled);
   now.compiled := to_jsonb(v_compiled);
-  update audit.tracked as k set compiled = now.compiled where k.id = now.id;
+  update audit.tracked as k
+    set compiled = now.compiled, layout = now.layout, table_name = audit.name_of(now.target),
+      inputs = audit.inputs_of(now),
+      trigger_count = (select count(*) from jsonb_object_keys(v_compiled.triggers))
+    where k.id = now.id;
 
   v_after := audit.declaration_of(now);
   if was.id is null then
