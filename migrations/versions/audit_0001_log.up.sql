@@ -31,13 +31,12 @@ end;
 $$;
 
 -- The log itself: written by compiled triggers only, never changed, partitioned by time.
-create sequence audit.log_id_seq as bigint;
-
-comment on sequence audit.log_id_seq is 'Ids of the rows of audit.log, over all partitions.';
-
 create table audit.log (
-  id          bigint           not null default nextval('audit.log_id_seq'),
+  -- Nothing is drawn from the writer's session: a sequence would change what lastval() says there.
+  id          bigint           not null
+    default (date_part('epoch', clock_timestamp()) * 1024000000)::bigint + pg_backend_pid(),
   tx          bigint           not null default txid_current(),
+  era         smallint         not null default 1,
   occurred_at timestamptz      not null default clock_timestamp(),
   account_id  text collate "C" not null default '',
   action      text collate "C" not null,
@@ -58,8 +57,6 @@ create table audit.log (
   changes     jsonb,
   context     jsonb
 ) partition by range (occurred_at);
-
-alter sequence audit.log_id_seq owned by audit.log.id;
 
 -- Ids are compared as bytes: the same order in every engine, no index to rebuild with a new libc.
 -- What discriminates comes first, so that comparing ends there. Hardly two entries are equal: a
@@ -92,15 +89,17 @@ alter table audit.log
   alter column context set statistics 0;
 
 revoke all on audit.log from public;
-revoke all on sequence audit.log_id_seq from public;
 
 comment on table audit.log is
   'One row for each essential action: what was done, by whom, to what; append-only. Readers use the '
   'views audit.events and audit.changes.';
 comment on column audit.log.id is
-  'Number from one sequence; together with occurred_at the order of reading.';
+  'Number made from the clock and the session: it grows within a session, and with time. Together '
+  'with occurred_at the order of reading; with tx too the identity of the row.';
 comment on column audit.log.tx is
   'Top-level transaction id (64 bits): the same for all rows of one transaction.';
+comment on column audit.log.era is
+  'In which era (audit.era) it was written, which tx counts in; 0 where it was imported.';
 comment on column audit.log.occurred_at is 'Time of the action (wall clock, not transaction start).';
 comment on column audit.log.account_id is 'Tenant that the row belongs to; empty without tenants.';
 comment on column audit.log.action is 'What was done, a code listed in audit.actions.';
@@ -158,7 +157,7 @@ create table audit.era (
   log      uuid        not null,
   server   bigint      not null,
   kind     text        collate "C" not null,
-  floor    bigint,
+  is_open  boolean     not null default false,
   began_at timestamptz not null default clock_timestamp(),
   constraint era_pkey primary key (number),
   constraint era_kind_check check (kind in ('installed', 'restored', 'imported'))
@@ -172,12 +171,12 @@ comment on column audit.era.number is 'Number of the era, from 1 on.';
 comment on column audit.era.log is 'Identity of the log, kept when it is restored elsewhere.';
 comment on column audit.era.server is 'Identifier of the server whose transaction ids count.';
 comment on column audit.era.kind is 'What began the era: installed, restored or imported.';
-comment on column audit.era.floor is
-  'Rows up to this id were there before the era; null while an import is under way.';
+comment on column audit.era.is_open is
+  'Whether an import is under way, whose rows are not all there yet.';
 comment on column audit.era.began_at is 'When the era began.';
 
-insert into audit.era (number, log, server, kind, floor)
-select 1, gen_random_uuid(), s.system_identifier, 'installed', 0
+insert into audit.era (number, log, server, kind)
+select 1, gen_random_uuid(), s.system_identifier, 'installed'
 from pg_control_system() as s;
 
 -- The declarations: what audit.track() was told about each table, and what was compiled from it.
@@ -285,11 +284,12 @@ comment on column audit.layout.made_at is 'Since when rows are written so.';
 -- UPDATEs of partitioned tables while they run: a setting carries the row that is on its way, and
 -- only a row in here, which no writer can make, lets the triggers believe the setting.
 create unlogged table audit.move (
-  id         bigint  generated always as identity,
+  id         bigint  not null
+    default (date_part('epoch', clock_timestamp()) * 1024000000)::bigint + pg_backend_pid(),
   tracked_id integer not null,
   pid        integer not null default pg_backend_pid(),
   is_started boolean not null default false,
-  constraint move_pkey primary key (id)
+  constraint move_pkey primary key (pid, id)
 );
 
 revoke all on audit.move from public;
@@ -2381,7 +2381,7 @@ as $$
   select format(
 E'  v_moving := nullif(current_setting(%s, true), '''');
   v_row := null;
-  if v_moving ~ ''^[0-9]{1,18}:'' then
+  if v_moving ~ ''^[0-9]{1,19}:'' then
     v_move := split_part(v_moving, '':'', 1)::bigint;
     v_row := nullif(substr(v_moving, strpos(v_moving, '':'') + 1), '''');
     select m.is_started into v_started from audit.move as m
@@ -2391,7 +2391,8 @@ E'  v_moving := nullif(current_setting(%s, true), '''');
       v_row := null;
     elsif not v_started then
       v_row := null;
-      update audit.move as m set is_started = true where m.id = v_move;
+      update audit.move as m set is_started = true
+        where m.id = v_move and m.pid = pg_backend_pid();
     end if;
   else
     v_moving := null;
@@ -2432,7 +2433,7 @@ E'  if tg_when = ''BEFORE'' then
     raise exception ''the setting %%, which belongs to audit triggers, was changed'', %1$s
       using errcode = ''UA003'', hint = ''Leave settings whose names begin with audit. alone.'';
   end if;
-  delete from audit.move as m where m.id = v_move;
+  delete from audit.move as m where m.id = v_move and m.pid = pg_backend_pid();
   perform set_config(%1$s, '''', true);
   if v_row is not null then
     declare
@@ -3082,10 +3083,11 @@ create or replace function audit.open_import()
   language sql
   set search_path = pg_catalog, pg_temp
 as $$
-  insert into audit.era (number, log, server, kind)
-  select e.number + 1, e.log, (select s.system_identifier from pg_control_system() as s), 'imported'
+  insert into audit.era (number, log, server, kind, is_open)
+  select e.number + 1, e.log, (select s.system_identifier from pg_control_system() as s),
+    'imported', true
   from audit.era as e
-  where e.number = (select max(m.number) from audit.era as m) and e.floor is not null
+  where e.number = (select max(m.number) from audit.era as m) and not e.is_open
   returning number
 $$;
 
@@ -3118,30 +3120,23 @@ create or replace function audit.begin_era()
   set lock_timeout = '10s'
 as $$
 declare
-  v_floor bigint;
   v_number integer;
 begin
-  -- Nobody is writing now, so that every row is visible, and every later one has a greater id.
-  lock table audit.log in share row exclusive mode;
-  select greatest(coalesce((select max(l.id) from audit.log as l), 0),
-      case when s.is_called then s.last_value else s.last_value - 1 end)
-    into v_floor
-    from audit.log_id_seq as s;
-  if v_floor > 0 then
-    perform setval('audit.log_id_seq', v_floor);
-  end if;
+  -- Nobody is writing now, so that every row is visible, and every later one is of the new era.
+  lock table only audit.log in access exclusive mode;
   update audit.era as e
-    set floor = v_floor, began_at = clock_timestamp()
-    where e.floor is null
+    set is_open = false, began_at = clock_timestamp()
+    where e.is_open
     returning e.number into v_number;
   if not found then
-    insert into audit.era (number, log, server, kind, floor)
+    insert into audit.era (number, log, server, kind)
     select coalesce(max(e.number), 0) + 1,
         coalesce((array_agg(e.log order by e.number desc))[1], gen_random_uuid()),
-        (select s.system_identifier from pg_control_system() as s), 'restored', v_floor
+        (select s.system_identifier from pg_control_system() as s), 'restored'
       from audit.era as e
       returning number into v_number;
   end if;
+  execute format('alter table only audit.log alter column era set default %s', v_number);
   return v_number;
 end;
 $$;
@@ -4516,7 +4511,8 @@ comment on view audit.events is
   'One row for each essential action: what was done, by whom, to what. Given account_id, items and '
   'pages are found by index; sort by occurred_at and id.';
 comment on column audit.events.id is
-  'Number from one sequence; together with occurred_at the order of reading.';
+  'Number that grows with time; together with occurred_at the order of reading, with tx too the '
+  'identity of the row.';
 comment on column audit.events.tx is
   'Top-level transaction id (64 bits): the same for all rows of one transaction.';
 comment on column audit.events.occurred_at is
@@ -4599,7 +4595,8 @@ comment on view audit.changes is
   'One row for each column that an action changed, with old and new value. The history of a field: '
   'account_id, item_type, item_id and column_name, sorted by occurred_at and id.';
 comment on column audit.changes.id is
-  'Number from one sequence; together with occurred_at the order of reading.';
+  'Number that grows with time; together with occurred_at the order of reading, with tx too the '
+  'identity of the row.';
 comment on column audit.changes.tx is
   'Top-level transaction id (64 bits): the same for all rows of one transaction.';
 comment on column audit.changes.occurred_at is
@@ -5436,9 +5433,6 @@ declare
   v_partition text;
   v_upper timestamptz;
   v_blocks bigint;
-  v_id bigint;
-  v_max bigint := 0;
-  v_next bigint;
   v_item_type text;
   v_rows bigint;
   v_found jsonb := '{}';
@@ -5449,9 +5443,6 @@ begin
     v_blocks := pg_relation_size(format('audit.%I', v_partition)::regclass)
       / current_setting('block_size')::bigint;
     continue when v_blocks = 0;
-    execute format('select max(id) from audit.%I where ctid >= %L', v_partition,
-      format('(%s,0)', greatest(v_blocks - 8, 0))) into v_id;
-    v_max := greatest(v_max, v_id);
     continue when v_upper < now() - interval '7 days';
     for v_item_type, v_rows in
       execute format('select item_type, count(*) from audit.%I where ctid >= %L '
@@ -5475,21 +5466,13 @@ begin
     from jsonb_each_text(v_found) as e
     order by e.key;
 
-  select s.last_value + case when s.is_called then 1 else 0 end into v_next
-    from audit.log_id_seq as s;
-  if v_next <= v_max then
-    return query select 'sequence_behind', 'error', 'audit.log_id_seq',
-      format('The next id of the log is %s, and there is a row %s already: ids would come twice.',
-        v_next, v_max),
-      format('select setval(''audit.log_id_seq'', %s);', v_max);
-  end if;
 end;
 $$;
 
 revoke all on function audit.check_rows() from public;
 
 comment on function audit.check_rows() is
-  'Findings: rows without an actor, and a sequence behind the rows.';
+  'Findings: rows without an actor.';
 
 -- Whether the log can be found by its indexes, and holds every letter.
 create or replace function audit.check_storage()

@@ -27,7 +27,7 @@ E'  if tg_when = ''BEFORE'' then
     raise exception ''the setting %%, which belongs to audit triggers, was changed'', %1$s
       using errcode = ''UA003'', hint = ''Leave settings whose names begin with audit. alone.'';
   end if;
-  delete from audit.move as m where m.id = v_move;
+  delete from audit.move as m where m.id = v_move and m.pid = pg_backend_pid();
   perform set_config(%1$s, '''', true);
   if v_row is not null then
     declare

@@ -9,7 +9,7 @@ as $$
   select format(
 E'  v_moving := nullif(current_setting(%s, true), '''');
   v_row := null;
-  if v_moving ~ ''^[0-9]{1,18}:'' then
+  if v_moving ~ ''^[0-9]{1,19}:'' then
     v_move := split_part(v_moving, '':'', 1)::bigint;
     v_row := nullif(substr(v_moving, strpos(v_moving, '':'') + 1), '''');
     select m.is_started into v_started from audit.move as m
@@ -19,7 +19,8 @@ E'  v_moving := nullif(current_setting(%s, true), '''');
       v_row := null;
     elsif not v_started then
       v_row := null;
-      update audit.move as m set is_started = true where m.id = v_move;
+      update audit.move as m set is_started = true
+        where m.id = v_move and m.pid = pg_backend_pid();
     end if;
   else
     v_moving := null;

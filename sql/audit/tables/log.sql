@@ -1,11 +1,10 @@
 -- The log itself: written by compiled triggers only, never changed, partitioned by time.
-create sequence audit.log_id_seq as bigint;
-
-comment on sequence audit.log_id_seq is 'Ids of the rows of audit.log, over all partitions.';
-
 create table audit.log (
-  id          bigint           not null default nextval('audit.log_id_seq'),
+  -- Nothing is drawn from the writer's session: a sequence would change what lastval() says there.
+  id          bigint           not null
+    default (date_part('epoch', clock_timestamp()) * 1024000000)::bigint + pg_backend_pid(),
   tx          bigint           not null default txid_current(),
+  era         smallint         not null default 1,
   occurred_at timestamptz      not null default clock_timestamp(),
   account_id  text collate "C" not null default '',
   action      text collate "C" not null,
@@ -26,8 +25,6 @@ create table audit.log (
   changes     jsonb,
   context     jsonb
 ) partition by range (occurred_at);
-
-alter sequence audit.log_id_seq owned by audit.log.id;
 
 -- Ids are compared as bytes: the same order in every engine, no index to rebuild with a new libc.
 -- What discriminates comes first, so that comparing ends there. Hardly two entries are equal: a
@@ -60,15 +57,17 @@ alter table audit.log
   alter column context set statistics 0;
 
 revoke all on audit.log from public;
-revoke all on sequence audit.log_id_seq from public;
 
 comment on table audit.log is
   'One row for each essential action: what was done, by whom, to what; append-only. Readers use the '
   'views audit.events and audit.changes.';
 comment on column audit.log.id is
-  'Number from one sequence; together with occurred_at the order of reading.';
+  'Number made from the clock and the session: it grows within a session, and with time. Together '
+  'with occurred_at the order of reading; with tx too the identity of the row.';
 comment on column audit.log.tx is
   'Top-level transaction id (64 bits): the same for all rows of one transaction.';
+comment on column audit.log.era is
+  'In which era (audit.era) it was written, which tx counts in; 0 where it was imported.';
 comment on column audit.log.occurred_at is 'Time of the action (wall clock, not transaction start).';
 comment on column audit.log.account_id is 'Tenant that the row belongs to; empty without tenants.';
 comment on column audit.log.action is 'What was done, a code listed in audit.actions.';

@@ -50,7 +50,8 @@ comment on view audit.changes is
   'One row for each column that an action changed, with old and new value. The history of a field: '
   'account_id, item_type, item_id and column_name, sorted by occurred_at and id.';
 comment on column audit.changes.id is
-  'Number from one sequence; together with occurred_at the order of reading.';
+  'Number that grows with time; together with occurred_at the order of reading, with tx too the '
+  'identity of the row.';
 comment on column audit.changes.tx is
   'Top-level transaction id (64 bits): the same for all rows of one transaction.';
 comment on column audit.changes.occurred_at is

@@ -30,7 +30,8 @@ comment on view audit.events is
   'One row for each essential action: what was done, by whom, to what. Given account_id, items and '
   'pages are found by index; sort by occurred_at and id.';
 comment on column audit.events.id is
-  'Number from one sequence; together with occurred_at the order of reading.';
+  'Number that grows with time; together with occurred_at the order of reading, with tx too the '
+  'identity of the row.';
 comment on column audit.events.tx is
   'Top-level transaction id (64 bits): the same for all rows of one transaction.';
 comment on column audit.events.occurred_at is
