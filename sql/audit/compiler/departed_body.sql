@@ -23,7 +23,7 @@ E'  select coalesce(_audit.v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L
     case
       when l.source is not null then format(
         E'\n      from jsonb_each(_audit.v_departed) as _audit_s'
-        '\n      cross join lateral jsonb_to_record(_audit_s.value) as _audit_p (%s %s)'
+        '\n      cross join lateral jsonb_to_record(_audit_s.value) as _audit_hop (%s %s)'
         '\n      where starts_with(_audit_s.key, %L)',
         k.ident, format_type(k.type, null), l.source || ':')
       when is_row_level then ''
@@ -37,7 +37,7 @@ E'  select coalesce(_audit.v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L
   left join audit.lookups_of(t) as h on h.alias = l.source
   join audit.columns_of(coalesce(h.target, t.target)) as k on k.name = l.source_column
   cross join lateral (
-    select case when l.source is null then 'old.' else '_audit_p.' end || k.ident as value) as s
+    select case when l.source is null then 'old.' else '_audit_hop.' end || k.ident as value) as s
 $$;
 
 revoke all on function audit.departed_body(audit.tracked, boolean) from public;

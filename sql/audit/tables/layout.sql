@@ -8,7 +8,6 @@ create table audit.layout (
   secret     text[]      not null default '{}',
   made_at    timestamptz not null default clock_timestamp(),
   constraint layout_pkey primary key (id),
-  constraint layout_shape_key unique (tracked_id, table_name, columns, secret),
   constraint layout_columns_is_array_check check (jsonb_typeof(columns) = 'array')
 );
 
