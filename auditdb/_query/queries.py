@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from auditdb._connection.runner import Query, helper
 from auditdb._query import months, page_cursor, past
 from auditdb._query.records import Change, Count, Event, FieldChange, ItemState, Page, parse
-from auditdb._query.runner import Query, helper
 from auditdb._query.statements import MOMENT, filtered, moment_of, page_query, select
 from auditdb.errors import InvalidQuestion
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from auditdb._connection.runner import Reading, ResultRow
     from auditdb._query.months import Window
-    from auditdb._query.runner import Reading, ResultRow
     from auditdb._query.statements import ActorFilter, Filter, Id, Item
 
 _COLUMNS = (
