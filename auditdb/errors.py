@@ -199,7 +199,7 @@ def translate(error: BaseException) -> AuditError:
     values of the row. An AuditError is returned as it is. Raises TypeError for any other exception.
 
     >>> try:
-    ...     conn.execute("select audit.untrack('public.customer')")
+    ...     conn.execute("select audit.refresh('public.customer')")
     ... except psycopg.Error as error:
     ...     ours = auditdb.translate(error)
     >>> type(ours).__name__, ours.message
