@@ -77,20 +77,20 @@ def test_pages_are_equal_when_events_and_cursor_are(conn: psycopg.Connection) ->
 # -- all pages ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS)
 def test_all_events_are_given_on_every_kind_of_connection(
-    kind: str, conn: psycopg.Connection, database: str
+    conn: psycopg.Connection, database: str
 ) -> None:
-    whole = auditdb.events(conn, item=("thing", 1), limit=100).events
+    whole = list(auditdb.events(conn, item=("thing", 1), limit=100))
     assert len(whole) == ROWS
-    assert iterated(database, kind, item=("thing", 1), page_size=3) == list(whole)
+    for kind in KINDS:
+        assert iterated(database, kind, item=("thing", 1), page_size=3) == whole, kind
 
 
-@pytest.mark.parametrize("page_size", [1, 2, ROWS - 1, ROWS, ROWS + 1, 500])
-def test_the_size_of_a_page_does_not_matter(conn: psycopg.Connection, page_size: int) -> None:
-    whole = auditdb.events(conn, item=("thing", 1), limit=100)
-    found = auditdb.iter_events(conn, item=("thing", 1), page_size=page_size)
-    assert list(found) == list(whole)
+def test_the_size_of_a_page_does_not_matter(conn: psycopg.Connection) -> None:
+    whole = list(auditdb.events(conn, item=("thing", 1), limit=100))
+    for page_size in (1, 2, ROWS - 1, ROWS, ROWS + 1, 500):
+        found = auditdb.iter_events(conn, item=("thing", 1), page_size=page_size)
+        assert list(found) == whole, page_size
 
 
 def test_the_filters_are_those_of_events(conn: psycopg.Connection) -> None:
