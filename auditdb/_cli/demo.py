@@ -19,7 +19,8 @@ from auditdb._cli import tables
 from auditdb._demo import embedded, simulation
 from auditdb._demo import world as demo_world
 from auditdb._demo.office import VENDORS
-from auditdb._query.queries import changes, events
+from auditdb._query.histories import changes
+from auditdb._query.queries import events
 from auditdb._upkeep import database, migrate
 from auditdb.errors import SchemaBehind, SchemaMissing, translated
 

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
+from auditdb._connection.runner import Query
 from auditdb._query import page_cursor
-from auditdb._query.runner import Query
 from auditdb.errors import InvalidQuestion
 
 if TYPE_CHECKING:
