@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from auditdb._cli import check, export, maintain, tables
-from auditdb._cli.arguments import check_range, parse_item, parse_pair, parse_time
+from auditdb._cli.filter_options import Wanted, with_filters
 from auditdb._cli.terminal import EXIT_CODES, Terminal, Url, outcome, say
 from auditdb._export import follow, read_transaction
-from auditdb._export.selection import Selection
-from auditdb._query.queries import events
+from auditdb._query.queries import page_of
 from auditdb._query.records import Page
 from auditdb._upkeep import database, migrate
-from auditdb.errors import hinted
+from auditdb.errors import UPGRADE_HINT, hinted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -117,35 +116,15 @@ def current(url: Url = None) -> None:
         for title in state.missing:
             say(f"missing: {title}")
         if state.missing:
-            say("The database is behind: run `auditdb upgrade`.")
+            say(f"The database is behind. {UPGRADE_HINT}")
         if state.missing or state.unknown:
             raise typer.Exit(1)
 
 
 @app.command("log", epilog=EXIT_CODES)
+@with_filters
 def show_log(
-    account: Annotated[str | None, typer.Option(metavar="ID", help="Only this account.")] = None,
-    item: Annotated[
-        str | None,
-        typer.Option(metavar="TYPE:ID", help="Only this item, such as license:42, and its parts."),
-    ] = None,
-    action: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ACTION", help="Only this action; may be given several times."),
-    ] = None,
-    actor: Annotated[
-        str | None,
-        typer.Option(metavar="TYPE[:ID]", help="Only this actor, such as platform_user:42."),
-    ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME", help="From this time on: ISO 8601, in UTC, or so long ago as 7d, 12h."
-        ),
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Before this time, given as for --since.")
-    ] = None,
+    wanted: Wanted,
     limit: Annotated[
         int, typer.Option(min=1, max=10_000, metavar="N", help="Events on a page.")
     ] = 50,
@@ -171,21 +150,14 @@ def show_log(
     """Print what was done, by whom and to what, newest first."""
     if follow_on and (cursor or all_pages):
         raise typer.BadParameter("--follow goes forward: leave out --cursor and --all.")
-    wanted = Selection(
-        account,
-        parse_item(item),
-        tuple(action or ()),
-        None if actor is None else parse_pair(actor, "--actor"),
-        parse_time(since, "--since"),
-        parse_time(until, "--until"),
-    )
-    check_range(wanted.since, wanted.until)
     console = Terminal(highlight=False)
     lines = not console.is_terminal if as_json is None else as_json
     with outcome(), database.connect(database.resolve(url)) as connection:
-        if account is not None:
+        if wanted.account_id is not None:
             # What a reader under row security may see.
-            connection.execute("select set_config('audit.account_id', %s, false)", [account])
+            connection.execute(
+                "select set_config('audit.account_id', %s, false)", [wanted.account_id]
+            )
         elif not read_transaction.sees_all(connection):
             say("Row security shows this role one account: without --account, the rows of none.")
         if follow_on:
@@ -193,17 +165,7 @@ def show_log(
                 for found in follow.batches(connection, wanted, interval=interval):
                     _print(Page(tuple(found), None), None if lines else console)
         while True:
-            page = events(
-                connection,
-                account_id=wanted.account,
-                item=wanted.item,
-                action=wanted.actions or None,
-                actor=wanted.actor,
-                since=wanted.since,
-                until=wanted.until,
-                limit=limit,
-                cursor=cursor,
-            )
+            page = page_of(connection, wanted, cursor=cursor, limit=limit)
             _print(page, None if lines else console)
             cursor = page.next_cursor
             if cursor is None or not all_pages:

@@ -30,6 +30,14 @@ def parse_item(value: str | None) -> tuple[str, str] | None:
     return kind, number
 
 
+def parse_actor(value: str) -> tuple[str, str]:
+    """Return type and id of TYPE:ID for --by; BadParameter without an id."""
+    kind, number = parse_pair(value, "--by")
+    if number is None:
+        raise typer.BadParameter(f"{value!r} has no id; write {value}:42.", param_hint="--by")
+    return kind, number
+
+
 def is_relative(value: str) -> bool:
     """Return whether a time is given as so long ago."""
     return _AGO.fullmatch(value) is not None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from datetime import UTC
+from dataclasses import fields
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,6 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
 
     from auditdb._query.records import Change, Event
 
@@ -112,32 +112,20 @@ def json_line(event: Event) -> str:
     Ids are strings (they may exceed 2^53), the time is ISO 8601 in UTC, and characters that a
     terminal might obey are escaped.
     """
-    columns: dict[str, Any] = {
-        "id": str(event.id),
-        "tx": str(event.tx),
-        "occurred_at": event.occurred_at.astimezone(UTC).isoformat(timespec="microseconds"),
-        "account_id": event.account_id,
-        "action": event.action,
-        "action_label": event.action_label,
-        "item_type": event.item_type,
-        "item_id": event.item_id,
-        "item_label": event.item_label,
-        "parent_type": event.parent_type,
-        "parent_id": event.parent_id,
-        "actor_type": event.actor_type,
-        "actor_id": event.actor_id,
-        "actor_label": event.actor_label,
-        "db_role": event.db_role,
-        "application": event.application,
-        "is_cascade": event.is_cascade,
-    }
-    plain = json.dumps(columns, ensure_ascii=False)
-    # As PostgreSQL wrote them: no number is rounded, nothing is too deep.
-    line = (
-        f'{plain[:-1]}, "changes": {event.changes_json or "null"}, '
-        f'"context": {event.context_json or "null"}}}'
-    )
+    line = f"{{{', '.join(_member(one.name, getattr(event, one.name)) for one in fields(event))}}}"
     return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
+
+
+def _member(name: str, value: Any) -> str:
+    """Return a field of an event as a member of an object."""
+    if name.endswith("_json"):
+        # As PostgreSQL wrote it: no number is rounded, nothing is too deep.
+        return f'"{name.removesuffix("_json")}": {value or "null"}'
+    if isinstance(value, datetime):
+        value = value.astimezone(UTC).isoformat(timespec="microseconds")
+    elif isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    return f'"{name}": {json.dumps(value, ensure_ascii=False)}'
 
 
 def _table(title: str | None) -> Table:

@@ -5,24 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from auditdb._query import months, page_cursor, past
+from auditdb._query.filters import filtered, moment_of
 from auditdb._query.records import Change, Count, Event, FieldChange, ItemState, Page, parse
 from auditdb._query.runner import Query, helper
-from auditdb._query.statements import MOMENT, filtered, moment_of, page_query, select
+from auditdb._query.statements import MOMENT, event_columns, page_query, select
 from auditdb.errors import InvalidQuestion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from auditdb._query.filters import ActorFilter, Filter, Id, Item
     from auditdb._query.months import Window
     from auditdb._query.runner import Reading, ResultRow
-    from auditdb._query.statements import ActorFilter, Filter, Id, Item
 
-_COLUMNS = (
-    f"id, tx, {MOMENT}, account_id, action, action_label, item_type, item_id, "
-    "item_label, parent_type, parent_id, actor_type, actor_id, actor_label, db_role, application, "
-    "is_cascade, changes::text as changes_json, context::text as context_json"
-)
+_COLUMNS = event_columns()
 
 # Equal pairs say which part of the item a row is about; they are no change.
 _FIELD_HISTORY = """
@@ -92,6 +89,10 @@ def events(
         since=since,
         until=until,
     )
+    return (yield from _page_of(wanted, cursor=cursor, limit=limit))
+
+
+def _page_of(wanted: Filter, *, cursor: str | None, limit: int) -> Reading[Page]:
     if limit < 1:
         raise InvalidQuestion("limit is less than 1.")
     position = None if cursor is None else page_cursor.read_cursor(cursor)
@@ -101,7 +102,7 @@ def events(
     needed = limit + 1
     rows: list[ResultRow] = []
     # The newest months have rows of most accounts, but not of most items.
-    if not wanted.has_item or account_id is None:
+    if wanted.item is None or wanted.account_id is None:
         window, end = months.recent(wanted, last, end)
         rows += yield page_query(_COLUMNS, wanted, window, needed, position)
         if end is None or len(rows) == needed:
@@ -112,6 +113,10 @@ def events(
         if len(rows) == needed:
             break
     return _page(rows, limit)
+
+
+page_of = helper(_page_of)
+"""Read a page as events() does, for who has a Filter."""
 
 
 @helper

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import inspect
 import re
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar, cast, overload
 
 import psycopg
 import sqlalchemy
+from psycopg import sql
 from psycopg.rows import tuple_row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, scoped_session
 
-from auditdb.errors import (
-    SchemaBehind,
-    SchemaMissing,
-    driver_error,
-    driver_errors,
-    sqlstate,
-    translated,
-)
+from auditdb.errors import log_translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Generator, Sequence
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,8 +41,6 @@ _ACCEPTED = (
 )
 # A name after one colon; two are a cast.
 _PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
-_MISSING = {"42P01", "3F000"}
-_BEHIND = {"42703", "42883"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +52,14 @@ class Query:
 
     text: str
     values: dict[str, str | int]
+
+    def with_values(self) -> sql.Composed:
+        """Return the statement with its values in it, for COPY, which takes no parameters."""
+        # The pattern has one group: what is odd is the name of a parameter.
+        parts = enumerate(_PARAMETER.split(self.text))
+        return sql.Composed(
+            [sql.Literal(self.values[part]) if n % 2 else sql.SQL(part) for n, part in parts]
+        )
 
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ def helper(read: Callable[P, Reading[T]]) -> Helper[P, T]:
 
 
 def _run(conn: Any, reading: Reading[T]) -> T:
-    with _our_errors():
+    with log_translated():
         try:
             query = next(reading)
             while True:
@@ -119,7 +118,7 @@ def _run(conn: Any, reading: Reading[T]) -> T:
 
 
 async def _run_async(conn: Any, reading: Reading[T]) -> T:
-    with _our_errors():
+    with log_translated():
         try:
             query = next(reading)
             while True:
@@ -151,16 +150,3 @@ async def _rows_async(conn: Any, query: Query) -> Sequence[ResultRow]:
 
 def _for_psycopg(text: str) -> bytes:
     return _PARAMETER.sub(r"%(\1)s", text.replace("%", "%%")).encode()
-
-
-@contextmanager
-def _our_errors() -> Iterator[None]:
-    with translated():
-        try:
-            yield
-        except driver_errors() as error:
-            if sqlstate(error) in _MISSING:
-                raise SchemaMissing(hint="Run `auditdb upgrade`.") from driver_error(error)
-            if sqlstate(error) in _BEHIND:
-                raise SchemaBehind(hint="Run `auditdb upgrade`.") from driver_error(error)
-            raise

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
-from auditdb.errors import SchemaBehind, SchemaMissing, translated
+from auditdb.errors import log_translated
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
-_HINT = "Run `auditdb upgrade`."
+    import psycopg
+
 _CHECK = sql.SQL("select finding, severity, object, message, mend from audit.check({})")
 
 
@@ -48,11 +48,5 @@ def check(
     """
     arguments = [] if pending_after is None else [pending_after]
     statement = _CHECK.format(sql.SQL("%s" if arguments else ""))
-    with translated():
-        try:
-            with connection.cursor(row_factory=class_row(Finding)) as cursor:
-                return tuple(cursor.execute(statement, arguments).fetchall())
-        except (psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedTable) as error:
-            raise SchemaMissing(hint=_HINT) from error
-        except psycopg.errors.UndefinedFunction as error:
-            raise SchemaBehind(hint=_HINT) from error
+    with log_translated(), connection.cursor(row_factory=class_row(Finding)) as cursor:
+        return tuple(cursor.execute(statement, arguments).fetchall())

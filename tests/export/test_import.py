@@ -282,8 +282,8 @@ def test_a_server_that_goes_away_is_said_and_the_import_goes_on(
     export(database, tmp_path / "out", *RANGE, "--format", "jsonl")
     original = importing._add
 
-    def add_then_lose(connection: psycopg.Connection, batch: list[str]) -> int:
-        added = original(connection, batch)
+    def add_then_lose(connection: psycopg.Connection, *others: Any) -> int:
+        added = original(connection, *others)
         with psycopg.connect(database) as other:
             own = connection.info.backend_pid
             other.execute("select pg_terminate_backend(%s, 10000)", [own])
