@@ -105,6 +105,7 @@
 \ir audit/triggers/follow_ddl.sql
 
 -- What readers read
+\ir audit/api/copy_comments.sql
 \ir audit/views/events.sql
 \ir audit/views/changes.sql
 \ir audit/tracking/describe_rule.sql

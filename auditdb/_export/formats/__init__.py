@@ -18,9 +18,10 @@ def form(
     compression_name: str = "none",
     *,
     spreadsheet: bool = False,
-    version: FormatVersion = CURRENT,
+    version: FormatVersion | None = None,
 ) -> Form:
-    """Return the form of these names; raises ValueError where there is no such format."""
+    """Return the form of these names, by default of the newest version; raises ValueError."""
     if format_name not in FORMATS or compression_name not in COMPRESSIONS:
         raise ValueError("its data have no known format")
-    return Form(FORMATS[format_name], COMPRESSIONS[compression_name], spreadsheet, version)
+    found = FORMATS[format_name], COMPRESSIONS[compression_name]
+    return Form(*found, spreadsheet, version or CURRENT)
