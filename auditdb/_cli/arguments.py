@@ -1,11 +1,25 @@
-"""What people type for items, actors and times, and what it means."""
+"""What people type for the database, items, actors and times, and what it means."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
 
 import typer
+
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        help="The database, as postgresql://user@host/name; by default AUDITDB_URL, then PGHOST, "
+        "PGUSER, PGDATABASE and the like.",
+    ),
+]
+
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The directory of an export.")]
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 

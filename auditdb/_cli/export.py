@@ -1,83 +1,26 @@
-"""The commands that take the log out of a database, prove what was taken, and bring it back."""
+"""The command `auditdb export`: takes the log out of a database, into files or to stdout."""
 
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
-from auditdb._cli.arguments import is_relative, parse_actor
+from auditdb._cli.arguments import Url, is_relative, parse_actor
 from auditdb._cli.filter_options import Wanted, with_filters
-from auditdb._cli.terminal import Url, outcome, say
-from auditdb._export import exporting, formats, importing, verify
+from auditdb._cli.progress import progress
+from auditdb._cli.saying import outcome, say
+from auditdb._export import exporting, formats
 from auditdb._export.compression import COMPRESSIONS
 from auditdb._export.export_request import ExportRequest
 from auditdb._upkeep import database
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from rich.progress import Task
+    from collections.abc import Iterable
 
     from auditdb._export.formats.base import Form
-
-Place = Annotated[Path, typer.Argument(metavar="DIR", help="The directory of an export.")]
-
-
-class _Rate(TextColumn):
-    """Rows a second."""
-
-    def __init__(self) -> None:
-        super().__init__("")
-
-    def render(self, task: Task) -> Any:
-        """Return the rate, once it is known."""
-        speed = task.finished_speed or task.speed
-        self.text_format = f"{speed:,.0f} rows/s" if speed else ""
-        return super().render(task)
-
-
-class _Bar:
-    """A bar on stderr, where that is a terminal."""
-
-    def __init__(self, shown: Progress) -> None:
-        self._shown = shown
-        self._task: TaskID | None = None
-
-    def begin(self, rows: int, done: int) -> None:
-        self._task = self._shown.add_task("rows", total=rows, completed=done)
-
-    def advance(self, rows: int) -> None:
-        if self._task is not None:
-            self._shown.advance(self._task, rows)
-
-
-@contextmanager
-def _progress() -> Iterator[_Bar]:
-    shown = Progress(
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("rows"),
-        _Rate(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        # Not what rich thinks a terminal: a pipe stays one where colours are forced.
-        disable=not sys.stderr.isatty(),
-    )
-    with shown:
-        yield _Bar(shown)
 
 
 def _check(value: str, allowed: Iterable[str], option: str) -> str:
@@ -151,7 +94,7 @@ def export_log(
         primary,
         None if by is None else parse_actor(by),
     )
-    with outcome(), _progress() as bar:
+    with outcome(), progress() as bar:
         where = database.resolve(url)
         if target == "-":
             done = exporting.to_stream(where, sys.stdout.buffer, request, bar)
@@ -221,22 +164,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return sorted(value) or None
     return value
-
-
-def verify_export(directory: Place) -> None:
-    """Verify an export without a database; exit with 1 and say what differs, if anything does."""
-    with outcome():
-        found = verify.directory(directory)
-    for mismatch in found.mismatches:
-        say(mismatch)
-    if found.mismatches:
-        raise typer.Exit(1)
-    typer.echo(f"{found.manifest.rows} rows in {len(found.manifest.files)} file(s) are intact.")
-    typer.echo(f"sha256 {found.manifest.sha256}")
-
-
-def import_export(directory: Place, url: Url = None) -> None:
-    """Import an export as JSON Lines or Parquet into the log of another database."""
-    with outcome(), _progress() as bar:
-        done = importing.run(database.resolve(url), directory, bar)
-    say(f"{done.rows} rows, of which {done.new} were new.")

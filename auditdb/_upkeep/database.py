@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import create_engine
-from sqlalchemy.pool import NullPool
 
 from auditdb.errors import DatabaseUnreachable, InvalidUrl
 
@@ -104,6 +102,10 @@ def connect(url: str) -> psycopg.Connection[tuple[Any, ...]]:
 
 def engine(url: str) -> Engine:
     """Return a SQLAlchemy engine, without a pool, for the database at `url` (from resolve())."""
+    # Here, for only migrations work through SQLAlchemy.
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import NullPool
+
     return create_engine(
         "postgresql+psycopg://",
         connect_args=_arguments(url),

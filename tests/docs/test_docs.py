@@ -18,7 +18,8 @@ import typer.main
 
 import auditdb
 from auditdb import errors
-from auditdb._cli import app, terminal
+from auditdb._cli import app
+from auditdb._cli import commands as listed
 from tests.support import ROOT
 from tests.support.servers import Server
 
@@ -250,7 +251,7 @@ def test_every_command_and_option_is_documented() -> None:
 
 
 def test_every_exit_code_is_documented() -> None:
-    assert first_column(section("Exit codes")) == re.findall(r"\d+", terminal.EXIT_CODES)
+    assert first_column(section("Exit codes")) == re.findall(r"\d+", listed.EXIT_CODES)
 
 
 def test_every_environment_variable_is_documented() -> None:

@@ -34,7 +34,7 @@ FORMS = [
 
 # Forked from a process that has imported all it needs: starting Python takes longer than exporting.
 FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["auditdb._cli.app", "pyarrow.parquet", "zstandard", __name__])
+FORKED.set_forkserver_preload(["auditdb._cli.export", "pyarrow.parquet", "zstandard", __name__])
 
 
 def run(arguments: list[str]) -> None:
