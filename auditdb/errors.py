@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
-
-import psycopg
-from sqlalchemy.exc import DBAPIError
+from typing import TYPE_CHECKING, ClassVar, TypeGuard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sqlalchemy.exc import DBAPIError
 
 
 class AuditError(Exception):
@@ -158,27 +157,33 @@ def _by_sqlstate() -> dict[str, type[AuditError]]:
     return {c.sqlstate: c for c in AuditError.__subclasses__() if c.sqlstate is not None}
 
 
-# The errors of the other drivers, which are looked up where the application has imported them.
-_OTHER_DRIVERS = (
-    ("psycopg2", "Error"),
-    ("asyncpg", "PostgresError"),
-    ("asyncpg", "InterfaceError"),
-)
+def loaded(*names: tuple[str, str]) -> tuple[type, ...]:
+    """Return these classes, each a module and a name in it, as far as they are loaded.
+
+    An object of any other cannot be there, so whoever asks for its class need not load it.
+    """
+    found = (getattr(sys.modules.get(module), name, None) for module, name in names)
+    return tuple(one for one in found if one is not None)
 
 
 def driver_errors() -> tuple[type[Exception], ...]:
     """Return the classes of errors that psycopg, psycopg2, asyncpg and SQLAlchemy raise."""
-    others = [
-        getattr(sys.modules[module], name)
-        for module, name in _OTHER_DRIVERS
-        if module in sys.modules
-    ]
-    return (psycopg.Error, DBAPIError, *others)
+    return loaded(
+        ("psycopg", "Error"),
+        ("sqlalchemy.exc", "DBAPIError"),
+        ("psycopg2", "Error"),
+        ("asyncpg", "PostgresError"),
+        ("asyncpg", "InterfaceError"),
+    )
+
+
+def _is_wrapped(error: BaseException | None) -> TypeGuard[DBAPIError]:
+    return isinstance(error, loaded(("sqlalchemy.exc", "DBAPIError")))
 
 
 def driver_error(error: BaseException) -> BaseException | None:
     """Return the driver's error that `error` is or that SQLAlchemy wrapped in it, else None."""
-    if not isinstance(error, DBAPIError):
+    if not _is_wrapped(error):
         return error if isinstance(error, driver_errors()) else None
     # SQLAlchemy puts an error of its own around those of drivers that are no DBAPI.
     inner = (error.orig, getattr(error.orig, "__cause__", None))
@@ -204,7 +209,7 @@ def translate(error: BaseException) -> AuditError:
     values of the row. An AuditError is returned as it is. Raises TypeError for any other exception.
 
     >>> try:
-    ...     conn.execute("select audit.untrack('public.customer')")
+    ...     conn.execute("select audit.refresh('public.customer')")
     ... except psycopg.Error as error:
     ...     ours = auditdb.translate(error)
     >>> type(ours).__name__, ours.message
@@ -213,7 +218,7 @@ def translate(error: BaseException) -> AuditError:
     if isinstance(error, AuditError):
         return error
     driver = driver_error(error)
-    if driver is None and not isinstance(error, DBAPIError):
+    if driver is None and not _is_wrapped(error):
         raise TypeError(f"{type(error).__name__} is no error of a database driver.")
     translated = _translate(driver) if driver else DatabaseFailed("The driver reported an error.")
     translated.__cause__ = driver or error

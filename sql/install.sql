@@ -34,6 +34,8 @@
 \ir audit/api/maintain.sql
 
 -- From a declaration to triggers
+\ir audit/types/row_sql.sql
+\ir audit/types/compiled.sql
 \ir audit/compiler/short_name.sql
 \ir audit/compiler/fold_name.sql
 \ir audit/compiler/names_in.sql

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from auditdb._query.runner import Query
+from auditdb._connection.runner import PARAMETER
 
 if TYPE_CHECKING:
     from auditdb._query.filters import Filter
@@ -19,4 +19,9 @@ def all_of(conditions: list[sql.Composable]) -> sql.Composable:
 
 def of_filter(wanted: Filter) -> sql.Composable:
     """Return the condition that a row is wanted."""
-    return Query(wanted.condition(), wanted.values).with_values()
+    values = wanted.values
+    # The pattern has one group: what is odd is the name of a parameter.
+    parts = enumerate(PARAMETER.split(wanted.condition()))
+    return sql.Composed(
+        [sql.Literal(values[part]) if n % 2 else sql.SQL(part) for n, part in parts]
+    )

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from auditdb._connection.runner import Query
 from auditdb._query import page_cursor
-from auditdb._query.runner import Query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from auditdb._connection.runner import Reading
     from auditdb._query.filters import Filter
     from auditdb._query.page_cursor import Position
-    from auditdb._query.runner import Reading
 
 # So many months before the newest of a page each step begins, where it is not known which months
 # have rows: most pages end in the first one, and planning for ten years of months costs more than

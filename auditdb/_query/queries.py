@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from auditdb._connection.runner import Query, helper
 from auditdb._query import months, page_cursor, past
 from auditdb._query.filters import filtered, moment_of
 from auditdb._query.records import Change, Count, Event, FieldChange, ItemState, Page, parse
-from auditdb._query.runner import Query, helper
 from auditdb._query.statements import MOMENT, event_columns, page_query, select
 from auditdb.errors import InvalidQuestion
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from auditdb._connection.runner import Reading, ResultRow
     from auditdb._query.filters import ActorFilter, Filter, Id, Item
     from auditdb._query.months import Window
-    from auditdb._query.runner import Reading, ResultRow
 
 _COLUMNS = event_columns()
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from auditdb._connection.runner import Query
 from auditdb._query import page_cursor
 from auditdb._query.filters import moment_of
 from auditdb._query.records import Event
-from auditdb._query.runner import Query
 
 if TYPE_CHECKING:
     from auditdb._query.filters import Filter

@@ -232,7 +232,8 @@ comment on column audit.tracked.on_truncate is 'Whether TRUNCATE is logged (log)
 comment on column audit.tracked.tables is 'The table and those that its lookups lead to.';
 comment on column audit.tracked.columns is
   'The columns of these tables that the compiled functions rely on, as they were when compiled.';
-comment on column audit.tracked.compiled is 'Functions and triggers that were compiled, with their text.';
+comment on column audit.tracked.compiled is
+  'Functions and triggers that were compiled, with their text: the columns of type audit.compiled.';
 
 -- UPDATEs of partitioned tables while they run: a setting carries the row that is on its way, and
 -- only a row in here, which no writer can make, lets the triggers believe the setting.
@@ -306,8 +307,8 @@ as $$
 $$;
 
 comment on function audit.has_own_policies() is
-  'Whether the log has policies besides those that it came with. Then audit.presence is for nobody '
-  'who is under row security.';
+  'Public. Whether the log has policies besides those that it came with. Then audit.presence is '
+  'for nobody who is under row security.';
 
 -- Which accounts and items have rows in which closed partition: after years of partitions an item is
 -- found in the few that know it, and the others are neither planned for nor locked.
@@ -395,7 +396,8 @@ $$;
 grant execute on function audit.set_actor(text, text, text, jsonb) to public;
 
 comment on function audit.set_actor(text, text, text, jsonb) is
-  'Names the actor of the current transaction: type, id, label, and context such as a request id.';
+  'Public. Names the actor of the current transaction: type, id, label, and context such as a '
+  'request id.';
 
 -- Refuses a write without an actor where the declaration requires one.
 create or replace function audit.demand_actor(name text)
@@ -493,7 +495,8 @@ $$;
 revoke all on function audit.record_export(jsonb) from public;
 
 comment on function audit.record_export(jsonb) is
-  'Writes the row log_exported: what was exported, as an object with range, rows, hash; returns its id.';
+  'Public. Writes the row log_exported: what was exported, as an object with range, rows, hash; '
+  'returns its id.';
 
 -- Before an import: exports wait until audit.begin_era() says that its rows are complete.
 create or replace function audit.open_import()
@@ -552,7 +555,8 @@ $$;
 revoke all on function audit.begin_era() from public;
 
 comment on function audit.begin_era() is
-  'To be called once after the log was restored on another server: exports then count from here.';
+  'Public. To be called once after the log was restored on another server: exports then count from '
+  'here.';
 
 -- TRUNCATE of a tracked table: one row of the log for each table, or a refusal.
 create or replace function audit.log_truncate()
@@ -973,8 +977,59 @@ $$;
 revoke all on function audit.maintain(interval) from public;
 
 comment on function audit.maintain(interval) is
-  'Makes a step towards partitions for the given time ahead; returns the number of changes made, 0 '
-  'when there is nothing left to do.';
+  'Public. Makes a step towards partitions for the given time ahead; returns the number of changes '
+  'made, 0 when there is nothing left to do.';
+
+-- How a compiled function says what the log keeps of a row: what audit.bind_row() makes of a
+-- declaration, and the bodies of the compiled functions are built from.
+create type audit.row_sql as (
+  account     text,
+  item_id     text,
+  item_label  text,
+  parent_type text,
+  parent_id   text,
+  part_name   text,
+  key_text    text,
+  joins       text,
+  names       jsonb
+);
+
+comment on type audit.row_sql is
+  'What a declaration says of a row, as SQL over new, over old, or over both merged.';
+comment on column audit.row_sql.account is
+  'SQL for the tenant; an empty string where there is none.';
+comment on column audit.row_sql.item_id is 'SQL for the id of the item.';
+comment on column audit.row_sql.item_label is 'SQL for the name of the item, or for a null.';
+comment on column audit.row_sql.parent_type is
+  'SQL for the kind of the item on whose page the action shows too, or for a null.';
+comment on column audit.row_sql.parent_id is 'SQL for the id of that item, or for a null.';
+comment on column audit.row_sql.part_name is
+  'SQL for the name of the part: one segment of a path, with ~ and / written as ~0 and ~1.';
+comment on column audit.row_sql.key_text is
+  'SQL for the primary key, which tells parts of one name apart.';
+comment on column audit.row_sql.joins is
+  'The joins that the other expressions need, after a FROM; empty where they need none.';
+comment on column audit.row_sql.names is
+  'SQL for each column of the table by its name: what a declared expression is rewritten with.';
+
+-- What a declaration compiles to: made by audit.compile_table(), put in place by
+-- audit.install_compiled(), and kept in audit.tracked.compiled as JSON with these keys.
+create type audit.compiled as (
+  name        text,
+  fingerprint text,
+  functions   jsonb,
+  triggers    jsonb
+);
+
+comment on type audit.compiled is 'The functions and triggers that a declaration compiles to.';
+comment on column audit.compiled.name is 'The table, with its schema, as it was called then.';
+comment on column audit.compiled.fingerprint is
+  'What audit.fingerprint() said of the table then: where it says something else, this is stale.';
+comment on column audit.compiled.functions is
+  'The trigger functions: for each name, without its schema, the statement that creates it.';
+comment on column audit.compiled.triggers is
+  'The triggers: for each name what follows it in CREATE TRIGGER, with the table as regclass shows '
+  'it.';
 
 -- PostgreSQL cuts names at 63 bytes: two long actions must not become one variable.
 create or replace function audit.short_name(name text)
@@ -1662,58 +1717,57 @@ comment on function audit.bind_text(audit.tracked, text, jsonb) is
 
 -- What a declaration says of an item, as SQL over the new row, the old one, or both merged.
 create or replace function audit.bind_row(t audit.tracked, side text, with_departed boolean)
-  returns jsonb
+  returns audit.row_sql
   language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_key text;
-  v_names jsonb;
   v_qualified jsonb;
-  v_item_id text;
-  v_key_text text;
+  v_row audit.row_sql;
 begin
   select 'new.' || c.ident into v_key
     from audit.column_of(t.target) as c where c.is_key order by c.number limit 1;
   select
       jsonb_object_agg(c.name, s.value),
       jsonb_object_agg('new.' || c.name, s.value),
-      coalesce(t.item_id, case when count(*) filter (where c.is_key) = 1
+      case when count(*) filter (where c.is_key) = 1
         then min(audit.text_value(c.type, s.value)) filter (where c.is_key)
         else string_agg(format('replace(replace(%s, ''~'', ''~0''), ''/'', ''~1'')',
             audit.text_value(c.type, s.value)), ' || ''/'' || ' order by c.number)
-          filter (where c.is_key) end),
+          filter (where c.is_key) end,
       string_agg(audit.text_value(c.type, s.value), ' || '','' || ' order by c.number)
         filter (where c.is_key)
-    into v_names, v_qualified, v_item_id, v_key_text
+    into v_row.names, v_qualified, v_row.item_id, v_row.key_text
     from audit.column_of(t.target) as c
     cross join lateral (select case side
         when 'merged' then format('case when %1$s is null then old.%2$s else new.%2$s end',
           v_key, c.ident)
         else side || '.' || c.ident end as value) as s;
 
-  return jsonb_build_object(
-    'item_id', case when t.item_id is null then v_item_id
-      else audit.bind_text(t, t.item_id, v_names) end,
-    'item_label', audit.bind_text(t, t.item_label, v_names),
-    'account', case when t.accounts is not null then 'coalesce(account.id::text, '''')'
-      when t.account is null then ''''''
-      when exists (select from pg_attribute as a
-                   where a.attrelid = t.target and quote_ident(a.attname) = t.account
-                     and a.attnotnull) and side <> 'merged'
-        then audit.bind_text(t, t.account, v_names)
-      else format('coalesce(%s, '''')', audit.bind_text(t, t.account, v_names)) end,
-    'parent_type', coalesce(quote_literal(t.parent_type), 'null'),
-    'parent_id', audit.bind_text(t, t.parent_id, v_names),
-    -- A name is one segment of a path: ~ and / are written as in a JSON pointer (RFC 6901).
-    'part_name', format('replace(replace(coalesce(%s, %s), ''~'', ''~0''), ''/'', ''~1'')',
-      audit.bind_text(t, t.part_name, v_names), v_key_text),
-    'key_text', v_key_text,
-    'joins', audit.lookup_join(t, v_names, with_departed) || case when t.accounts is not null
+  if t.item_id is not null then
+    v_row.item_id := audit.bind_text(t, t.item_id, v_row.names);
+  end if;
+  v_row.item_label := audit.bind_text(t, t.item_label, v_row.names);
+  v_row.account := case
+    when t.accounts is not null then 'coalesce(account.id::text, '''')'
+    when t.account is null then ''''''
+    when exists (select from pg_attribute as a
+                 where a.attrelid = t.target and quote_ident(a.attname) = t.account
+                   and a.attnotnull) and side <> 'merged'
+      then audit.bind_text(t, t.account, v_row.names)
+    else format('coalesce(%s, '''')', audit.bind_text(t, t.account, v_row.names)) end;
+  v_row.parent_type := coalesce(quote_literal(t.parent_type), 'null');
+  v_row.parent_id := audit.bind_text(t, t.parent_id, v_row.names);
+  -- A name is one segment of a path: ~ and / are written as in a JSON pointer (RFC 6901).
+  v_row.part_name := format('replace(replace(coalesce(%s, %s), ''~'', ''~0''), ''/'', ''~1'')',
+    audit.bind_text(t, t.part_name, v_row.names), v_row.key_text);
+  v_row.joins := audit.lookup_join(t, v_row.names, with_departed)
+    || case when t.accounts is not null
       then format(E'\n  left join lateral (\n    %s\n  ) as account(id) on true',
-        audit.rewrite_expression(t.accounts, v_qualified)) else '' end,
-    'names', v_names);
+        audit.rewrite_expression(t.accounts, v_qualified)) else '' end;
+  return v_row;
 end;
 $$;
 
@@ -1905,7 +1959,7 @@ comment on function audit.read_actor() is 'Statements that read the actor of the
 
 -- The statement at the end of every compiled function: rows of the table in, rows of the log out.
 create or replace function audit.insert_log(
-  t audit.tracked, row_sql jsonb, action text, changes text, is_cascade text, source text,
+  t audit.tracked, row_sql audit.row_sql, action text, changes text, is_cascade text, source text,
   condition text
 )
   returns text
@@ -1932,10 +1986,10 @@ E'  insert into audit.log (
     %s,
     _audit.v_context%s%s;
 %s',
-    row_sql ->> 'account', action, t.item_type, row_sql ->> 'item_id', row_sql ->> 'item_label',
-    row_sql ->> 'parent_type', row_sql ->> 'parent_id', is_cascade, changes,
-    case when source <> '' then E'\n  from ' || source || (row_sql ->> 'joins')
-      when row_sql ->> 'joins' <> '' then E'\n  from (select) as here' || (row_sql ->> 'joins')
+    row_sql.account, action, t.item_type, row_sql.item_id, row_sql.item_label,
+    row_sql.parent_type, row_sql.parent_id, is_cascade, changes,
+    case when source <> '' then E'\n  from ' || source || row_sql.joins
+      when row_sql.joins <> '' then E'\n  from (select) as here' || row_sql.joins
       else '' end,
     case when condition <> '' then E'\n  where ' || condition else '' end,
     case when t.require_actor then
@@ -1944,10 +1998,10 @@ E'  if v_actor_type = ''database'' and found then
   end if;\n' else '' end)
 $$;
 
-revoke all on function audit.insert_log(audit.tracked, jsonb, text, text, text, text, text)
+revoke all on function audit.insert_log(audit.tracked, audit.row_sql, text, text, text, text, text)
   from public;
 
-comment on function audit.insert_log(audit.tracked, jsonb, text, text, text, text, text) is
+comment on function audit.insert_log(audit.tracked, audit.row_sql, text, text, text, text, text) is
   'SQL that writes the rows of the log for one action.';
 
 -- All audited columns of a row that came or went, as the value of changes. One conversion of nested
@@ -2003,7 +2057,7 @@ comment on function audit.part_identity(audit.tracked) is
   'SQL for the key columns of a part, which its updates carry; null where there are none.';
 
 -- The keys of a part's columns are paths below the item: features/F1/max_consumption.
-create or replace function audit.part_changes(t audit.tracked, row_sql jsonb, changes text)
+create or replace function audit.part_changes(t audit.tracked, row_sql audit.row_sql, changes text)
   returns text
   language sql
   stable
@@ -2011,12 +2065,12 @@ create or replace function audit.part_changes(t audit.tracked, row_sql jsonb, ch
 as $$
   select case when t.part is null then changes else format(
     E'(select jsonb_object_agg(%L || %s || ''/'' || c.key, c.value)'
-    '\n     from jsonb_each(%s) as c)', t.part || '/', row_sql ->> 'part_name', changes) end
+    '\n     from jsonb_each(%s) as c)', t.part || '/', row_sql.part_name, changes) end
 $$;
 
-revoke all on function audit.part_changes(audit.tracked, jsonb, text) from public;
+revoke all on function audit.part_changes(audit.tracked, audit.row_sql, text) from public;
 
-comment on function audit.part_changes(audit.tracked, jsonb, text) is
+comment on function audit.part_changes(audit.tracked, audit.row_sql, text) is
   'SQL that puts the path of a part before the keys of its changes.';
 
 -- A row deleted by its parent's deletion: inside the cascade the parent is already invisible.
@@ -2060,7 +2114,7 @@ comment on function audit.cascade_test(audit.tracked) is
 
 -- One row of the log for each item and statement, whatever number of its parts changed.
 create or replace function audit.group_body(
-  t audit.tracked, row_sql jsonb, action text, changes text, is_cascade text, source text,
+  t audit.tracked, row_sql audit.row_sql, action text, changes text, is_cascade text, source text,
   condition text
 )
   returns text
@@ -2068,9 +2122,9 @@ create or replace function audit.group_body(
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select audit.insert_log(t, jsonb_build_object(
+  select audit.insert_log(t, jsonb_populate_record(row_sql, jsonb_build_object(
       'account', 'g.account_id', 'item_id', 'g.item_id', 'item_label', 'g.item_label',
-      'parent_type', row_sql -> 'parent_type', 'parent_id', 'g.parent_id', 'joins', ''),
+      'parent_id', 'g.parent_id', 'joins', '')),
     'g.action', 'g.changes', 'g.is_cascade',
     format(
 '(
@@ -2100,17 +2154,17 @@ as $$
     cross join lateral jsonb_each(d.changes) as c
     group by 1, 2, 3, 4, 5
   ) as g',
-      coalesce(t.part, t.item_type) || '/', action, row_sql ->> 'account', row_sql ->> 'item_id',
-      row_sql ->> 'item_label', row_sql ->> 'parent_id', row_sql ->> 'part_name',
-      row_sql ->> 'key_text', is_cascade, changes, source, row_sql ->> 'joins',
+      coalesce(t.part, t.item_type) || '/', action, row_sql.account, row_sql.item_id,
+      row_sql.item_label, row_sql.parent_id, row_sql.part_name,
+      row_sql.key_text, is_cascade, changes, source, row_sql.joins,
       case when condition <> '' then E'\n        where ' || condition else '' end),
     '')
 $$;
 
-revoke all on function audit.group_body(audit.tracked, jsonb, text, text, text, text, text)
+revoke all on function audit.group_body(audit.tracked, audit.row_sql, text, text, text, text, text)
   from public;
 
-comment on function audit.group_body(audit.tracked, jsonb, text, text, text, text, text) is
+comment on function audit.group_body(audit.tracked, audit.row_sql, text, text, text, text, text) is
   'Body that writes one row of the log for each item that a statement touched.';
 
 -- Bodies for rows that came (new) or went (old): one row of the log each, or one for each item.
@@ -2122,7 +2176,7 @@ create or replace function audit.write_body(t audit.tracked, event text, is_row_
 as $$
 declare
   v_side text := case event when 'insert' then 'new' else 'old' end;
-  v_row jsonb := audit.bind_row(t, v_side, event = 'delete');
+  v_row audit.row_sql := audit.bind_row(t, v_side, event = 'delete');
   v_source text := case when is_row_level then '' else format('%1$s_rows as %1$s', v_side) end;
   v_changes text := audit.row_changes(t, v_side);
   v_cascade text := case event when 'delete' then audit.cascade_test(t) else 'false' end;
@@ -2166,7 +2220,7 @@ create or replace function audit.merge_body(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_row jsonb := audit.bind_row(t, 'merged', false);
+  v_row audit.row_sql := audit.bind_row(t, 'merged', false);
   v_rule record;
   v_key text;
   v_pairs text;
@@ -2205,7 +2259,7 @@ comment on function audit.merge_body(audit.tracked) is
 
 -- The end of UPDATE, row by row: what an action collected is written.
 create or replace function audit.update_insert(
-  t audit.tracked, row_sql jsonb, action text, step integer
+  t audit.tracked, row_sql audit.row_sql, action text, step integer
 )
   returns text
   language sql
@@ -2216,7 +2270,7 @@ as $$
     audit.read_actor()
     || coalesce(s.assignments, '')
     || audit.insert_log(t,
-      row_sql || coalesce(s.variables, '{}'),
+      jsonb_populate_record(row_sql, coalesce(s.variables, '{}')),
       quote_literal(action),
       audit.part_changes(t, row_sql, concat_ws(' || ', audit.part_identity(t), '_audit.' || v.changes)),
       'false', '', ''), 2 * step))
@@ -2224,22 +2278,21 @@ as $$
     -- In a transaction of many statements a variable is cheaper than the same in the insert; what
     -- reads nothing of the row is cheaper there.
     select
-      string_agg(format(E'  v_%s := %s;\n', f.field || f.suffix, f.value), '' order by f.field)
+      string_agg(format(E'  v_%s := %s;\n', f.variable, f.value), '' order by f.field)
         as assignments,
-      jsonb_object_agg(f.field, '_audit.v_' || f.field || f.suffix) as variables
+      jsonb_object_agg(f.field, '_audit.v_' || f.variable) as variables
     from (
-      select k.field, case k.field when 'account' then '_id' else '' end as suffix,
-        row_sql ->> k.field as value
-      from unnest(array['account', 'item_id', 'item_label']) as k (field)
-    ) as f
-    where row_sql ->> 'joins' = '' and f.value ~ '\mnew\.'
+      values ('account', 'account_id', row_sql.account), ('item_id', 'item_id', row_sql.item_id),
+        ('item_label', 'item_label', row_sql.item_label)
+    ) as f (field, variable, value)
+    where row_sql.joins = '' and f.value ~ '\mnew\.'
   ) as s
   cross join (select quote_ident('v_' || audit.short_name(action) || '_changes') as changes) as v
 $$;
 
-revoke all on function audit.update_insert(audit.tracked, jsonb, text, integer) from public;
+revoke all on function audit.update_insert(audit.tracked, audit.row_sql, text, integer) from public;
 
-comment on function audit.update_insert(audit.tracked, jsonb, text, integer) is
+comment on function audit.update_insert(audit.tracked, audit.row_sql, text, integer) is
   'SQL that writes the row of the log for one action of an UPDATE.';
 
 -- UPDATE, row by row: each changed column goes to one action, each action with columns to the log.
@@ -2461,42 +2514,53 @@ comment on function audit.departed_function(audit.tracked, boolean, text[]) is
 
 -- One trigger and its function, added to what a table compiles to.
 create or replace function audit.add_trigger(
-  compiled jsonb, t audit.tracked, event text, timing text, transition text, function_ddl text
+  compiled audit.compiled, t audit.tracked, event text, timing text, transition text,
+  function_ddl text
 )
-  returns jsonb
-  language sql
+  returns audit.compiled
+  language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select case when function_ddl is null then compiled else jsonb_build_object(
-    'functions', (compiled -> 'functions')
-      || jsonb_build_object(t.slug || '_' || event, function_ddl),
-    'triggers', (compiled -> 'triggers') || jsonb_build_object('_audit_' || event,
+begin
+  if function_ddl is not null then
+    compiled.functions := compiled.functions
+      || jsonb_build_object(t.slug || '_' || event, function_ddl);
+    compiled.triggers := compiled.triggers || jsonb_build_object('_audit_' || event,
       format('%s on %s %sfor each %s execute function audit.%I()', timing, t.target,
         coalesce('referencing ' || transition || ' ', ''),
-        case when transition is null then 'row' else 'statement' end, t.slug || '_' || event)))
-    end
+        case when transition is null then 'row' else 'statement' end, t.slug || '_' || event));
+  end if;
+  return compiled;
+end;
 $$;
 
-revoke all on function audit.add_trigger(jsonb, audit.tracked, text, text, text, text) from public;
+revoke all on function
+  audit.add_trigger(audit.compiled, audit.tracked, text, text, text, text) from public;
 
-comment on function audit.add_trigger(jsonb, audit.tracked, text, text, text, text) is
+comment on function audit.add_trigger(audit.compiled, audit.tracked, text, text, text, text) is
   'Adds a trigger and its function to a compilation; adds nothing where there is no function.';
 
 -- The statement triggers around an UPDATE that may move rows from one partition to another.
 create or replace function audit.compile_moves(
-  t audit.tracked, compiled jsonb, variables text[], setting text, root text, read_move text,
-  delete_body text,
-  settings text[]
+  t audit.tracked, compiled audit.compiled, variables text[], setting text, root text,
+  read_move text, delete_body text, settings text[]
 )
-  returns jsonb
-  language sql
+  returns audit.compiled
+  language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select jsonb_build_object(
-    'functions', (compiled -> 'functions') || jsonb_build_object(t.slug || '_move',
-      audit.compile_function(t, 'move', variables, format(
+declare
+  v_list text;
+begin
+  select case when r.has_before_update or r.partition_columns = '{}' then ''
+      else ' of ' || (select string_agg(quote_ident(c), ', ')
+                      from unnest(r.partition_columns) as c) end
+    into v_list
+    from audit.table_trait(t.target) as r;
+  compiled.functions := compiled.functions || jsonb_build_object(t.slug || '_move',
+    audit.compile_function(t, 'move', variables, format(
 E'  if tg_when = ''BEFORE'' then
     insert into audit.move (tracked_id) values (%4$s) returning id into v_move;
     perform set_config(%1$s, v_move || '':'', true);
@@ -2514,34 +2578,32 @@ E'  if tg_when = ''BEFORE'' then
     begin
 %3$s    end;
   end if;
-', setting, root, delete_body, t.id, read_move), true, settings)),
-    'triggers', (compiled -> 'triggers') || jsonb_build_object(
-      '_audit_move', format('before update%s on %s for each statement execute function audit.%I()',
-        m.list, t.target, t.slug || '_move'),
-      '_audit_moved', format('after update%s on %s for each statement execute function audit.%I()',
-        m.list, t.target, t.slug || '_move')))
-  from (
-    select case when r.has_before_update or r.partition_columns = '{}' then ''
-      else ' of ' || (select string_agg(quote_ident(c), ', ')
-                      from unnest(r.partition_columns) as c) end as list
-    from audit.table_trait(t.target) as r
-  ) as m
+', setting, root, delete_body, t.id, read_move), true, settings));
+  compiled.triggers := compiled.triggers || jsonb_build_object(
+    '_audit_move', format('before update%s on %s for each statement execute function audit.%I()',
+      v_list, t.target, t.slug || '_move'),
+    '_audit_moved', format('after update%s on %s for each statement execute function audit.%I()',
+      v_list, t.target, t.slug || '_move'));
+  return compiled;
+end;
 $$;
 
 revoke all on function
-  audit.compile_moves(audit.tracked, jsonb, text[], text, text, text, text, text[]) from public;
+  audit.compile_moves(
+    audit.tracked, audit.compiled, text[], text, text, text, text, text[]) from public;
 
 comment on function
-  audit.compile_moves(audit.tracked, jsonb, text[], text, text, text, text, text[]) is
+  audit.compile_moves(
+    audit.tracked, audit.compiled, text[], text, text, text, text, text[]) is
   'Adds the triggers that put together what a row moving between partitions is taken apart into.';
 
 -- Partitioned tables: row triggers, which PostgreSQL clones to every partition, so that a write
 -- straight into a partition is seen too. A row that moves comes as a deletion followed by an
 -- insertion; between two statement triggers of the UPDATE the pair is put together again.
 create or replace function audit.compile_partitioned(
-  t audit.tracked, settings text[], compiled jsonb
+  t audit.tracked, settings text[], compiled audit.compiled
 )
-  returns jsonb
+  returns audit.compiled
   language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
@@ -2632,14 +2694,14 @@ E'  if v_moving is not null then
 end;
 $$;
 
-revoke all on function audit.compile_partitioned(audit.tracked, text[], jsonb) from public;
+revoke all on function audit.compile_partitioned(audit.tracked, text[], audit.compiled) from public;
 
-comment on function audit.compile_partitioned(audit.tracked, text[], jsonb) is
+comment on function audit.compile_partitioned(audit.tracked, text[], audit.compiled) is
   'The functions and triggers that the declaration of a partitioned table compiles to.';
 
 -- A declaration becomes functions and triggers: this says which, and with what text.
 create or replace function audit.compile_table(t audit.tracked)
-  returns jsonb
+  returns audit.compiled
   language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
@@ -2650,11 +2712,14 @@ declare
   v_row_settings text[] := audit.settings_for(t, true);
   v_insert_by_row boolean;
   v_delete_by_row boolean;
-  v_result jsonb := jsonb_build_object('functions', '{}'::jsonb, 'triggers', jsonb_build_object(
-    '_audit_truncate', format(
-      'after truncate on %s for each statement execute function audit.log_truncate(%L, %L)',
-      t.target, t.on_truncate, audit.name_of(t.target))));
+  v_result audit.compiled;
 begin
+  v_result.name := audit.name_of(t.target);
+  v_result.fingerprint := audit.fingerprint(t);
+  v_result.functions := '{}';
+  v_result.triggers := jsonb_build_object('_audit_truncate', format(
+    'after truncate on %s for each statement execute function audit.log_truncate(%L, %L)',
+    t.target, t.on_truncate, v_result.name));
   select * into strict v_trait from audit.table_trait(t.target);
   if v_trait.is_partitioned then
     return audit.compile_partitioned(t, v_settings, v_result);
@@ -2819,7 +2884,7 @@ create or replace function audit.validate_declaration(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_row jsonb;
+  v_row audit.row_sql;
   v_problem text;
   v_query text;
 begin
@@ -2847,8 +2912,8 @@ begin
   v_row := audit.bind_row(t, 'new', false);
   -- Accounts are a query of one column: in a select list no other may stand.
   v_query := format('select %s, %s, %s, %s, %s%s from %s as new %s limit 0',
-    v_row ->> 'item_id', v_row ->> 'item_label', v_row ->> 'account', v_row ->> 'parent_id',
-    v_row ->> 'part_name', ', (' || t.accounts || ')', audit.name_of(t.target), v_row ->> 'joins');
+    v_row.item_id, v_row.item_label, v_row.account, v_row.parent_id,
+    v_row.part_name, ', (' || t.accounts || ')', audit.name_of(t.target), v_row.joins);
   -- A condition has the rows that its event has, and no lookups; bare and in brackets, so that it
   -- is whole, and compared with a boolean, so that it is one.
   select v_query || coalesce(string_agg(format(
@@ -3059,12 +3124,13 @@ comment on function audit.has_trigger(regclass, text, boolean) is
 
 -- Puts compiled functions and triggers in place, touching only what differs: replacing a function
 -- takes no lock on the table, replacing a trigger does.
-create or replace function audit.install_compiled(t audit.tracked, compiled jsonb)
+create or replace function audit.install_compiled(t audit.tracked, compiled audit.compiled)
   returns boolean
   language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_was audit.compiled := jsonb_populate_record(null::audit.compiled, t.compiled);
   v_owner text := (select quote_ident(pg_get_userbyid(c.relowner))
                    from pg_class as c where c.oid = 'audit.log'::regclass);
   v_relation regclass;
@@ -3072,8 +3138,8 @@ declare
   v_text text;
   v_changed boolean := false;
 begin
-  for v_name, v_text in select e.key, e.value from jsonb_each_text(compiled -> 'functions') as e loop
-    continue when v_text = t.compiled -> 'functions' ->> v_name
+  for v_name, v_text in select e.key, e.value from jsonb_each_text(compiled.functions) as e loop
+    continue when v_text = v_was.functions ->> v_name
       and exists (select from pg_proc as f
                   where f.oid = to_regproc(format('audit.%I', v_name))
                     and right(v_text, length(quote_literal(f.prosrc))) = quote_literal(f.prosrc));
@@ -3087,13 +3153,13 @@ begin
 
   for v_relation in select audit.triggered_relation(t.target) loop
     for v_name, v_text in
-      select e.key, e.value from jsonb_each_text(compiled -> 'triggers') as e
+      select e.key, e.value from jsonb_each_text(compiled.triggers) as e
       where v_relation = t.target or e.key = '_audit_truncate'
       order by e.key
     loop
       -- One that the owner disabled stays so.
       continue when audit.has_trigger(v_relation, v_name, true)
-        and (v_text = t.compiled -> 'triggers' ->> v_name);
+        and v_text = v_was.triggers ->> v_name;
       if exists (select from pg_trigger as g
                  where g.tgrelid = v_relation and g.tgname = v_name) then
         execute format('drop trigger %I on %s', v_name, audit.name_of(v_relation));
@@ -3105,14 +3171,14 @@ begin
     end loop;
   end loop;
 
-  for v_name in select jsonb_object_keys(t.compiled -> 'triggers')
-    except select jsonb_object_keys(compiled -> 'triggers')
+  for v_name in select jsonb_object_keys(v_was.triggers)
+    except select jsonb_object_keys(compiled.triggers)
   loop
     execute format('drop trigger if exists %I on %s', v_name, audit.name_of(t.target));
     v_changed := true;
   end loop;
-  for v_name in select jsonb_object_keys(t.compiled -> 'functions')
-    except select jsonb_object_keys(compiled -> 'functions')
+  for v_name in select jsonb_object_keys(v_was.functions)
+    except select jsonb_object_keys(compiled.functions)
   loop
     execute format('drop function if exists audit.%I()', v_name);
     v_changed := true;
@@ -3121,9 +3187,9 @@ begin
 end;
 $$;
 
-revoke all on function audit.install_compiled(audit.tracked, jsonb) from public;
+revoke all on function audit.install_compiled(audit.tracked, audit.compiled) from public;
 
-comment on function audit.install_compiled(audit.tracked, jsonb) is
+comment on function audit.install_compiled(audit.tracked, audit.compiled) is
   'Creates the compiled functions and triggers of a table where they differ; says whether any did.';
 
 -- Whether DDL left a tracked table different from what was compiled for it.
@@ -3144,7 +3210,7 @@ as $$
       where not audit.has_trigger(p.relid, '_audit_truncate', true))
     or (t.tables::oid[] && touched
       and (audit.fingerprint(t) <> t.compiled ->> 'fingerprint'
-        or not t.compiled @> audit.compile_table(t)))
+        or not t.compiled @> to_jsonb(audit.compile_table(t))))
 $$;
 
 revoke all on function audit.is_stale(audit.tracked, oid[]) from public;
@@ -3259,7 +3325,7 @@ as $$
 declare
   v_before jsonb := audit.declaration_of(was);
   v_after jsonb;
-  v_compiled jsonb;
+  v_compiled audit.compiled;
   v_rebuilt boolean;
 begin
   if now.accounts is not null and now.account is not null then
@@ -3300,12 +3366,10 @@ begin
     where k.id = now.id;
   perform audit.name_actions(now.actions);
 
-  v_compiled := audit.compile_table(now) || jsonb_build_object(
-    'name', audit.name_of(now.target),
-    'fingerprint', audit.fingerprint(now));
+  v_compiled := audit.compile_table(now);
   v_rebuilt := audit.install_compiled(now, v_compiled);
-  now.compiled := v_compiled;
-  update audit.tracked as k set compiled = v_compiled where k.id = now.id;
+  now.compiled := to_jsonb(v_compiled);
+  update audit.tracked as k set compiled = now.compiled where k.id = now.id;
 
   v_after := audit.declaration_of(now);
   if was.id is null then
@@ -3336,24 +3400,25 @@ create or replace function audit.remove_declaration(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_compiled audit.compiled := jsonb_populate_record(null::audit.compiled, t.compiled);
   v_relation regclass;
   v_name text;
 begin
   if audit.name_of(t.target) is not null then
     for v_relation in select audit.triggered_relation(t.target) loop
-      for v_name in select jsonb_object_keys(t.compiled -> 'triggers') loop
+      for v_name in select jsonb_object_keys(v_compiled.triggers) loop
         if v_relation = t.target or v_name = '_audit_truncate' then
           execute format('drop trigger if exists %I on %s', v_name, audit.name_of(v_relation));
         end if;
       end loop;
     end loop;
   end if;
-  for v_name in select jsonb_object_keys(t.compiled -> 'functions') loop
+  for v_name in select jsonb_object_keys(v_compiled.functions) loop
     execute format('drop function if exists audit.%I()', v_name);
   end loop;
   delete from audit.tracked as k where k.id = t.id;
   perform audit.write_table_event('tracking_stopped',
-    coalesce(audit.name_of(t.target), t.compiled ->> 'name', t.target::text),
+    coalesce(audit.name_of(t.target), v_compiled.name, t.target::text),
     (select jsonb_object_agg(e.key, jsonb_build_object('old', e.value))
      from jsonb_each(audit.declaration_of(t)) as e));
 end;
@@ -3423,11 +3488,12 @@ revoke all on function audit.track(regclass, text, text, text, text, text, text,
 
 comment on function audit.track(regclass, text, text, text, text, text, text, text, jsonb, text,
   text, text[], text[], jsonb, boolean, text) is
-  'Tracks a table, or changes how it is tracked; says whether it started, changed or is unchanged.';
+  'Public. Tracks a table, or changes how it is tracked; says whether it started, changed or is '
+  'unchanged.';
 
--- Ends the tracking of a table: its triggers and functions go, its history stays.
+-- Ends the tracking of a table: its triggers and functions go, its history stays. Idempotent.
 create or replace function audit.untrack(target regclass)
-  returns void
+  returns text
   language plpgsql
   set search_path = pg_catalog, pg_temp
   set quote_all_identifiers = off
@@ -3439,16 +3505,18 @@ begin
   lock table audit.tracked in share row exclusive mode;
   select * into v_tracked from audit.tracked as k where k.target = untrack.target;
   if not found then
-    raise exception 'table % is not tracked', untrack.target
-      using errcode = 'UA009', hint = 'audit.tracked lists the tables that are.';
+    return 'unchanged';
   end if;
   perform audit.remove_declaration(v_tracked);
+  return 'stopped';
 end;
 $$;
 
 revoke all on function audit.untrack(regclass) from public;
 
-comment on function audit.untrack(regclass) is 'Stops tracking a table; its rows of the log stay.';
+comment on function audit.untrack(regclass) is
+  'Public. Stops tracking a table, whose rows of the log stay; says whether it stopped or is '
+  'unchanged.';
 
 -- After DDL: declarations follow their tables and are compiled anew where something changed.
 create or replace function audit.refresh(target regclass default null)
@@ -3487,7 +3555,8 @@ $$;
 revoke all on function audit.refresh(regclass) from public;
 
 comment on function audit.refresh(regclass) is
-  'Compiles one tracked table or all anew after DDL; returns the names of those that changed.';
+  'Public. Compiles one tracked table or all anew after DDL; returns the names of those that '
+  'changed.';
 
 -- Before DDL that retypes or drops an audited column: PostgreSQL refuses it while the trigger for
 -- UPDATE lists the column. The wider trigger lists none; refresh() puts the narrow one back.
@@ -3500,20 +3569,21 @@ create or replace function audit.widen(target regclass)
 as $$
 declare
   v_tracked audit.tracked;
+  v_compiled audit.compiled;
   v_narrow text;
-  v_compiled jsonb;
 begin
   select * into v_tracked from audit.tracked as k where k.target = widen.target;
   if not found then
     raise exception 'table % is not tracked', widen.target
       using errcode = 'UA009', hint = 'Declare it with audit.track().';
   end if;
-  v_narrow := v_tracked.compiled -> 'triggers' ->> '_audit_update';
+  v_compiled := jsonb_populate_record(null::audit.compiled, v_tracked.compiled);
+  v_narrow := v_compiled.triggers ->> '_audit_update';
   if v_narrow like 'after update of %' then
-    v_compiled := jsonb_set(v_tracked.compiled, '{triggers,_audit_update}', to_jsonb(
-      'after update' || substr(v_narrow, strpos(v_narrow, format(' on %s for each', target)))));
+    v_compiled.triggers := v_compiled.triggers || jsonb_build_object('_audit_update',
+      'after update' || substr(v_narrow, strpos(v_narrow, format(' on %s for each', target))));
     perform audit.install_compiled(v_tracked, v_compiled);
-    update audit.tracked as k set compiled = v_compiled where k.id = v_tracked.id;
+    update audit.tracked as k set compiled = to_jsonb(v_compiled) where k.id = v_tracked.id;
   end if;
 end;
 $$;
@@ -3521,7 +3591,8 @@ $$;
 revoke all on function audit.widen(regclass) from public;
 
 comment on function audit.widen(regclass) is
-  'Replaces the trigger for UPDATE by one without a column list, so that columns can be altered.';
+  'Public. Replaces the trigger for UPDATE by one without a column list, so that columns can be '
+  'altered.';
 
 -- ALTER TABLE on an audited column would be refused because the trigger lists it: widen it first.
 create or replace function audit.before_ddl()
@@ -3886,8 +3957,8 @@ end;
 $$;
 
 comment on function audit.presence_of(text, text, text) is
-  'How many rows of an account, or of one item of it, each closed partition has. Partitions that are '
-  'not named may have rows.';
+  'Public. How many rows of an account, or of one item of it, each closed partition has. '
+  'Partitions that are not named may have rows.';
 
 -- Where reading newest first begins: a query with this bound leaves the empty partitions ahead out
 -- when it is planned, which would be most of what it locks. A partition of a month says by its name
@@ -3920,8 +3991,8 @@ as $$
 $$;
 
 comment on function audit.horizon(timestamptz) is
-  'A time that all rows of the log are before: the given one, or a later one where a clock was '
-  'ahead. Bounds the first page, so that partitions ahead cost it nothing.';
+  'Public. A time that all rows of the log are before: the given one, or a later one where a clock '
+  'was ahead. Bounds the first page, so that partitions ahead cost it nothing.';
 
 -- The page of one item: what was done to it and to its parts, newest first.
 create or replace function audit.item_log(
@@ -3946,7 +4017,8 @@ $$;
 revoke all on function audit.item_log(text, text, text) from public;
 
 comment on function audit.item_log(text, text, text) is
-  'The events of one item and of its parts, newest first; with its account it is found by index.';
+  'Public. The events of one item and of its parts, newest first; with its account it is found by '
+  'index.';
 
 -- Everything under an item, whatever became of it: told by the log alone, by the parents of its
 -- rows and by the foreign keys that were written into them.
@@ -4002,7 +4074,7 @@ $$;
 revoke all on function audit.tree_log(text, text, text) from public;
 
 comment on function audit.tree_log(text, text, text) is
-  'The events of an item and of everything that ever belonged to it, newest first.';
+  'Public. The events of an item and of everything that ever belonged to it, newest first.';
 
 -- What the three roles of the log may do, in one place: given by audit.grant_rights(), looked for
 -- by audit.check().
@@ -4090,7 +4162,7 @@ declare
   v_tracked audit.tracked;
   v_name text;
   v_mend text;
-  v_compiled jsonb;
+  v_compiled audit.compiled;
   v_is_stale boolean;
   -- Without its event trigger the list of columns is left out everywhere: that is one finding, not
   -- one for each table.
@@ -4117,8 +4189,10 @@ begin
         or audit.fingerprint(v_tracked) <> v_tracked.compiled ->> 'fingerprint';
       if not v_is_stale then
         v_compiled := audit.compile_table(v_tracked);
-        v_is_stale := not v_tracked.compiled @> case when v_is_unfollowed
-          then v_compiled #- '{triggers,_audit_update}' else v_compiled end;
+        if v_is_unfollowed then
+          v_compiled.triggers := v_compiled.triggers - '_audit_update';
+        end if;
+        v_is_stale := not v_tracked.compiled @> to_jsonb(v_compiled);
       end if;
       if v_is_stale then
         perform audit.validate_trackable(v_tracked.target);
@@ -4790,7 +4864,8 @@ $$;
 revoke all on function audit.check(interval) from public;
 
 comment on function audit.check(interval) is
-  'What is wrong with the log, each with the command that mends it; no rows when all is well.';
+  'Public. What is wrong with the log, each with the command that mends it; no rows when all is '
+  'well.';
 
 -- The log is ready for its first row: two years of months and a catch-all at both ends.
 select audit.maintain();
@@ -4845,7 +4920,8 @@ $$;
 revoke all on function audit.grant_rights() from public;
 
 comment on function audit.grant_rights() is
-  'Gives the roles of the log their rights; returns what a DBA has to run where one is missing.';
+  'Public. Gives the roles of the log their rights; returns what a DBA has to run where one is '
+  'missing.';
 
 -- The roles get their rights on all that is there now; what a DBA has to do first is printed.
 select audit.grant_rights();

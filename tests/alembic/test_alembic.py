@@ -406,6 +406,23 @@ def test_operations_written_by_hand(project: Project, connect: Connect) -> None:
     project.downgrade("base")
 
 
+def test_untracking_twice_by_hand(project: Project, connect: Connect) -> None:
+    project.write_revision(
+        "one",
+        """
+        op.execute("create table invoices (id int primary key)")
+        op.track_table("invoices")
+        op.untrack_table("invoices")
+        op.untrack_table("invoices", schema="public")
+        """,
+        'op.untrack_table("invoices")\nop.drop_table("invoices")',
+    )
+    project.models("")
+    project.upgrade()
+    assert tracked(connect) is None
+    project.downgrade("base")
+
+
 def test_another_database_is_left_alone(tmp_path: Path) -> None:
     project = Project.new(tmp_path, "postgresql:///x")
     project = Project(tmp_path, f"sqlite:///{tmp_path}/x.db")

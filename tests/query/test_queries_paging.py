@@ -18,8 +18,8 @@ from psycopg import sql
 
 import auditdb
 from auditdb import Event, InvalidCursor
+from auditdb._connection.runner import Query, _for_psycopg
 from auditdb._query import filters, months, page_cursor, statements
-from auditdb._query.runner import Query, _for_psycopg
 from auditdb._upkeep import migrate
 from tests.conftest import _new_database
 from tests.support.helpers import value

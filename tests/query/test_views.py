@@ -408,7 +408,12 @@ select format('%s.%s.%s', n.nspname, c.relname, a.attname), col_description(c.oi
 from pg_class as c
 join pg_namespace as n on n.oid = c.relnamespace
 join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-where n.nspname in ('audit', 'licensing') and c.relkind in ('r', 'p', 'v')
+where n.nspname in ('audit', 'licensing') and c.relkind in ('r', 'p', 'v', 'c')
+union all
+select format('type %s.%s', n.nspname, c.relname), obj_description(c.reltype, 'pg_type')
+from pg_class as c
+join pg_namespace as n on n.oid = c.relnamespace
+where n.nspname in ('audit', 'licensing') and c.relkind = 'c'
 union all
 select f.oid::regprocedure::text, obj_description(f.oid, 'pg_proc')
 from pg_proc as f
@@ -424,6 +429,8 @@ def test_everything_has_a_comment_that_is_a_sentence(connection: psycopg.Connect
         "audit.log",
         "licensing.licenses.reset_at",
         "licensing.product_log.product_id",
+        "type audit.row_sql",
+        "audit.compiled.fingerprint",
         "audit.set_actor(text,text,text,jsonb)",
     ):
         assert known in comments

@@ -39,4 +39,5 @@ $$;
 revoke all on function audit.check(interval) from public;
 
 comment on function audit.check(interval) is
-  'What is wrong with the log, each with the command that mends it; no rows when all is well.';
+  'Public. What is wrong with the log, each with the command that mends it; no rows when all is '
+  'well.';

@@ -48,4 +48,5 @@ $$;
 revoke all on function audit.grant_rights() from public;
 
 comment on function audit.grant_rights() is
-  'Gives the roles of the log their rights; returns what a DBA has to run where one is missing.';
+  'Public. Gives the roles of the log their rights; returns what a DBA has to run where one is '
+  'missing.';

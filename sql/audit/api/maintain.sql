@@ -77,5 +77,5 @@ $$;
 revoke all on function audit.maintain(interval) from public;
 
 comment on function audit.maintain(interval) is
-  'Makes a step towards partitions for the given time ahead; returns the number of changes made, 0 '
-  'when there is nothing left to do.';
+  'Public. Makes a step towards partitions for the given time ahead; returns the number of changes '
+  'made, 0 when there is nothing left to do.';

@@ -2,9 +2,9 @@
 -- straight into a partition is seen too. A row that moves comes as a deletion followed by an
 -- insertion; between two statement triggers of the UPDATE the pair is put together again.
 create or replace function audit.compile_partitioned(
-  t audit.tracked, settings text[], compiled jsonb
+  t audit.tracked, settings text[], compiled audit.compiled
 )
-  returns jsonb
+  returns audit.compiled
   language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
@@ -95,7 +95,7 @@ E'  if v_moving is not null then
 end;
 $$;
 
-revoke all on function audit.compile_partitioned(audit.tracked, text[], jsonb) from public;
+revoke all on function audit.compile_partitioned(audit.tracked, text[], audit.compiled) from public;
 
-comment on function audit.compile_partitioned(audit.tracked, text[], jsonb) is
+comment on function audit.compile_partitioned(audit.tracked, text[], audit.compiled) is
   'The functions and triggers that the declaration of a partitioned table compiles to.';

@@ -1,6 +1,6 @@
 -- A declaration becomes functions and triggers: this says which, and with what text.
 create or replace function audit.compile_table(t audit.tracked)
-  returns jsonb
+  returns audit.compiled
   language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
@@ -11,11 +11,14 @@ declare
   v_row_settings text[] := audit.settings_for(t, true);
   v_insert_by_row boolean;
   v_delete_by_row boolean;
-  v_result jsonb := jsonb_build_object('functions', '{}'::jsonb, 'triggers', jsonb_build_object(
-    '_audit_truncate', format(
-      'after truncate on %s for each statement execute function audit.log_truncate(%L, %L)',
-      t.target, t.on_truncate, audit.name_of(t.target))));
+  v_result audit.compiled;
 begin
+  v_result.name := audit.name_of(t.target);
+  v_result.fingerprint := audit.fingerprint(t);
+  v_result.functions := '{}';
+  v_result.triggers := jsonb_build_object('_audit_truncate', format(
+    'after truncate on %s for each statement execute function audit.log_truncate(%L, %L)',
+    t.target, t.on_truncate, v_result.name));
   select * into strict v_trait from audit.table_trait(t.target);
   if v_trait.is_partitioned then
     return audit.compile_partitioned(t, v_settings, v_result);

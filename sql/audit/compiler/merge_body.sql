@@ -6,7 +6,7 @@ create or replace function audit.merge_body(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_row jsonb := audit.bind_row(t, 'merged', false);
+  v_row audit.row_sql := audit.bind_row(t, 'merged', false);
   v_rule record;
   v_key text;
   v_pairs text;

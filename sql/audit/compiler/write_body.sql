@@ -7,7 +7,7 @@ create or replace function audit.write_body(t audit.tracked, event text, is_row_
 as $$
 declare
   v_side text := case event when 'insert' then 'new' else 'old' end;
-  v_row jsonb := audit.bind_row(t, v_side, event = 'delete');
+  v_row audit.row_sql := audit.bind_row(t, v_side, event = 'delete');
   v_source text := case when is_row_level then '' else format('%1$s_rows as %1$s', v_side) end;
   v_changes text := audit.row_changes(t, v_side);
   v_cascade text := case event when 'delete' then audit.cascade_test(t) else 'false' end;

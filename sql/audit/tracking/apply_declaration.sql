@@ -7,7 +7,7 @@ as $$
 declare
   v_before jsonb := audit.declaration_of(was);
   v_after jsonb;
-  v_compiled jsonb;
+  v_compiled audit.compiled;
   v_rebuilt boolean;
 begin
   if now.accounts is not null and now.account is not null then
@@ -48,12 +48,10 @@ begin
     where k.id = now.id;
   perform audit.name_actions(now.actions);
 
-  v_compiled := audit.compile_table(now) || jsonb_build_object(
-    'name', audit.name_of(now.target),
-    'fingerprint', audit.fingerprint(now));
+  v_compiled := audit.compile_table(now);
   v_rebuilt := audit.install_compiled(now, v_compiled);
-  now.compiled := v_compiled;
-  update audit.tracked as k set compiled = v_compiled where k.id = now.id;
+  now.compiled := to_jsonb(v_compiled);
+  update audit.tracked as k set compiled = now.compiled where k.id = now.id;
 
   v_after := audit.declaration_of(now);
   if was.id is null then

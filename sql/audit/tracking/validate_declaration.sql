@@ -5,7 +5,7 @@ create or replace function audit.validate_declaration(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_row jsonb;
+  v_row audit.row_sql;
   v_problem text;
   v_query text;
 begin
@@ -33,8 +33,8 @@ begin
   v_row := audit.bind_row(t, 'new', false);
   -- Accounts are a query of one column: in a select list no other may stand.
   v_query := format('select %s, %s, %s, %s, %s%s from %s as new %s limit 0',
-    v_row ->> 'item_id', v_row ->> 'item_label', v_row ->> 'account', v_row ->> 'parent_id',
-    v_row ->> 'part_name', ', (' || t.accounts || ')', audit.name_of(t.target), v_row ->> 'joins');
+    v_row.item_id, v_row.item_label, v_row.account, v_row.parent_id,
+    v_row.part_name, ', (' || t.accounts || ')', audit.name_of(t.target), v_row.joins);
   -- A condition has the rows that its event has, and no lookups; bare and in brackets, so that it
   -- is whole, and compared with a boolean, so that it is one.
   select v_query || coalesce(string_agg(format(
