@@ -152,7 +152,8 @@ def asked_of(context: typer.Context) -> dict[str, Any]:
         name = max(parameter.opts, key=len)
         if parameter.param_type_name != "option" or name in FREE_TO_CHANGE:
             continue
-        value = _plain(context.params[str(parameter.name)])
+        # Options such as --help give the command nothing.
+        value = _plain(context.params.get(str(parameter.name)))
         if value is not None and value != _plain(parameter.get_default(context)):
             asked[name] = value
     return asked

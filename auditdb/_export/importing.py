@@ -16,6 +16,7 @@ from auditdb.errors import (
     ImportFailed,
     InvalidExport,
     PermissionDenied,
+    SchemaBehind,
     SchemaMissing,
     hinted,
     log_translated,
@@ -53,6 +54,7 @@ def run(url: str, place: Path, progress: Progress) -> Imported:
     found = _verified(place)
     again = hinted("When it is back, run the same import again.")
     with again, database.connect(url) as connection, log_translated(), _alone(connection):
+        _check_columns(connection, found.form.version)
         row = connection.execute("select audit.open_import()").fetchone()
         is_first = row is not None and row[0] is not None
         progress.begin(found.rows, 0)
@@ -118,6 +120,17 @@ def _alone(connection: psycopg.Connection[Any]) -> Iterator[None]:
     finally:
         if not connection.closed:
             connection.execute("select pg_advisory_unlock(hashtextextended('audit.import', 0))")
+
+
+def _check_columns(connection: psycopg.Connection[Any], version: FormatVersion) -> None:
+    """Raise SchemaBehind where the log lacks a column of the export."""
+    found = connection.execute(
+        "select attname::text from pg_attribute where attrelid = 'audit.log'::regclass"
+        " and attnum > 0 and not attisdropped"
+    ).fetchall()
+    has = {name for (name,) in found}
+    if lacking := [name for name in version.names if name not in has]:
+        raise SchemaBehind(f"audit.log has no column {lacking[0]}, which the export has.")
 
 
 def _load(

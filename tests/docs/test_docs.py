@@ -20,6 +20,8 @@ import auditdb
 from auditdb import errors
 from auditdb._cli import app
 from auditdb._cli import commands as listed
+from auditdb._export import formats, versions
+from auditdb._export.compression import COMPRESSIONS
 from tests.support import ROOT
 from tests.support.servers import Server
 
@@ -48,6 +50,7 @@ FUNCTIONS = frozenset(
     {
         "begin_era",
         "check",
+        "copy_comments",
         "grant_rights",
         "has_own_policies",
         "horizon",
@@ -248,6 +251,17 @@ def test_every_command_and_option_is_documented() -> None:
         assert {word for word in listed if word.startswith("--")} <= parameters, title
     documented = {title for title in sections(COMMANDS) if re.match("auditdb\\b", title)}
     assert documented == {title for title, _ in commands()}
+
+
+def test_every_format_of_exports_is_documented() -> None:
+    text = section("auditdb export")
+    rows = dict(re.findall(r"^\| `(--\w+)`[^|]* \| (.+) \|$", text, flags=re.MULTILINE))
+    assert formats.FORMATS.keys() - named(rows["--format"]) == set()
+    assert COMPRESSIONS.keys() - named(rows["--compress"]) == set()
+    described = re.findall(r"^\| (\w[\w ]*) \|", text, flags=re.MULTILINE)
+    assert {one.title for one in formats.FORMATS.values()} <= set(described)
+    newest = versions.CURRENT.number
+    assert f"**Format version {newest}** has the columns of [`audit.log`]" in text
 
 
 def test_every_exit_code_is_documented() -> None:

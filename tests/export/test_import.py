@@ -305,6 +305,33 @@ def test_csv_is_not_imported(database: str, tmp_path: Path) -> None:
     assert "--format jsonl" in ran.stderr
 
 
+def test_an_archive_of_a_newer_version_than_the_log_is_refused(
+    database: str, engine_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from auditdb._export import formats, versions
+
+    newer = versions.FormatVersion(99, {**versions.CURRENT.columns, "colour": "text"})
+    place = tmp_path / "out"
+    with psycopg.connect(database) as here:
+        here.execute("alter table audit.log add column colour text")
+    fill(database, 20)
+    with monkeypatch.context() as patch:
+        patch.setattr(formats, "CURRENT", newer)
+        patch.setitem(versions.VERSIONS, newer.number, newer)
+        export(database, place, *RANGE, "--format", "jsonl")
+    unknown = auditdb("verify", str(place))
+    assert unknown.returncode == 1
+    assert f"has format 99; this auditdb knows {versions.CURRENT.number}." in unknown.stderr
+    monkeypatch.setitem(versions.VERSIONS, newer.number, newer)
+    assert auditdb("verify", str(place)).returncode == 0
+    ran = auditdb("import", str(place), "--url", engine_database)
+    assert ran.returncode == 1
+    assert "audit.log has no column colour" in ran.stderr
+    assert "Run `auditdb upgrade`." in ran.stderr
+    # Nothing was begun that would have to be ended.
+    export(engine_database, tmp_path / "after", *RANGE)
+
+
 def test_only_the_owner_imports(
     server: Server,
     database: str,
