@@ -94,6 +94,11 @@ def export_log(
         primary,
         None if by is None else parse_actor(by),
     )
+    _run(target, request, url)
+
+
+def _run(target: str, request: ExportRequest, url: str | None) -> None:
+    """Export to `target`, and say what was written there."""
     with outcome(), progress() as bar:
         where = database.resolve(url)
         if target == "-":
@@ -143,9 +148,10 @@ FREE_TO_CHANGE = frozenset({"--by", "--primary", "--url"})
 
 
 def asked_of(context: typer.Context) -> dict[str, Any]:
-    """Return every other option of a command as it was given; those left at their default are not.
+    """Return the values of all other options of a command, but for those that are off or empty.
 
-    They are taken from the command itself, so that none that is added to it can be forgotten.
+    They are taken from the command itself, so that none that is added to it can be forgotten, with
+    defaults, which may be others in a later version.
     """
     asked = {}
     for parameter in context.command.params:
@@ -154,7 +160,7 @@ def asked_of(context: typer.Context) -> dict[str, Any]:
             continue
         # Options such as --help give the command nothing.
         value = _plain(context.params.get(str(parameter.name)))
-        if value is not None and value != _plain(parameter.get_default(context)):
+        if value is not None and value is not False:
             asked[name] = value
     return asked
 

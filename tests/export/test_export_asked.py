@@ -123,7 +123,7 @@ def test_an_option_that_a_command_gets_is_asked_without_being_listed() -> None:
 
     for arguments in ([], ["--shade", "7"], ["--shade", "0", "-c", "b", "-c", "a", "--by", "x"]):
         assert CliRunner().invoke(command, arguments).exit_code == 0
-    assert asked == [{}, {}, {"--shade": 0, "--colour": ["a", "b"]}]
+    assert asked == [{"--shade": 7}, {"--shade": 7}, {"--shade": 0, "--colour": ["a", "b"]}]
     assert differences(asked[0], asked[2]) == ["--colour", "--shade"]
 
 
