@@ -12,7 +12,8 @@ from rich.text import Text
 
 from auditdb._cli import tables
 from auditdb._demo.office import VENDORS
-from auditdb._query.queries import changes, events
+from auditdb._query.histories import changes
+from auditdb._query.queries import events
 from auditdb.errors import translated
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ import typer
 
 from auditdb._cli.arguments import Url
 from auditdb._cli.filter_options import Wanted, with_filters
-from auditdb._cli.json_lines import json_line
 from auditdb._cli.saying import outcome, say
 from auditdb._export import read_transaction
 from auditdb._query.queries import page_of
@@ -80,7 +79,7 @@ def _shower(as_json: bool | None) -> Show:
 
 def _print_lines(found: Iterable[Event]) -> None:
     for event in found:
-        sys.stdout.buffer.write(f"{json_line(event)}\n".encode())
+        sys.stdout.buffer.write(f"{event.as_json()}\n".encode())
     sys.stdout.buffer.flush()
 
 

@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 from auditdb._export import read_transaction, watermark
 from auditdb._export.conditions import all_of, of_filter
 from auditdb._query.records import Event
-from auditdb._query.statements import event_columns
+from auditdb._query.rows import event_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

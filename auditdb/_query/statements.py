@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from auditdb._connection.runner import Query
 from auditdb._query import page_cursor
 from auditdb._query.filters import moment_of
-from auditdb._query.records import Event
 
 if TYPE_CHECKING:
     from auditdb._query.filters import Filter
@@ -26,19 +24,6 @@ _NEWEST = """
  order by occurred_at desc, id desc
  limit cast(:limit as bigint))
 """
-
-
-def event_columns(time: str = MOMENT) -> str:
-    """Return what to select for the fields of Event, in their order, with `time` for its time."""
-    found = []
-    for one in fields(Event):
-        document = one.name.removesuffix("_json")
-        if one.name == "occurred_at":
-            found.append(time)
-        else:
-            # Documents exactly as PostgreSQL writes them.
-            found.append(one.name if document == one.name else f"{document}::text as {one.name}")
-    return ", ".join(found)
 
 
 def select(columns: str, wanted: Filter, window: Window) -> str:

@@ -46,28 +46,6 @@ FOR_THE_READER = frozenset(
     }
 )
 
-# What other people's code may call; all other functions of schema audit are its own affair.
-FUNCTIONS = frozenset(
-    {
-        "begin_era",
-        "check",
-        "copy_comments",
-        "grant_rights",
-        "has_own_policies",
-        "horizon",
-        "item_log",
-        "maintain",
-        "presence_of",
-        "record_export",
-        "refresh",
-        "set_actor",
-        "track",
-        "tree_log",
-        "untrack",
-        "widen",
-    }
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -285,14 +263,15 @@ def test_every_environment_variable_is_documented() -> None:
 
 def test_every_public_function_and_parameter_is_documented(connection: psycopg.Connection) -> None:
     rows = connection.execute(
-        "select p.proname, p.proargnames, p.prorettype::regtype::text,"
+        "select p.proname, coalesce(p.proargnames, '{}'),"
+        "   coalesce(obj_description(p.oid, 'pg_proc') like 'Public.%', false),"
         "   has_function_privilege('public', p.oid, 'execute')"
         " from pg_proc as p where p.pronamespace = 'audit'::regnamespace"
     ).fetchall()
-    assert {name for name, *_, is_public in rows if is_public} <= FUNCTIONS
-    found = {name: arguments or [] for name, arguments, *_ in rows if name in FUNCTIONS}
-    assert found.keys() == FUNCTIONS
-    for name, arguments in found.items():
+    public = {name: arguments for name, arguments, is_public, _ in rows if is_public}
+    assert len(public) >= 15
+    assert {name for name, *_, is_for_everybody in rows if is_for_everybody} <= public.keys()
+    for name, arguments in public.items():
         assert first_column(section(f"audit.{name}"))[: len(arguments)] == arguments, name
 
 
@@ -386,6 +365,13 @@ def test_every_trigger_is_documented(connection: psycopg.Connection) -> None:
 def test_every_public_name_of_the_package_is_documented() -> None:
     text = PYTHON.read_text("utf-8")
     assert {name for name in auditdb.__all__ if not re.search(rf"\b{name}\b", text)} == set()
+
+
+def test_every_error_that_the_python_page_lists_can_be_imported() -> None:
+    listed = {name for name in named(sections(PYTHON)["Errors"]) if re.fullmatch(r"[A-Z]\w+", name)}
+    assert listed <= set(auditdb.__all__)
+    classes = {one.__name__ for one in errors.AuditError.__subclasses__()}
+    assert listed == classes | {"AuditError"}
 
 
 # -- links and names -------------------------------------------------------------------------

@@ -9,9 +9,8 @@ from pathlib import Path
 import psycopg
 
 import auditdb
-from auditdb._cli.json_lines import json_line
 from auditdb._export import versions
-from auditdb._query.statements import event_columns
+from auditdb._query.rows import event_columns
 from tests.support import ROOT
 from tests.support.servers import Server
 
@@ -65,7 +64,7 @@ def _of_event(_: psycopg.Connection) -> Iterable[str]:
 
 def _of_json_lines(conn: psycopg.Connection) -> Iterable[str]:
     (event,) = auditdb.events(conn, limit=1).events
-    return list(json.loads(json_line(event)))
+    return list(json.loads(event.as_json()))
 
 
 def _of_selects(conn: psycopg.Connection) -> Iterable[str]:

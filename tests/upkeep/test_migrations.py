@@ -17,6 +17,7 @@ from alembic.script import ScriptDirectory
 from psycopg import conninfo
 from sqlalchemy import text
 
+import auditdb
 from auditdb import errors
 from auditdb._upkeep import migrate
 from tests.conftest import CreateRole
@@ -130,6 +131,31 @@ def test_the_engine_can_be_had_alone(server: Server, empty_database: str, databa
     assert [branch.current for branch in state.branches] == ["audit_0001", None]
     migrate.upgrade(empty_database)
     assert_same(describe(server, database), describe(server, empty_database))
+
+
+def test_an_application_upgrades_its_database(empty_database: str) -> None:
+    """By default to the log that this package needs, without the example."""
+    url = empty_database.replace("postgresql://", "postgresql+asyncpg://")
+    (title,) = auditdb.upgrade(url, partition_interval="year")
+    assert title.startswith("audit_0001 ")
+    assert auditdb.upgrade(empty_database) == ()
+    with psycopg.connect(empty_database) as connection:
+        assert value(connection, "select to_regnamespace('licensing') is null")
+        assert value(connection, "select value from audit.option") == "year"
+        assert auditdb.check(connection) == ()
+    (example,) = auditdb.upgrade(empty_database, revision="heads")
+    assert example.startswith("licensing_0001 ")
+
+
+def test_an_upgrade_that_cannot_be_is_an_error_of_ours(empty_database: str) -> None:
+    with pytest.raises(auditdb.InvalidUrl):
+        auditdb.upgrade("mysql://localhost/app")
+    with pytest.raises(auditdb.DatabaseUnreachable):
+        auditdb.upgrade("postgresql://127.0.0.1:1/app")
+    with pytest.raises(auditdb.MigrationFailed, match="audit_9999"):
+        auditdb.upgrade(empty_database, "audit_9999")
+    with pytest.raises(ValueError, match="month, quarter or year"):
+        auditdb.upgrade(empty_database, partition_interval="week")
 
 
 def test_eight_upgrades_at_once_all_succeed(empty_database: str) -> None:
