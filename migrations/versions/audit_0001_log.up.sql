@@ -339,647 +339,6 @@ comment on column audit.presence.item_id is 'Id of the item; empty for all of th
 comment on column audit.presence.partition is 'Name of the partition in schema audit.';
 comment on column audit.presence.rows is 'Number of its rows.';
 
--- Application to transaction: names who is responsible for what follows.
-create or replace function audit.set_actor(
-  actor_type text,
-  actor_id text,
-  actor_label text default null,
-  context jsonb default null
-)
-  returns void
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on
-as $$
-declare
-  v_query text := coalesce(current_query(), '');
-  v_stack text;
-begin
-  -- Fields are parted by a character that names cannot hold (U+001F, unit separator).
-  actor_type := translate(actor_type, chr(31), '');
-  actor_id := translate(actor_id, chr(31), '');
-  if coalesce(actor_type, '') = '' or coalesce(actor_id, '') = '' then
-    raise exception 'an actor needs a type and an id'
-      using errcode = 'UA005',
-        hint = 'For example: select audit.set_actor(''platform_user'', ''42'', ''ana@example.com'').';
-  end if;
-  if actor_type = 'database' then
-    raise exception 'the actor type database stands for a transaction without an actor'
-      using errcode = 'UA005', hint = 'Give the type of the actor a name of its own.';
-  end if;
-  if context is not null and jsonb_typeof(context) not in ('object', 'null') then
-    raise exception 'the context of an actor must be a JSON object, not %', jsonb_typeof(context)
-      using errcode = 'UA005';
-  end if;
-
-  -- The setting lives as long as the transaction. A statement that is a transaction of its own and
-  -- does nothing else would set it for nobody. The server shows that only by the two clocks: they
-  -- agree in the first message of a transaction.
-  if transaction_timestamp() = statement_timestamp()
-    and v_query !~ ';\s*\S'
-    and v_query !~* '\m(insert|update|delete|merge|copy|call)\M'
-  then
-    get diagnostics v_stack = pg_context;
-    if v_stack !~ '\n' then
-      raise exception 'audit.set_actor() was called outside a transaction'
-        using errcode = 'UA006',
-          detail = 'The actor holds until the end of the transaction, which is this statement.',
-          hint = 'Begin a transaction, set the actor, write, and commit.';
-    end if;
-  end if;
-
-  perform set_config('audit.actor', concat_ws(chr(31), actor_type, actor_id,
-    translate(coalesce(actor_label, ''), chr(31), ''), nullif(context, 'null')), true);
-end;
-$$;
-
-grant execute on function audit.set_actor(text, text, text, jsonb) to public;
-
-comment on function audit.set_actor(text, text, text, jsonb) is
-  'Public. Names the actor of the current transaction: type, id, label, and context such as a '
-  'request id.';
-
--- Refuses a write without an actor where the declaration requires one.
-create or replace function audit.demand_actor(name text)
-  returns void
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  raise exception 'a write to % needs an actor, and the transaction has none', demand_actor.name
-    using errcode = 'UA002',
-      hint = 'In the same transaction, before the write: '
-        'select audit.set_actor(''platform_user'', ''42'', ''ana@example.com'').';
-end;
-$$;
-
-revoke all on function audit.demand_actor(text) from public;
-
-comment on function audit.demand_actor(text) is
-  'Raises the error for a write without the actor that its table requires.';
-
--- Rows of the log that are about a table as a whole: truncated, tracked, changed, untracked.
-create or replace function audit.write_table_event(
-  action text, name text, changes jsonb, part_of text default null
-)
-  returns void
-  language plpgsql
-  security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_actor text[] := string_to_array(current_setting('audit.actor', true), chr(31), '');
-begin
-  insert into audit.log (
-    action, item_type, item_id, item_label, parent_type, parent_id,
-    actor_type, actor_id, actor_label, db_role, application, changes, context
-  )
-  values (
-    write_table_event.action, 'table', write_table_event.name, write_table_event.name,
-    case when part_of is not null then 'table' end, part_of,
-    coalesce(v_actor[1], 'database'), coalesce(v_actor[2], session_user), v_actor[3],
-    session_user, current_setting('application_name'), write_table_event.changes, v_actor[4]::jsonb
-  );
-end;
-$$;
-
-revoke all on function audit.write_table_event(text, text, jsonb, text) from public;
-
-comment on function audit.write_table_event(text, text, jsonb, text) is
-  'Writes a row of the log about a table.';
-
--- Rows of the log that are about the log itself: exported, imported.
-create or replace function audit.write_log_event(action text, account_id text, details jsonb)
-  returns bigint
-  language plpgsql
-  security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_actor text[] := string_to_array(current_setting('audit.actor', true), chr(31), '');
-  v_id bigint;
-begin
-  insert into audit.log (
-    account_id, action, item_type, item_id, item_label,
-    actor_type, actor_id, actor_label, db_role, application, changes, context
-  )
-  values (
-    coalesce(write_log_event.account_id, ''), write_log_event.action, 'log', 'audit.log',
-    'audit.log',
-    coalesce(v_actor[1], 'database'), coalesce(v_actor[2], session_user), v_actor[3],
-    session_user, current_setting('application_name'),
-    (select jsonb_object_agg(d.key, jsonb_build_object('new', d.value))
-     from jsonb_each(details) as d),
-    v_actor[4]::jsonb
-  )
-  returning id into v_id;
-  return v_id;
-end;
-$$;
-
-revoke all on function audit.write_log_event(text, text, jsonb) from public;
-
-comment on function audit.write_log_event(text, text, jsonb) is
-  'Writes a row of the log about the log, and returns its id.';
-
--- Whoever takes rows out of the database leaves a row about it.
-create or replace function audit.record_export(details jsonb)
-  returns bigint
-  language sql
-  security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-  select audit.write_log_event('log_exported', details ->> 'account_id', details)
-$$;
-
-revoke all on function audit.record_export(jsonb) from public;
-
-comment on function audit.record_export(jsonb) is
-  'Public. Writes the row log_exported: what was exported, as an object with range, rows, hash; '
-  'returns its id.';
-
--- Before an import: exports wait until audit.begin_era() says that its rows are complete.
-create or replace function audit.open_import()
-  returns integer
-  language sql
-  set search_path = pg_catalog, pg_temp
-as $$
-  insert into audit.era (number, log, server, kind)
-  select e.number + 1, e.log, (select s.system_identifier from pg_control_system() as s), 'imported'
-  from audit.era as e
-  where e.number = (select max(m.number) from audit.era as m) and e.floor is not null
-  returning number
-$$;
-
-revoke all on function audit.open_import() from public;
-
-comment on function audit.open_import() is
-  'Begins an import of rows with transaction ids of another server; null where one was begun.';
-
--- After a restore or an import: all that the log has now is past, whatever its transaction ids.
-create or replace function audit.begin_era()
-  returns integer
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-  set lock_timeout = '10s'
-as $$
-declare
-  v_floor bigint;
-  v_number integer;
-begin
-  -- Nobody is writing now, so that every row is visible, and every later one has a greater id.
-  lock table audit.log in share row exclusive mode;
-  select greatest(coalesce((select max(l.id) from audit.log as l), 0),
-      case when s.is_called then s.last_value else s.last_value - 1 end)
-    into v_floor
-    from audit.log_id_seq as s;
-  if v_floor > 0 then
-    perform setval('audit.log_id_seq', v_floor);
-  end if;
-  update audit.era as e
-    set floor = v_floor, began_at = clock_timestamp()
-    where e.floor is null
-    returning e.number into v_number;
-  if not found then
-    insert into audit.era (number, log, server, kind, floor)
-    select coalesce(max(e.number), 0) + 1,
-        coalesce((array_agg(e.log order by e.number desc))[1], gen_random_uuid()),
-        (select s.system_identifier from pg_control_system() as s), 'restored', v_floor
-      from audit.era as e
-      returning number into v_number;
-  end if;
-  return v_number;
-end;
-$$;
-
-revoke all on function audit.begin_era() from public;
-
-comment on function audit.begin_era() is
-  'Public. To be called once after the log was restored on another server: exports then count from '
-  'here.';
-
--- TRUNCATE of a tracked table: one row of the log for each table, or a refusal.
-create or replace function audit.log_truncate()
-  returns trigger
-  language plpgsql
-  security definer
-  set search_path = pg_catalog, pg_temp
-  set quote_all_identifiers = off
-as $$
-declare
-  v_table text := format('%I.%I', tg_table_schema, tg_table_name);
-begin
-  -- A partition that was detached is no longer part of what is tracked.
-  if not exists (select from pg_inherits as i where i.inhrelid = tg_relid)
-    and not exists (select from audit.tracked as k where k.target = tg_relid)
-  then
-    return null;
-  end if;
-  if tg_argv[0] = 'refuse' then
-    raise exception 'truncate of % refused: it is declared so', v_table
-      using errcode = 'UA007',
-        hint = 'Delete the rows, or declare the table with on_truncate => ''log''.';
-  end if;
-  perform audit.write_table_event('table_truncated', v_table, null,
-    nullif(tg_argv[1], v_table));
-  return null;
-end;
-$$;
-
-revoke all on function audit.log_truncate() from public;
-
-comment on function audit.log_truncate() is 'Trigger that logs or refuses TRUNCATE.';
-
--- The guard of the log: rows are added, never changed, also not by the owner.
-create or replace function audit.refuse_change()
-  returns trigger
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  raise exception '% of %.% refused: the log is append-only',
-    lower(tg_op), quote_ident(tg_table_schema), quote_ident(tg_table_name)
-    using errcode = 'UA004',
-      hint = 'Rows leave the log only with their whole partition, detached by its owner.';
-end;
-$$;
-
-revoke all on function audit.refuse_change() from public;
-
-comment on function audit.refuse_change() is
-  'Trigger that refuses UPDATE, DELETE and TRUNCATE of the log.';
-
--- Row triggers are cloned to every partition, the one on TRUNCATE is not: maintain() adds it there.
-create trigger refuse_change
-  before update or delete on audit.log
-  for each row execute function audit.refuse_change();
-
-alter table audit.log enable always trigger refuse_change;
-
-create trigger refuse_truncate
-  before truncate on audit.log
-  for each statement execute function audit.refuse_change();
-
-alter table audit.log enable always trigger refuse_truncate;
-
--- How a table is named in the log: with its schema, whatever the search_path.
-create or replace function audit.name_of(relation regclass)
-  returns text
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select format('%I.%I', n.nspname, c.relname)
-  from pg_class as c
-  join pg_namespace as n on n.oid = c.relnamespace
-  where c.oid = relation
-$$;
-
-revoke all on function audit.name_of(regclass) from public;
-
-comment on function audit.name_of(regclass) is 'The schema-qualified name of a table.';
-
--- A policy of the log as it is written for a partition of it.
-create or replace function audit.policy_ddl(policy oid, relation regclass)
-  returns text
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select format('create policy %I on %s as %s for %s to %s', p.polname,
-      audit.name_of(policy_ddl.relation),
-      case when p.polpermissive then 'permissive' else 'restrictive' end,
-      case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update'
-        when 'd' then 'delete' else 'all' end,
-      (select string_agg(case o when 0 then 'public' else quote_ident(pg_get_userbyid(o)) end, ', ')
-       from unnest(p.polroles) as o))
-    || coalesce(' using (' || pg_get_expr(p.polqual, p.polrelid) || ')', '')
-    || coalesce(' with check (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')', '')
-  from pg_policy as p
-  where p.oid = policy_ddl.policy
-$$;
-
-revoke all on function audit.policy_ddl(oid, regclass) from public;
-
-comment on function audit.policy_ddl(oid, regclass) is
-  'The statement that makes a policy of the log on a partition.';
-
--- Row security of the log, on the parent and on each partition alike: a partition can be read by
--- its own name, and then the parent's policies do not count.
-create or replace function audit.protect(relation regclass)
-  returns void
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_ddl text;
-begin
-  if not (select c.relrowsecurity from pg_class as c where c.oid = protect.relation) then
-    execute format('alter table %s enable row level security', audit.name_of(protect.relation));
-  end if;
-  if not exists (select from pg_policy as p
-                 where p.polrelid = protect.relation and p.polname = 'account_policy') then
-    -- The setting is empty where nobody set it, and so is the account where there are no tenants.
-    execute format(
-      'create policy account_policy on %s for select '
-      'using (account_id = coalesce(current_setting(''audit.account_id'', true), ''''))',
-      audit.name_of(protect.relation));
-  end if;
-  if to_regrole('audit_exporter') is not null
-    and not exists (select from pg_policy as p
-                    where p.polrelid = protect.relation and p.polname = 'exporter_policy') then
-    execute format('create policy exporter_policy on %s for select to audit_exporter using (true)',
-      audit.name_of(protect.relation));
-  end if;
-  -- What a DBA added to the log, such as a role that sees one account whatever it sets.
-  for v_ddl in
-    select audit.policy_ddl(p.oid, protect.relation)
-    from pg_policy as p
-    where p.polrelid = 'audit.log'::regclass
-      and not exists (select from pg_policy as o
-                      where o.polrelid = protect.relation and o.polname = p.polname)
-  loop
-    execute v_ddl;
-  end loop;
-end;
-$$;
-
-revoke all on function audit.protect(regclass) from public;
-
-comment on function audit.protect(regclass) is
-  'Gives the log, or a partition of it, its row security.';
-
--- One partition of the log: made beside it and then attached, which waits for no writer.
-create or replace function audit.add_partition(name text, lower_bound text, upper_bound text)
-  returns void
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-  set timezone = 'UTC'
-as $$
-declare
-  v_checks text := concat_ws(' and ',
-    case when lower_bound <> 'minvalue' then format('occurred_at >= %L', lower_bound) end,
-    case when upper_bound <> 'maxvalue' then format('occurred_at < %L', upper_bound) end);
-begin
-  if to_regclass(format('audit.%I', add_partition.name)) is null then
-    execute format('create table audit.%I (like audit.log including all)', add_partition.name);
-    execute format('revoke all on audit.%I from public', add_partition.name);
-    perform audit.protect(format('audit.%I', add_partition.name)::regclass);
-    execute format(
-      'create trigger refuse_truncate before truncate on audit.%I '
-      'for each statement execute function audit.refuse_change()', add_partition.name);
-    execute format('alter table audit.%I enable always trigger refuse_truncate',
-      add_partition.name);
-    execute format('alter table audit.%I %s', add_partition.name, (
-      select string_agg(format('alter column %I set statistics %s', a.attname, a.attstattarget), ', ')
-      from pg_attribute as a
-      where a.attrelid = 'audit.log'::regclass and a.attnum > 0 and a.attstattarget >= 0));
-    -- Rows never change: vacuum has only to freeze them, once, as they come.
-    execute format(
-      'alter table audit.%I set (autovacuum_vacuum_insert_scale_factor = 0, '
-      'autovacuum_vacuum_insert_threshold = 500000, autovacuum_freeze_min_age = 0)',
-      add_partition.name);
-    -- A time without end fits no partition that ends; only the catch-alls can meet one.
-    if lower_bound = 'minvalue' or upper_bound = 'maxvalue' then
-      execute format(
-        'alter table audit.%I add constraint finite_check check (isfinite(occurred_at))',
-        add_partition.name);
-    end if;
-  end if;
-  -- The check spares ATTACH the scan of the rows; it has then done its work.
-  execute format('alter table audit.%I add constraint bounds_check check (%s)',
-    add_partition.name, v_checks);
-  execute format('alter table audit.log attach partition audit.%I for values from (%s) to (%s)',
-    add_partition.name,
-    case when lower_bound = 'minvalue' then lower_bound else quote_literal(lower_bound) end,
-    case when upper_bound = 'maxvalue' then upper_bound else quote_literal(upper_bound) end);
-  execute format('alter table audit.%I drop constraint bounds_check', add_partition.name);
-end;
-$$;
-
-revoke all on function audit.add_partition(text, text, text) from public;
-
-comment on function audit.add_partition(text, text, text) is
-  'Creates a partition of the log, or takes a detached one, and attaches it between two bounds.';
-
--- The partitions of the log with their bounds as times, for maintenance and for checks.
-create or replace function audit.partition_list()
-  returns table (partition text, lower_bound timestamptz, upper_bound timestamptz)
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-  set timezone = 'UTC'
-  set datestyle = 'ISO'
-as $$
-  select
-    c.relname::text,
-    coalesce(substring(b.text from 'FROM \(''([^'']+)''\)')::timestamptz, '-infinity'),
-    coalesce(substring(b.text from 'TO \(''([^'']+)''\)')::timestamptz, 'infinity')
-  from pg_inherits as i
-  join pg_class as c on c.oid = i.inhrelid
-  cross join lateral (select pg_get_expr(c.relpartbound, c.oid) as text) as b
-  where i.inhparent = 'audit.log'::regclass
-  order by 2
-$$;
-
-revoke all on function audit.partition_list() from public;
-
-comment on function audit.partition_list() is
-  'The partitions of the log and the times from which and before which their rows are.';
-
--- A partition is named after its time: log_2026_11, log_2026_q4, log_2026, or from and to.
-create or replace function audit.partition_name(lower_bound timestamptz, upper_bound timestamptz)
-  returns text
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-  set timezone = 'UTC'
-as $$
-  select 'log_' || case
-    when upper_bound = lower_bound + interval '1 month'
-      and lower_bound = date_trunc('month', lower_bound) then to_char(lower_bound, 'YYYY_MM')
-    when upper_bound = lower_bound + interval '3 months'
-      and lower_bound = date_trunc('quarter', lower_bound) then to_char(lower_bound, 'YYYY_"q"Q')
-    when upper_bound = lower_bound + interval '1 year'
-      and lower_bound = date_trunc('year', lower_bound) then to_char(lower_bound, 'YYYY')
-    when lower_bound = date_trunc('month', lower_bound)
-      and upper_bound = date_trunc('month', upper_bound)
-      then to_char(lower_bound, 'YYYY_MM') || '_to_'
-        || to_char(upper_bound - interval '1 day', 'YYYY_MM')
-    -- Bounds that somebody chose by hand.
-    else to_char(lower_bound, 'YYYY_MM_DD') || '_to_' || to_char(upper_bound, 'YYYY_MM_DD')
-  end
-$$;
-
-revoke all on function audit.partition_name(timestamptz, timestamptz) from public;
-
-comment on function audit.partition_name(timestamptz, timestamptz) is
-  'Name of the partition of the log between two times.';
-
--- Partitions begin and end where an interval of the option partition_interval does, in UTC.
-create or replace function audit.interval_after(moment timestamptz)
-  returns timestamptz
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-  set timezone = 'UTC'
-as $$
-  select date_trunc(o.value, interval_after.moment) + case o.value
-    when 'month' then interval '1 month' when 'quarter' then interval '3 months'
-    else interval '1 year' end
-  from audit.option as o
-  where o.name = 'partition_interval'
-$$;
-
-revoke all on function audit.interval_after(timestamptz) from public;
-
-comment on function audit.interval_after(timestamptz) is
-  'The end of the interval that a time lies in.';
-
--- Only an empty partition is ever taken out of the way.
-create or replace function audit.is_partition_empty(partition text)
-  returns boolean
-  language plpgsql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_is_empty boolean;
-begin
-  execute format('select not exists (select from audit.%I)', is_partition_empty.partition)
-    into v_is_empty;
-  return v_is_empty;
-end;
-$$;
-
-revoke all on function audit.is_partition_empty(text) from public;
-
-comment on function audit.is_partition_empty(text) is 'Whether a partition of the log has no rows.';
-
--- Partitions for a span of the log that has none: one for each interval as long as they are wanted,
--- then spare ones, of a year at most. Rows fall into spares only if maintenance is forgotten. What
--- has the name of a partition was detached by somebody, who will not want it back.
-create or replace function audit.fill_log(
-  lower_bound timestamptz,
-  upper_bound timestamptz,
-  wanted_until timestamptz
-)
-  returns integer
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-  set timezone = 'UTC'
-as $$
-declare
-  v_from timestamptz := fill_log.lower_bound;
-  v_to timestamptz;
-  v_name text;
-  v_added integer := 0;
-begin
-  while v_from < fill_log.upper_bound loop
-    if v_from < fill_log.wanted_until then
-      v_to := audit.interval_after(v_from);
-    else
-      v_to := date_trunc('year', v_from) + interval '1 year';
-    end if;
-    v_to := least(v_to, fill_log.upper_bound);
-    v_name := audit.partition_name(v_from, v_to);
-    if to_regclass(format('audit.%I', v_name)) is null then
-      perform audit.add_partition(v_name, v_from::text, v_to::text);
-      v_added := v_added + 1;
-    end if;
-    v_from := v_to;
-  end loop;
-  return v_added;
-end;
-$$;
-
-revoke all on function audit.fill_log(timestamptz, timestamptz, timestamptz) from public;
-
-comment on function audit.fill_log(timestamptz, timestamptz, timestamptz) is
-  'Adds partitions of the log between two times; returns how many.';
-
--- Keeps partitions of the log ahead of time, one step a call. Only a step that takes an empty
--- partition out of the way locks the log: for milliseconds, and it gives up at once where it would
--- have to wait, since writers and readers would queue behind it.
-create or replace function audit.maintain(ahead interval default '24 months')
-  returns integer
-  language plpgsql
-  security definer
-  set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on
-  set timezone = 'UTC'
-  set lock_timeout = '20ms'
-as $$
-declare
-  v_every text := (select o.value from audit.option as o where o.name = 'partition_interval');
-  v_now timestamptz := date_trunc(v_every, now());
-  v_until timestamptz := audit.interval_after(now() + ahead);
-  -- Spares reach so far that log_future stays empty though maintenance be forgotten for years.
-  v_spares_until timestamptz := date_trunc('year', greatest(now(), v_until - interval '3 years'))
-    + interval '6 years';
-  v_gap record;
-  v_added integer;
-  v_spare text;
-begin
-  if not pg_try_advisory_xact_lock(hashtextextended('audit.maintain', 0)) then
-    return 0;
-  end if;
-  if to_regclass('audit.log_future') is null then
-    perform audit.add_partition('log_past', 'minvalue', v_now::text);
-    perform audit.add_partition('log_future', v_spares_until::text, 'maxvalue');
-  end if;
-
-  for v_gap in
-    select p.upper_bound as lower_bound, p.next as upper_bound
-    from (select l.upper_bound, lead(l.lower_bound) over (order by l.lower_bound) as next
-          from audit.partition_list() as l) as p
-    where p.upper_bound < p.next
-    order by p.upper_bound
-  loop
-    v_added := audit.fill_log(v_gap.lower_bound, v_gap.upper_bound, v_until);
-    if v_added > 0 then
-      return v_added;
-    end if;
-  end loop;
-
-  -- A spare that would rather be partitions of the interval, far enough ahead that no row is due.
-  select l.partition into v_spare
-    from audit.partition_list() as l
-    where l.lower_bound >= now() + interval '1 day'
-      and l.lower_bound < v_until
-      and l.upper_bound > audit.interval_after(l.lower_bound)
-      and audit.is_partition_empty(l.partition)
-    order by l.lower_bound
-    limit 1;
-  if not found then
-    select l.partition into v_spare
-      from audit.partition_list() as l
-      where l.upper_bound = 'infinity' and l.lower_bound < v_spares_until
-        and l.lower_bound >= now() + interval '1 day'
-        and audit.is_partition_empty(l.partition);
-  end if;
-  if v_spare is null then
-    return 0;
-  end if;
-  execute format('alter table audit.log detach partition audit.%I', v_spare);
-  if not audit.is_partition_empty(v_spare) then
-    raise exception 'rows have come into audit.%', v_spare
-      using errcode = '55P03', hint = 'Call audit.maintain() again.';
-  end if;
-  execute format('drop table audit.%I', v_spare);
-  if v_spare = 'log_future' then
-    perform audit.add_partition('log_future', v_spares_until::text, 'maxvalue');
-  end if;
-  return 1;
-end;
-$$;
-
-revoke all on function audit.maintain(interval) from public;
-
-comment on function audit.maintain(interval) is
-  'Public. Makes a step towards partitions for the given time ahead; returns the number of changes '
-  'made, 0 when there is nothing left to do.';
-
 -- How a compiled function says what the log keeps of a row: what audit.bind_row() makes of a
 -- declaration, and the bodies of the compiled functions are built from.
 create type audit.row_sql as (
@@ -1031,6 +390,40 @@ comment on column audit.compiled.triggers is
   'The triggers: for each name what follows it in CREATE TRIGGER, with the table as regclass shows '
   'it.';
 
+-- What audit.check() found wrong: what, how bad, where, in words, and the command that mends it.
+create type audit.finding as (
+  finding  text,
+  severity text,
+  object   text,
+  message  text,
+  mend     text
+);
+
+comment on type audit.finding is 'Something that audit.check() found wrong with the log.';
+comment on column audit.finding.finding is 'Code of what is wrong, the same in every version.';
+comment on column audit.finding.severity is
+  'error where rows are missed, changed or seen by the wrong people, or will be; else warning.';
+comment on column audit.finding.object is 'The table, trigger, role or the like that is wrong.';
+comment on column audit.finding.message is 'What is wrong and what follows from it, for people.';
+comment on column audit.finding.mend is 'The command that mends it.';
+
+-- How a table is named in the log: with its schema, whatever the search_path.
+create or replace function audit.name_of(relation regclass)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select format('%I.%I', n.nspname, c.relname)
+  from pg_class as c
+  join pg_namespace as n on n.oid = c.relnamespace
+  where c.oid = relation
+$$;
+
+revoke all on function audit.name_of(regclass) from public;
+
+comment on function audit.name_of(regclass) is 'The schema-qualified name of a table.';
+
 -- PostgreSQL cuts names at 63 bytes: two long actions must not become one variable.
 create or replace function audit.short_name(name text)
   returns text
@@ -1072,20 +465,42 @@ revoke all on function audit.fold_name(text) from public;
 comment on function audit.fold_name(text) is
   'The name that a token of SQL stands for, its parts joined by dots; null for other tokens.';
 
+-- Declared expressions are taken apart here and nowhere else: a token is a string, a chain of
+-- identifiers, a number or else one character. Names that an opening bracket follows are functions.
+create or replace function audit.tokens_of(expression text)
+  returns table (number bigint, token text, name text)
+  language plpgsql
+  immutable
+  set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+as $$
+begin
+  return query
+    select m.number, concat(m.match[1], m.match[2]),
+      case when m.match[2] is null then audit.fold_name(m.match[1]) end
+    from regexp_matches(tokens_of.expression,
+      '([eE]''(?:[^''\\]|\\.|'''')*''|''(?:[^'']|'''')*'''
+      '|(?:"(?:[^"]|"")+"|(?!\d)[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|(?!\d)[\w$]+))*'
+      '|\d[\w.]*|.)(\s*\()?', 'g') with ordinality as m (match, number);
+end;
+$$;
+
+revoke all on function audit.tokens_of(text) from public;
+
+comment on function audit.tokens_of(text) is
+  'The tokens of an SQL expression in order; a name is that of a column, as audit.fold_name() '
+  'spells it, and null for other tokens.';
+
 -- Which columns a declared expression needs: asked when triggers are compiled and compared.
 create or replace function audit.names_in(expression text)
   returns setof text
   language sql
   immutable
   set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on
 as $$
-  select distinct audit.fold_name(m[1])
-  from regexp_matches(names_in.expression,
-    '([eE]''(?:[^''\\]|\\.|'''')*''|''(?:[^'']|'''')*'''
-    '|(?:"(?:[^"]|"")+"|(?!\d)[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|(?!\d)[\w$]+))*'
-    '|\d[\w.]*|.)(\s*\()?', 'g') as m
-  where m[2] is null and audit.fold_name(m[1]) is not null
+  select distinct t.name
+  from audit.tokens_of(names_in.expression) as t
+  where t.name is not null
 $$;
 
 revoke all on function audit.names_in(text) from public;
@@ -1096,33 +511,13 @@ comment on function audit.names_in(text) is
 -- Declared expressions name columns; this puts in what a name stands for in the compiled code.
 create or replace function audit.rewrite_expression(expression text, names jsonb)
   returns text
-  language plpgsql
+  language sql
   immutable
   strict
   set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on
 as $$
-declare
-  -- A string, or a chain of identifiers with what tells a function's name from a column's, or else
-  -- one character.
-  v_tokens constant text :=
-    '([eE]''(?:[^''\\]|\\.|'''')*''|''(?:[^'']|'''')*'''
-    '|(?:"(?:[^"]|"")+"|(?!\d)[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|(?!\d)[\w$]+))*'
-    '|\d[\w.]*|.)(\s*\((?!\s*\+\s*\)))?';
-  v_token text[];
-  v_name text;
-  v_result text := '';
-begin
-  for v_token in select m from regexp_matches(rewrite_expression.expression, v_tokens, 'g') as m loop
-    v_name := audit.fold_name(v_token[1]);
-    if v_token[2] is null and v_name is not null and names ? v_name then
-      v_result := v_result || (names ->> v_name);
-    else
-      v_result := v_result || v_token[1] || coalesce(v_token[2], '');
-    end if;
-  end loop;
-  return v_result;
-end;
+  select coalesce(string_agg(coalesce(names ->> t.name, t.token), '' order by t.number), '')
+  from audit.tokens_of(rewrite_expression.expression) as t
 $$;
 
 revoke all on function audit.rewrite_expression(text, jsonb) from public;
@@ -1313,7 +708,7 @@ revoke all on function audit.equality_of(oid) from public;
 comment on function audit.equality_of(oid) is 'The equality operator of a type, schema-qualified.';
 
 -- The columns of a table as the compiler sees them.
-create or replace function audit.column_of(target regclass)
+create or replace function audit.columns_of(target regclass)
   returns table (
     number smallint,
     name text,
@@ -1334,7 +729,7 @@ begin
       select a.attnum, a.atttypid
       from pg_attribute as a
       -- A virtual generated column has no value of its own in a trigger; its sources are audited.
-      where a.attrelid = column_of.target and a.attnum > 0 and not a.attisdropped
+      where a.attrelid = columns_of.target and a.attnum > 0 and not a.attisdropped
         and a.attgenerated <> 'v'
       union all
       select b.attnum, t.typbasetype
@@ -1359,19 +754,19 @@ begin
                       where c.oid = a.attcollation), true)
     from base as b
     join pg_type as t on t.oid = b.type and t.typtype <> 'd'
-    join pg_attribute as a on a.attrelid = column_of.target and a.attnum = b.attnum
-    left join pg_index as i on i.indrelid = column_of.target and i.indisprimary
+    join pg_attribute as a on a.attrelid = columns_of.target and a.attnum = b.attnum
+    left join pg_index as i on i.indrelid = columns_of.target and i.indisprimary
     order by a.attnum;
 end;
 $$;
 
-revoke all on function audit.column_of(regclass) from public;
+revoke all on function audit.columns_of(regclass) from public;
 
-comment on function audit.column_of(regclass) is
+comment on function audit.columns_of(regclass) is
   'The columns of a table that can be audited, with base type, key membership and equality.';
 
 -- The columns whose change is an action, with the SQL that compares and shows them.
-create or replace function audit.audited_column(t audit.tracked)
+create or replace function audit.audited_columns(t audit.tracked)
   returns table (
     number smallint,
     name text,
@@ -1407,7 +802,7 @@ begin
             else 'jsonb_build_object(''old'', %s, ''new'', %s)' end,
           audit.json_value(c.type, 'old.' || c.ident) || s.cast,
           audit.json_value(c.type, 'new.' || c.ident) || s.cast) end
-    from audit.column_of(t.target) as c
+    from audit.columns_of(t.target) as c
     cross join lateral (
       -- In an array the names old and new must not take on a domain.
       select case when c.type in ('text'::regtype, 'varchar'::regtype)
@@ -1418,9 +813,9 @@ begin
 end;
 $$;
 
-revoke all on function audit.audited_column(audit.tracked) from public;
+revoke all on function audit.audited_columns(audit.tracked) from public;
 
-comment on function audit.audited_column(audit.tracked) is
+comment on function audit.audited_columns(audit.tracked) is
   'The audited columns of a declaration, with SQL to compare them and to show their values.';
 
 -- What about a table decides the kind of its triggers.
@@ -1466,7 +861,7 @@ comment on function audit.table_trait(regclass) is
   'Whether a table is partitioned, by which columns, and which triggers of its own it has.';
 
 -- The declared actions of one event, in order of precedence.
-create or replace function audit.rule_of(t audit.tracked, event text)
+create or replace function audit.rules_of(t audit.tracked, event text)
   returns table (
     number bigint,
     action text,
@@ -1486,13 +881,13 @@ as $$
     r.rule ->> 'when',
     coalesce((r.rule -> 'grouped')::boolean, false)
   from jsonb_array_elements(t.actions) with ordinality as r (rule, number)
-  where r.rule -> 'on' @> to_jsonb(rule_of.event)
+  where r.rule -> 'on' @> to_jsonb(rules_of.event)
   order by r.number
 $$;
 
-revoke all on function audit.rule_of(audit.tracked, text) from public;
+revoke all on function audit.rules_of(audit.tracked, text) from public;
 
-comment on function audit.rule_of(audit.tracked, text) is
+comment on function audit.rules_of(audit.tracked, text) is
   'The actions that a declaration gives to one event.';
 
 -- A lookup names a column; its foreign key says which row is meant.
@@ -1538,7 +933,7 @@ comment on function audit.foreign_key_of(regclass, text) is
   'The table and key that a single-column foreign key refers to.';
 
 -- Where each declared lookup leads: the table, its key, and which of its columns are asked for.
-create or replace function audit.lookup_of(t audit.tracked)
+create or replace function audit.lookups_of(t audit.tracked)
   returns table (
     depth integer,
     alias text,
@@ -1591,9 +986,9 @@ begin
 end;
 $$;
 
-revoke all on function audit.lookup_of(audit.tracked) from public;
+revoke all on function audit.lookups_of(audit.tracked) from public;
 
-comment on function audit.lookup_of(audit.tracked) is
+comment on function audit.lookups_of(audit.tracked) is
   'The lookups of a declaration, resolved through foreign keys, in the order they depend.';
 
 -- The settings that the compiled functions of a table pin: for the values of its columns, and for
@@ -1614,20 +1009,20 @@ as $$
     select c.type
     from expression as e
     cross join lateral audit.names_in(e.text) as n
-    join audit.column_of(t.target) as c on n in (c.name, 'old.' || c.name, 'new.' || c.name)
+    join audit.columns_of(t.target) as c on n in (c.name, 'old.' || c.name, 'new.' || c.name)
     union
     select c.type
-    from audit.lookup_of(t) as l
-    join audit.column_of(l.target) as c on c.name = any (l.columns || l.key_column)
+    from audit.lookups_of(t) as l
+    join audit.columns_of(l.target) as c on c.name = any (l.columns || l.key_column)
   )
   select coalesce(array_agg(distinct s.setting order by s.setting), '{}')
   from (
     select unnest(audit.settings_of(array(
-        select c.type from audit.column_of(t.target) as c where c.name <> all (t.operational))
+        select c.type from audit.columns_of(t.target) as c where c.name <> all (t.operational))
       || array(select u.type from used as u))) as setting
     union all
     select 'timezone = ''UTC'''
-    where whole_rows and exists (select from audit.column_of(t.target) as c
+    where whole_rows and exists (select from audit.columns_of(t.target) as c
       where c.name <> all (t.operational) and c.type = 'timestamptz'::regtype)
     union all
     select unnest(array['timezone = ''UTC''', 'datestyle = ''ISO'''])
@@ -1671,9 +1066,9 @@ E'\n  left join lateral (\n    %s\n  ) as %I on true',
                        format('%I %s', l.key_column, format_type(l.key_type, null)))
        -- The base type: a domain's check is code of the user.
        from (select c.name, format_type(c.type, null) as type
-             from audit.column_of(l.target) as c
+             from audit.columns_of(l.target) as c
              where c.name = any (l.columns)) as x) as typed_list
-    from audit.lookup_of(t) as l
+    from audit.lookups_of(t) as l
     join pg_class as c on c.oid = l.target
     join pg_namespace as n on n.oid = c.relnamespace
   ) as f
@@ -1700,11 +1095,11 @@ begin
   end if;
   return coalesce(
     (select audit.text_value(c.type, format('(%s)', names ->> c.name))
-     from audit.column_of(t.target) as c
+     from audit.columns_of(t.target) as c
      where c.name = v_name),
     (select audit.text_value(c.type, format('%I.%I', l.alias, c.name))
-     from audit.lookup_of(t) as l
-     cross join lateral audit.column_of(l.target) as c
+     from audit.lookups_of(t) as l
+     cross join lateral audit.columns_of(l.target) as c
      where l.alias || '.' || c.name = v_name and bind_text.expression ~ '^[a-zA-Z0-9_$."]+$'),
     format('(%s)::text', audit.rewrite_expression(bind_text.expression, names)));
 end;
@@ -1728,7 +1123,7 @@ declare
   v_row audit.row_sql;
 begin
   select 'new.' || c.ident into v_key
-    from audit.column_of(t.target) as c where c.is_key order by c.number limit 1;
+    from audit.columns_of(t.target) as c where c.is_key order by c.number limit 1;
   select
       jsonb_object_agg(c.name, s.value),
       jsonb_object_agg('new.' || c.name, s.value),
@@ -1740,7 +1135,7 @@ begin
       string_agg(audit.text_value(c.type, s.value), ' || '','' || ' order by c.number)
         filter (where c.is_key)
     into v_row.names, v_qualified, v_row.item_id, v_row.key_text
-    from audit.column_of(t.target) as c
+    from audit.columns_of(t.target) as c
     cross join lateral (select case side
         when 'merged' then format('case when %1$s is null then old.%2$s else new.%2$s end',
           v_key, c.ident)
@@ -1810,48 +1205,6 @@ revoke all on function audit.fingerprint(audit.tracked) from public;
 
 comment on function audit.fingerprint(audit.tracked) is
   'Digest of the columns and triggers that the compiled functions of a table rely on.';
-
--- The guard of every compiled function against a table that has changed since.
-create or replace function audit.is_current(
-  tracked_id integer, fingerprint text, variadic tables regclass[]
-)
-  returns boolean
-  language plpgsql
-  -- Declared immutable so that it is answered once, when a session plans it. The plan depends on
-  -- the tables named by the constants in its arguments, so any ALTER TABLE asks again.
-  immutable
-  set search_path = pg_catalog, pg_temp
-  set quote_all_identifiers = off
-as $$
-declare
-  v_tracked audit.tracked;
-begin
-  select * into v_tracked from audit.tracked as k where k.id = tracked_id;
-  if not found then
-    raise exception 'this trigger was compiled from a declaration that is gone (number %)',
-      tracked_id
-      using errcode = 'UA003',
-        hint = 'Declare the table again with audit.track(), or drop its triggers _audit_*.';
-  end if;
-  if audit.fingerprint(v_tracked) <> is_current.fingerprint
-    -- A trigger that may change columns which the statement does not name needs the wider trigger.
-    or (v_tracked.compiled -> 'triggers' ->> '_audit_update' like 'after update of %'
-      and (select r.has_before_update from audit.table_trait(v_tracked.target) as r))
-  then
-    raise exception 'table % has changed since its audit triggers were compiled',
-      v_tracked.target
-      using errcode = 'UA003',
-        detail = 'Its columns, those it looks up or its triggers are not what they were.',
-        hint = format('Run: select audit.refresh(%L);', v_tracked.target);
-  end if;
-  return true;
-end;
-$$;
-
-revoke all on function audit.is_current(integer, text, regclass[]) from public;
-
-comment on function audit.is_current(integer, text, regclass[]) is
-  'True, or an error that names audit.refresh() when a table no longer fits its triggers.';
 
 -- The frame of every compiled function.
 create or replace function audit.compile_function(
@@ -2027,7 +1380,7 @@ as $$
         order by octet_length(a.name), a.name collate "C"),
       string_agg(format('%s as _e%s', case side when 'new' then a.new_entry else a.old_entry end,
         a.number), E',\n          ' order by a.number)), '(select jsonb ''{}'')')
-  from audit.audited_column(t) as a
+  from audit.audited_columns(t) as a
 $$;
 
 revoke all on function audit.row_changes(audit.tracked, text) from public;
@@ -2045,7 +1398,7 @@ as $$
   select case when t.part is not null and count(*) > 0 then
     'jsonb_build_object(' || string_agg(format('%L, %s', a.name, a.both_entry), ', '
       order by a.number) || ')' end
-  from audit.audited_column(t) as a
+  from audit.audited_columns(t) as a
   where a.is_key
     and a.name <> all (array(select audit.names_in(t.item_id)))
     and t.part_name is distinct from a.ident
@@ -2190,11 +1543,11 @@ begin
       case when bool_and(r.condition is not null) then
         string_agg('(' || r.condition || ')', ' or ' order by r.number) else '' end
     into v_action, v_condition
-    from audit.rule_of(t, event) as r;
+    from audit.rules_of(t, event) as r;
   if v_action is null then
     return null;
   end if;
-  if (select bool_or(r.is_grouped) from audit.rule_of(t, event) as r) and not is_row_level then
+  if (select bool_or(r.is_grouped) from audit.rules_of(t, event) as r) and not is_row_level then
     return audit.group_body(t, v_row, v_action, v_changes, v_cascade, v_source, v_condition);
   end if;
   if t.part is null and not is_row_level then
@@ -2226,19 +1579,19 @@ declare
   v_pairs text;
   v_differences text;
 begin
-  select * into strict v_rule from audit.rule_of(t, 'update') as r where r.is_grouped;
+  select * into strict v_rule from audit.rules_of(t, 'update') as r where r.is_grouped;
   -- Old and new row are the same part while neither its key nor its item changed. A full join can
   -- only hash or merge: a plan made for one row stays linear for a hundred thousand.
   select min(c.ident) filter (where c.is_key),
       string_agg(format('old.%1$s %2$s new.%1$s', c.ident, audit.equality_of(c.declared_type)),
         ' and ' order by c.number)
     into v_key, v_pairs
-    from audit.column_of(t.target) as c
+    from audit.columns_of(t.target) as c
     where c.is_key or c.name in (select audit.names_in(t.item_id));
   select string_agg(format('case when %s then jsonb_build_object(%L, %s) else ''{}'' end',
       a.differs, a.name, a.both_entry), E'\n            || ' order by a.number)
     into v_differences
-    from audit.audited_column(t) as a
+    from audit.audited_columns(t) as a
     where v_rule.columns is null or a.name = any (v_rule.columns);
   return audit.group_body(t, v_row, quote_literal(v_rule.action),
     format(E'case
@@ -2307,7 +1660,7 @@ as $$
     select case when strpos((to_jsonb(t) - 'compiled')::text, E'\\n') > 0 then 0 else 1 end as step
   ), rule as (
     select r.*, quote_ident('v_' || audit.short_name(r.action) || '_changes') as variable
-    from audit.rule_of(t, 'update') as r
+    from audit.rules_of(t, 'update') as r
   ), taker as (
     select
       a.number, a.differs, r.condition,
@@ -2315,7 +1668,7 @@ as $$
         r.variable, array[a.name], a.both_entry) as assignment,
       row_number() over (partition by a.number
                          order by (r.columns is null)::int, r.number) as n
-    from audit.audited_column(t) as a
+    from audit.audited_columns(t) as a
     join rule as r on r.columns is null or a.name = any (r.columns)
   ), taken as (
     select
@@ -2380,9 +1733,9 @@ as $$
                      where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D') then ''
     else ' of ' || (
       select string_agg(a.ident, ', ' order by a.number)
-      from audit.audited_column(t) as a
+      from audit.audited_columns(t) as a
       where exists (
-        select from audit.rule_of(t, 'update') as u
+        select from audit.rules_of(t, 'update') as u
         where u.columns is null or a.name = any (u.columns)))
     end
   from audit.table_trait(t.target) as r
@@ -2402,7 +1755,7 @@ create or replace function audit.update_variables(t audit.tracked)
 as $$
   select audit.actor_variables() || array['v_account_id text', 'v_item_id text', 'v_item_label text'] || array(
     select quote_ident('v_' || audit.short_name(r.action) || '_changes') || ' jsonb'
-    from audit.rule_of(t, 'update') as r
+    from audit.rules_of(t, 'update') as r
     group by r.action
     order by min(r.number))
 $$;
@@ -2445,11 +1798,11 @@ E'  select coalesce(_audit.v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L
     end),
     '' order by l.depth, l.alias)
     || E'  perform set_config(''audit.departed'', coalesce(v_departed::text, ''''), true);\n'
-  from audit.lookup_of(t) as l
+  from audit.lookups_of(t) as l
   join pg_class as c on c.oid = l.target
   join pg_namespace as n on n.oid = c.relnamespace
-  left join audit.lookup_of(t) as h on h.alias = l.source
-  join audit.column_of(coalesce(h.target, t.target)) as k on k.name = l.source_column
+  left join audit.lookups_of(t) as h on h.alias = l.source
+  join audit.columns_of(coalesce(h.target, t.target)) as k on k.name = l.source_column
   cross join lateral (
     select case when l.source is null then 'old.' else '_p.' end || k.ident as value) as s
 $$;
@@ -2481,7 +1834,7 @@ as $$
   from (select audit.write_body(t, event, is_row_level) as body) as b
   cross join (
     select event = 'delete' and exists (
-      select from audit.lookup_of(t) as l where l.source is null) as uses_departed
+      select from audit.lookups_of(t) as l where l.source is null) as uses_departed
   ) as d
   where b.body is not null
 $$;
@@ -2504,7 +1857,7 @@ as $$
     'stable')
   from (select audit.departed_body(t, is_row_level) as body) as b
   where b.body is not null
-    and exists (select from audit.rule_of(t, 'delete'))
+    and exists (select from audit.rules_of(t, 'delete'))
 $$;
 
 revoke all on function audit.departed_function(audit.tracked, boolean, text[]) from public;
@@ -2540,6 +1893,39 @@ revoke all on function
 
 comment on function audit.add_trigger(audit.compiled, audit.tracked, text, text, text, text) is
   'Adds a trigger and its function to a compilation; adds nothing where there is no function.';
+
+-- The row on its way from one partition to another: one setting, believed only as far as audit.move
+-- bears it out.
+create or replace function audit.read_move(t audit.tracked)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select format(
+E'  v_moving := nullif(current_setting(%s, true), '''');
+  v_row := null;
+  if v_moving ~ ''^[0-9]{1,18}:'' then
+    v_move := split_part(v_moving, '':'', 1)::bigint;
+    v_row := nullif(substr(v_moving, strpos(v_moving, '':'') + 1), '''');
+    select m.is_started into v_started from audit.move as m
+      where m.id = v_move and m.tracked_id = %s and m.pid = pg_backend_pid();
+    if not found then
+      v_moving := null;
+      v_row := null;
+    elsif not v_started then
+      v_row := null;
+      update audit.move as m set is_started = true where m.id = v_move;
+    end if;
+  else
+    v_moving := null;
+  end if;\n', quote_literal('audit.moving_' || t.id), t.id)
+$$;
+
+revoke all on function audit.read_move(audit.tracked) from public;
+
+comment on function audit.read_move(audit.tracked) is
+  'Statements that read which row of a partitioned table is on its way to another partition.';
 
 -- The statement triggers around an UPDATE that may move rows from one partition to another.
 create or replace function audit.compile_moves(
@@ -2618,25 +2004,7 @@ declare
     || E'  perform set_config(''audit.departed'', '''', true);\n', '');
   v_update text := coalesce(audit.update_body(t), '');
   v_actor text := audit.read_actor();
-  -- The setting is believed only as far as audit.move bears it out.
-  v_moving text := format(
-E'  v_moving := nullif(current_setting(%s, true), '''');
-  v_row := null;
-  if v_moving ~ ''^[0-9]{1,18}:'' then
-    v_move := split_part(v_moving, '':'', 1)::bigint;
-    v_row := nullif(substr(v_moving, strpos(v_moving, '':'') + 1), '''');
-    select m.is_started into v_started from audit.move as m
-      where m.id = v_move and m.tracked_id = %s and m.pid = pg_backend_pid();
-    if not found then
-      v_moving := null;
-      v_row := null;
-    elsif not v_started then
-      v_row := null;
-      update audit.move as m set is_started = true where m.id = v_move;
-    end if;
-  else
-    v_moving := null;
-  end if;\n', v_setting, t.id);
+  v_moving text := audit.read_move(t);
   v_variables text[] := audit.update_variables(t)
     || array['v_moving text', 'v_started boolean', 'v_move bigint', 'v_row text',
       'v_departed jsonb := nullif(current_setting(''audit.departed'', true), '''')::jsonb'];
@@ -2648,7 +2016,7 @@ begin
   select string_agg(format('old.%1$s %2$s new.%1$s', c.ident, audit.equality_of(c.declared_type)),
       ' and ' order by c.number)
     into v_stay
-    from audit.column_of(t.target) as c where c.is_key and c.name <> all (v_columns);
+    from audit.columns_of(t.target) as c where c.is_key and c.name <> all (v_columns);
   select string_agg(case when a.attgenerated = 'v' then 'null' else format('old.%I', a.attname) end,
       ', ' order by a.attnum)
     into v_columns_of_row
@@ -2700,6 +2068,94 @@ comment on function audit.compile_partitioned(audit.tracked, text[], audit.compi
   'The functions and triggers that the declaration of a partitioned table compiles to.';
 
 -- A declaration becomes functions and triggers: this says which, and with what text.
+--
+-- In goes a row of audit.tracked: what audit.track() was told of a table, or what audit.refresh()
+-- made of that after DDL. Out comes an audit.compiled: the text of each function and trigger, which
+-- audit.install_compiled() then puts in place. In between nothing is written: every step reads the
+-- declaration and the catalogue, and returns SQL as text. The steps:
+--
+-- 1. What the table is like. columns_of and audited_columns: its columns, with the SQL that compares
+--    and shows them (json_value, text_value, equality_of). rules_of: the actions of an event.
+--    lookups_of: where each lookup leads (foreign_key_of). table_trait: whether it is partitioned,
+--    and which triggers of its own it has.
+-- 2. What the expressions mean. tokens_of takes one apart, rewrite_expression puts in what a name
+--    stands for, bind_text makes text of it. bind_row does so for all that the log keeps of a row:
+--    audit.row_sql.
+-- 3. A body for each event. write_body: rows that came or went, a whole statement at once.
+--    update_body, with update_insert: a row that changed, each column in the variable of the action
+--    that takes it. merge_body and group_body: one row of the log for each item, however many of its
+--    parts a statement touched. departed_body: what deleted rows look up, fetched before it is gone.
+--    All but the last end in insert_log.
+-- 4. The frame. compile_function puts around a body its variables, the settings that its values
+--    depend on (settings_for) and the guard is_current, which raises an error where the table is not
+--    as fingerprint saw it. add_trigger adds the function and its trigger to the result.
+-- 5. Partitioned tables have row triggers alone, and rows that move from one partition to another:
+--    compile_partitioned, compile_moves.
+--
+-- For example, in a database that has nothing but schema audit,
+--
+--   create table public.note (id integer primary key, title text);
+--   select audit.track('public.note', item_label => 'title',
+--     actions => '[{"action": "renamed", "on": "update", "columns": ["title"]}]');
+--
+-- compiles to this function, but for the number of the table, and the trigger "_audit_update after
+-- update of title on public.note for each row":
+--
+--   CREATE OR REPLACE FUNCTION audit.public_note_update()
+--    RETURNS trigger
+--    LANGUAGE plpgsql
+--    SECURITY DEFINER
+--    SET search_path TO 'pg_catalog', 'pg_temp'
+--   AS $function$
+--   -- Compiled from the declaration of public.note (audit.tracked); audit.refresh() compiles it anew.
+--   #variable_conflict use_column
+--   <<_audit>>
+--   declare
+--     v_current constant boolean := audit.is_current(1, '10c3de1cf8bd', '16384'::regclass);
+--     v_actor text[];
+--     v_actor_type text;
+--     v_actor_id text;
+--     v_actor_label text;
+--     v_context jsonb;
+--     v_account_id text;
+--     v_item_id text;
+--     v_item_label text;
+--     v_renamed_changes jsonb;
+--   begin
+--     if old.title is distinct from new.title then
+--       v_renamed_changes := jsonb_set(coalesce(v_renamed_changes, '{}'), '{title}', jsonb_object(array['old', old.title, 'new', new.title]::text[]));
+--     end if;
+--     if v_renamed_changes is not null then
+--       v_actor := string_to_array(current_setting('audit.actor', true), chr(31), '');
+--       v_actor_type := coalesce(v_actor[1], 'database');
+--       v_actor_id := coalesce(v_actor[2], session_user);
+--       v_actor_label := v_actor[3];
+--       if v_actor[4] is not null then
+--         v_context := v_actor[4]::jsonb;
+--       end if;
+--       v_item_id := new.id::text;
+--       v_item_label := (new.title)::text;
+--       insert into audit.log (
+--         account_id, action, item_type, item_id, item_label, parent_type, parent_id,
+--         actor_type, actor_id, actor_label, db_role, application, is_cascade, changes, context
+--       )
+--       select
+--         '',
+--         'renamed',
+--         'note',
+--         _audit.v_item_id,
+--         _audit.v_item_label,
+--         null,
+--         (null)::text,
+--         _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label, session_user,
+--         current_setting('application_name'),
+--         false,
+--         _audit.v_renamed_changes,
+--         _audit.v_context;
+--     end if;
+--     return null;
+--   end;
+--   $function$
 create or replace function audit.compile_table(t audit.tracked)
   returns audit.compiled
   language plpgsql
@@ -2731,13 +2187,13 @@ begin
   v_result := audit.add_trigger(v_result, t, 'insert', 'after insert',
     case when not v_insert_by_row then 'new table as new_rows' end,
     audit.write_function(t, 'insert', v_insert_by_row, v_row_settings));
-  if (select bool_or(r.is_grouped) from audit.rule_of(t, 'update') as r) then
+  if (select bool_or(r.is_grouped) from audit.rules_of(t, 'update') as r) then
     v_result := audit.add_trigger(v_result, t, 'update', 'after update',
       'old table as old_rows new table as new_rows',
       audit.compile_function(t, 'update',
         audit.actor_variables(),
         audit.read_actor() || audit.merge_body(t), true, v_row_settings));
-  elsif exists (select from audit.rule_of(t, 'update')) then
+  elsif exists (select from audit.rules_of(t, 'update')) then
     v_result := audit.add_trigger(v_result, t, 'update', 'after update' || audit.update_list(t), null,
       audit.compile_function(t, 'update', audit.update_variables(t), audit.update_body(t),
         t.lookups <> '{}', v_settings));
@@ -2756,6 +2212,440 @@ revoke all on function audit.compile_table(audit.tracked) from public;
 
 comment on function audit.compile_table(audit.tracked) is
   'The functions and triggers, by name, that a declaration compiles to.';
+
+-- The relations that carry triggers for a tracked table: itself and, for TRUNCATE, its partitions.
+create or replace function audit.triggered_relations(target regclass)
+  returns setof regclass
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select target
+  union all
+  select p.relid
+  from pg_partition_tree(target) as p
+  where p.relid <> target
+$$;
+
+revoke all on function audit.triggered_relations(regclass) from public;
+
+comment on function audit.triggered_relations(regclass) is
+  'A tracked table and its partitions.';
+
+-- Whether a trigger is there and fires always, also in a session that plays the replica.
+create or replace function audit.has_trigger(
+  relation regclass, trigger_name text, or_disabled boolean default false
+)
+  returns boolean
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select exists (
+    select from pg_trigger as g
+    where g.tgrelid = relation and g.tgname = trigger_name
+      and (g.tgenabled = 'A' or (or_disabled and g.tgenabled = 'D')))
+$$;
+
+revoke all on function audit.has_trigger(regclass, text, boolean) from public;
+
+comment on function audit.has_trigger(regclass, text, boolean) is
+  'Whether a trigger of this name exists on a table and is enabled always (or disabled by hand).';
+
+-- Puts compiled functions and triggers in place, touching only what differs: replacing a function
+-- takes no lock on the table, replacing a trigger does.
+create or replace function audit.install_compiled(t audit.tracked, compiled audit.compiled)
+  returns boolean
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_was audit.compiled := jsonb_populate_record(null::audit.compiled, t.compiled);
+  v_owner text := (select quote_ident(pg_get_userbyid(c.relowner))
+                   from pg_class as c where c.oid = 'audit.log'::regclass);
+  v_relation regclass;
+  v_name text;
+  v_text text;
+  v_changed boolean := false;
+begin
+  for v_name, v_text in select e.key, e.value from jsonb_each_text(compiled.functions) as e loop
+    continue when v_text = v_was.functions ->> v_name
+      and exists (select from pg_proc as f
+                  where f.oid = to_regproc(format('audit.%I', v_name))
+                    and right(v_text, length(quote_literal(f.prosrc))) = quote_literal(f.prosrc));
+    execute v_text;
+    execute format('revoke all on function audit.%I() from public', v_name);
+    execute format('alter function audit.%I() owner to %s', v_name, v_owner);
+    execute format('comment on function audit.%I() is %L', v_name,
+      format('Compiled by audit.track() for %s.', audit.name_of(t.target)));
+    v_changed := true;
+  end loop;
+
+  for v_relation in select audit.triggered_relations(t.target) loop
+    for v_name, v_text in
+      select e.key, e.value from jsonb_each_text(compiled.triggers) as e
+      where v_relation = t.target or e.key = '_audit_truncate'
+      order by e.key
+    loop
+      -- One that the owner disabled stays so.
+      continue when audit.has_trigger(v_relation, v_name, true)
+        and v_text = v_was.triggers ->> v_name;
+      if exists (select from pg_trigger as g
+                 where g.tgrelid = v_relation and g.tgname = v_name) then
+        execute format('drop trigger %I on %s', v_name, audit.name_of(v_relation));
+      end if;
+      execute format('create trigger %I %s', v_name,
+        replace(v_text, format(' on %s ', t.target), format(' on %s ', audit.name_of(v_relation))));
+      execute format('alter table %s enable always trigger %I', audit.name_of(v_relation), v_name);
+      v_changed := true;
+    end loop;
+  end loop;
+
+  for v_name in select jsonb_object_keys(v_was.triggers)
+    except select jsonb_object_keys(compiled.triggers)
+  loop
+    execute format('drop trigger if exists %I on %s', v_name, audit.name_of(t.target));
+    v_changed := true;
+  end loop;
+  for v_name in select jsonb_object_keys(v_was.functions)
+    except select jsonb_object_keys(compiled.functions)
+  loop
+    execute format('drop function if exists audit.%I()', v_name);
+    v_changed := true;
+  end loop;
+  return v_changed;
+end;
+$$;
+
+revoke all on function audit.install_compiled(audit.tracked, audit.compiled) from public;
+
+comment on function audit.install_compiled(audit.tracked, audit.compiled) is
+  'Creates the compiled functions and triggers of a table where they differ; says whether any did.';
+
+-- Application to transaction: names who is responsible for what follows.
+create or replace function audit.set_actor(
+  actor_type text,
+  actor_id text,
+  actor_label text default null,
+  context jsonb default null
+)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+as $$
+declare
+  v_query text := coalesce(current_query(), '');
+  v_stack text;
+begin
+  -- Fields are parted by a character that names cannot hold (U+001F, unit separator).
+  actor_type := translate(actor_type, chr(31), '');
+  actor_id := translate(actor_id, chr(31), '');
+  if coalesce(actor_type, '') = '' or coalesce(actor_id, '') = '' then
+    raise exception 'an actor needs a type and an id'
+      using errcode = 'UA005',
+        hint = 'For example: select audit.set_actor(''platform_user'', ''42'', ''ana@example.com'').';
+  end if;
+  if actor_type = 'database' then
+    raise exception 'the actor type database stands for a transaction without an actor'
+      using errcode = 'UA005', hint = 'Give the type of the actor a name of its own.';
+  end if;
+  if context is not null and jsonb_typeof(context) not in ('object', 'null') then
+    raise exception 'the context of an actor must be a JSON object, not %', jsonb_typeof(context)
+      using errcode = 'UA005';
+  end if;
+
+  -- The setting lives as long as the transaction. A statement that is a transaction of its own and
+  -- does nothing else would set it for nobody. The server shows that only by the two clocks: they
+  -- agree in the first message of a transaction.
+  if transaction_timestamp() = statement_timestamp()
+    and v_query !~ ';\s*\S'
+    and v_query !~* '\m(insert|update|delete|merge|copy|call)\M'
+  then
+    get diagnostics v_stack = pg_context;
+    if v_stack !~ '\n' then
+      raise exception 'audit.set_actor() was called outside a transaction'
+        using errcode = 'UA006',
+          detail = 'The actor holds until the end of the transaction, which is this statement.',
+          hint = 'Begin a transaction, set the actor, write, and commit.';
+    end if;
+  end if;
+
+  perform set_config('audit.actor', concat_ws(chr(31), actor_type, actor_id,
+    translate(coalesce(actor_label, ''), chr(31), ''), nullif(context, 'null')), true);
+end;
+$$;
+
+grant execute on function audit.set_actor(text, text, text, jsonb) to public;
+
+comment on function audit.set_actor(text, text, text, jsonb) is
+  'Public. Names the actor of the current transaction: type, id, label, and context such as a '
+  'request id.';
+
+-- The guard of every compiled function against a table that has changed since.
+create or replace function audit.is_current(
+  tracked_id integer, fingerprint text, variadic tables regclass[]
+)
+  returns boolean
+  language plpgsql
+  -- Declared immutable so that it is answered once, when a session plans it. The plan depends on
+  -- the tables named by the constants in its arguments, so any ALTER TABLE asks again.
+  immutable
+  set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
+as $$
+declare
+  v_tracked audit.tracked;
+begin
+  select * into v_tracked from audit.tracked as k where k.id = tracked_id;
+  if not found then
+    raise exception 'this trigger was compiled from a declaration that is gone (number %)',
+      tracked_id
+      using errcode = 'UA003',
+        hint = 'Declare the table again with audit.track(), or drop its triggers _audit_*.';
+  end if;
+  if audit.fingerprint(v_tracked) <> is_current.fingerprint
+    -- A trigger that may change columns which the statement does not name needs the wider trigger.
+    or (v_tracked.compiled -> 'triggers' ->> '_audit_update' like 'after update of %'
+      and (select r.has_before_update from audit.table_trait(v_tracked.target) as r))
+  then
+    raise exception 'table % has changed since its audit triggers were compiled',
+      v_tracked.target
+      using errcode = 'UA003',
+        detail = 'Its columns, those it looks up or its triggers are not what they were.',
+        hint = format('Run: select audit.refresh(%L);', v_tracked.target);
+  end if;
+  return true;
+end;
+$$;
+
+revoke all on function audit.is_current(integer, text, regclass[]) from public;
+
+comment on function audit.is_current(integer, text, regclass[]) is
+  'True, or an error that names audit.refresh() when a table no longer fits its triggers.';
+
+-- Refuses a write without an actor where the declaration requires one.
+create or replace function audit.demand_actor(name text)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  raise exception 'a write to % needs an actor, and the transaction has none', demand_actor.name
+    using errcode = 'UA002',
+      hint = 'In the same transaction, before the write: '
+        'select audit.set_actor(''platform_user'', ''42'', ''ana@example.com'').';
+end;
+$$;
+
+revoke all on function audit.demand_actor(text) from public;
+
+comment on function audit.demand_actor(text) is
+  'Raises the error for a write without the actor that its table requires.';
+
+-- Rows of the log that are about a table as a whole: truncated, tracked, changed, untracked.
+create or replace function audit.write_table_event(
+  action text, name text, changes jsonb, part_of text default null
+)
+  returns void
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_actor text[] := string_to_array(current_setting('audit.actor', true), chr(31), '');
+begin
+  insert into audit.log (
+    action, item_type, item_id, item_label, parent_type, parent_id,
+    actor_type, actor_id, actor_label, db_role, application, changes, context
+  )
+  values (
+    write_table_event.action, 'table', write_table_event.name, write_table_event.name,
+    case when part_of is not null then 'table' end, part_of,
+    coalesce(v_actor[1], 'database'), coalesce(v_actor[2], session_user), v_actor[3],
+    session_user, current_setting('application_name'), write_table_event.changes, v_actor[4]::jsonb
+  );
+end;
+$$;
+
+revoke all on function audit.write_table_event(text, text, jsonb, text) from public;
+
+comment on function audit.write_table_event(text, text, jsonb, text) is
+  'Writes a row of the log about a table.';
+
+-- Rows of the log that are about the log itself: exported, imported.
+create or replace function audit.write_log_event(action text, account_id text, details jsonb)
+  returns bigint
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_actor text[] := string_to_array(current_setting('audit.actor', true), chr(31), '');
+  v_id bigint;
+begin
+  insert into audit.log (
+    account_id, action, item_type, item_id, item_label,
+    actor_type, actor_id, actor_label, db_role, application, changes, context
+  )
+  values (
+    coalesce(write_log_event.account_id, ''), write_log_event.action, 'log', 'audit.log',
+    'audit.log',
+    coalesce(v_actor[1], 'database'), coalesce(v_actor[2], session_user), v_actor[3],
+    session_user, current_setting('application_name'),
+    (select jsonb_object_agg(d.key, jsonb_build_object('new', d.value))
+     from jsonb_each(details) as d),
+    v_actor[4]::jsonb
+  )
+  returning id into v_id;
+  return v_id;
+end;
+$$;
+
+revoke all on function audit.write_log_event(text, text, jsonb) from public;
+
+comment on function audit.write_log_event(text, text, jsonb) is
+  'Writes a row of the log about the log, and returns its id.';
+
+-- TRUNCATE of a tracked table: one row of the log for each table, or a refusal.
+create or replace function audit.log_truncate()
+  returns trigger
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
+as $$
+declare
+  v_table text := format('%I.%I', tg_table_schema, tg_table_name);
+begin
+  -- A partition that was detached is no longer part of what is tracked.
+  if not exists (select from pg_inherits as i where i.inhrelid = tg_relid)
+    and not exists (select from audit.tracked as k where k.target = tg_relid)
+  then
+    return null;
+  end if;
+  if tg_argv[0] = 'refuse' then
+    raise exception 'truncate of % refused: it is declared so', v_table
+      using errcode = 'UA007',
+        hint = 'Delete the rows, or declare the table with on_truncate => ''log''.';
+  end if;
+  perform audit.write_table_event('table_truncated', v_table, null,
+    nullif(tg_argv[1], v_table));
+  return null;
+end;
+$$;
+
+revoke all on function audit.log_truncate() from public;
+
+comment on function audit.log_truncate() is 'Trigger that logs or refuses TRUNCATE.';
+
+-- The guard of the log: rows are added, never changed, also not by the owner.
+create or replace function audit.refuse_change()
+  returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  raise exception '% of %.% refused: the log is append-only',
+    lower(tg_op), quote_ident(tg_table_schema), quote_ident(tg_table_name)
+    using errcode = 'UA004',
+      hint = 'Rows leave the log only with their whole partition, detached by its owner.';
+end;
+$$;
+
+revoke all on function audit.refuse_change() from public;
+
+comment on function audit.refuse_change() is
+  'Trigger that refuses UPDATE, DELETE and TRUNCATE of the log.';
+
+-- Row triggers are cloned to every partition, the one on TRUNCATE is not: maintain() adds it there.
+create trigger refuse_change
+  before update or delete on audit.log
+  for each row execute function audit.refuse_change();
+
+alter table audit.log enable always trigger refuse_change;
+
+create trigger refuse_truncate
+  before truncate on audit.log
+  for each statement execute function audit.refuse_change();
+
+alter table audit.log enable always trigger refuse_truncate;
+
+-- Before an import: exports wait until audit.begin_era() says that its rows are complete.
+create or replace function audit.open_import()
+  returns integer
+  language sql
+  set search_path = pg_catalog, pg_temp
+as $$
+  insert into audit.era (number, log, server, kind)
+  select e.number + 1, e.log, (select s.system_identifier from pg_control_system() as s), 'imported'
+  from audit.era as e
+  where e.number = (select max(m.number) from audit.era as m) and e.floor is not null
+  returning number
+$$;
+
+revoke all on function audit.open_import() from public;
+
+comment on function audit.open_import() is
+  'Begins an import of rows with transaction ids of another server; null where one was begun.';
+
+-- Whoever takes rows out of the database leaves a row about it.
+create or replace function audit.record_export(details jsonb)
+  returns bigint
+  language sql
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+  select audit.write_log_event('log_exported', details ->> 'account_id', details)
+$$;
+
+revoke all on function audit.record_export(jsonb) from public;
+
+comment on function audit.record_export(jsonb) is
+  'Public. Writes the row log_exported: what was exported, as an object with range, rows, hash; '
+  'returns its id.';
+
+-- After a restore or an import: all that the log has now is past, whatever its transaction ids.
+create or replace function audit.begin_era()
+  returns integer
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set lock_timeout = '10s'
+as $$
+declare
+  v_floor bigint;
+  v_number integer;
+begin
+  -- Nobody is writing now, so that every row is visible, and every later one has a greater id.
+  lock table audit.log in share row exclusive mode;
+  select greatest(coalesce((select max(l.id) from audit.log as l), 0),
+      case when s.is_called then s.last_value else s.last_value - 1 end)
+    into v_floor
+    from audit.log_id_seq as s;
+  if v_floor > 0 then
+    perform setval('audit.log_id_seq', v_floor);
+  end if;
+  update audit.era as e
+    set floor = v_floor, began_at = clock_timestamp()
+    where e.floor is null
+    returning e.number into v_number;
+  if not found then
+    insert into audit.era (number, log, server, kind, floor)
+    select coalesce(max(e.number), 0) + 1,
+        coalesce((array_agg(e.log order by e.number desc))[1], gen_random_uuid()),
+        (select s.system_identifier from pg_control_system() as s), 'restored', v_floor
+      from audit.era as e
+      returning number into v_number;
+  end if;
+  return v_number;
+end;
+$$;
+
+revoke all on function audit.begin_era() from public;
+
+comment on function audit.begin_era() is
+  'Public. To be called once after the log was restored on another server: exports then count from '
+  'here.';
 
 -- What cannot be tracked is refused, with the reason and a way out.
 create or replace function audit.validate_trackable(target regclass)
@@ -2857,7 +2747,7 @@ as $$
           or r.rule -> 'columns' = '[]'
           or exists (select from jsonb_array_elements_text(r.rule -> 'columns') as c
                      where c.value is null
-                       or c.value not in (select a.name from audit.audited_column(t) as a)))
+                       or c.value not in (select a.name from audit.audited_columns(t) as a)))
         then format('action %s: "columns" must list audited columns of the table',
           r.rule ->> 'action')
       when jsonb_typeof(r.rule -> 'grouped') <> 'boolean'
@@ -2877,39 +2767,16 @@ revoke all on function audit.problem_of_rules(audit.tracked) from public;
 comment on function audit.problem_of_rules(audit.tracked) is
   'What is wrong with the actions of a declaration; null if nothing.';
 
--- A declaration is tried on the table before anything is compiled from it.
-create or replace function audit.validate_declaration(t audit.tracked)
+-- The expressions of a declaration are tried on the table, which reads no row.
+create or replace function audit.validate_expressions(t audit.tracked)
   returns void
   language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_row audit.row_sql;
-  v_problem text;
+  v_row audit.row_sql := audit.bind_row(t, 'new', false);
   v_query text;
 begin
-  if jsonb_typeof(t.lookups) <> 'object' then
-    raise exception 'invalid declaration of %: lookups is an object {"alias": "column"}', t.target
-      using errcode = 'UA005';
-  end if;
-  select coalesce(
-      (select format('there is no column %s to be operational or secret', quote_ident(c))
-       from unnest(t.operational || t.secret) as c
-       where not exists (select from pg_attribute as a
-                         where a.attrelid = t.target and a.attname = c and a.attnum > 0
-                           and not a.attisdropped)
-       limit 1),
-      (select format('the lookup %s has no foreign key to follow (%s)', e.key, e.value)
-       from jsonb_each_text(t.lookups) as e
-       where e.key not in (select l.alias from audit.lookup_of(t) as l) limit 1),
-      audit.problem_of_rules(t))
-    into v_problem;
-  if v_problem is not null then
-    raise exception 'invalid declaration of %: %', t.target, v_problem
-      using errcode = 'UA005';
-  end if;
-
-  v_row := audit.bind_row(t, 'new', false);
   -- Accounts are a query of one column: in a select list no other may stand.
   v_query := format('select %s, %s, %s, %s, %s%s from %s as new %s limit 0',
     v_row.item_id, v_row.item_label, v_row.account, v_row.parent_id,
@@ -2924,7 +2791,7 @@ begin
       r.condition), ''), '')
     into v_query
     from (values ('insert'), ('update'), ('delete')) as e (event)
-    cross join lateral audit.rule_of(t, e.event) as r
+    cross join lateral audit.rules_of(t, e.event) as r
     where r.condition is not null;
   begin
     execute v_query;
@@ -2938,6 +2805,55 @@ begin
           hint = 'Expressions name columns of the table, or alias.column of a lookup; conditions '
             'name old.column and new.column.';
   end;
+end;
+$$;
+
+revoke all on function audit.validate_expressions(audit.tracked) from public;
+
+comment on function audit.validate_expressions(audit.tracked) is
+  'Raises an error that says what is wrong with the expressions of a declaration.';
+
+-- A declaration is looked over before anything is compiled from it.
+create or replace function audit.validate_declaration(t audit.tracked)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_problem text;
+begin
+  if t.accounts is not null and t.account is not null then
+    raise exception 'invalid declaration of %: give account or accounts, not both', t.target
+      using errcode = 'UA005';
+  end if;
+  if (t.parent_type is null) <> (t.parent_id is null)
+    or (t.part is null) <> (t.part_name is null)
+    or t.on_truncate not in ('log', 'refuse') or jsonb_typeof(t.actions) <> 'array' then
+    raise exception 'invalid declaration of %: parent_type goes with parent_id and part with '
+      'part_name, on_truncate is log or refuse, actions is an array', t.target
+      using errcode = 'UA005';
+  end if;
+  if jsonb_typeof(t.lookups) <> 'object' then
+    raise exception 'invalid declaration of %: lookups is an object {"alias": "column"}', t.target
+      using errcode = 'UA005';
+  end if;
+  select coalesce(
+      (select format('there is no column %s to be operational or secret', quote_ident(c))
+       from unnest(t.operational || t.secret) as c
+       where not exists (select from pg_attribute as a
+                         where a.attrelid = t.target and a.attname = c and a.attnum > 0
+                           and not a.attisdropped)
+       limit 1),
+      (select format('the lookup %s has no foreign key to follow (%s)', e.key, e.value)
+       from jsonb_each_text(t.lookups) as e
+       where e.key not in (select l.alias from audit.lookups_of(t) as l) limit 1),
+      audit.problem_of_rules(t))
+    into v_problem;
+  if v_problem is not null then
+    raise exception 'invalid declaration of %: %', t.target, v_problem
+      using errcode = 'UA005';
+  end if;
+  perform audit.validate_expressions(t);
 end;
 $$;
 
@@ -2963,7 +2879,7 @@ as $$
     union all
     select array_position(t.tables, l.target), a.attrelid, l.alias, a.attnum, a.attname,
       format_type(a.atttypid, a.atttypmod)
-    from audit.lookup_of(t) as l
+    from audit.lookups_of(t) as l
     join pg_attribute as a
       on a.attrelid = l.target and a.attname = any (l.columns || l.key_column)
   ) as c
@@ -3082,115 +2998,6 @@ revoke all on function audit.follow_columns(audit.tracked) from public;
 
 comment on function audit.follow_columns(audit.tracked) is
   'The declaration with the names that the columns have now.';
-
--- The relations that carry triggers for a tracked table: itself and, for TRUNCATE, its partitions.
-create or replace function audit.triggered_relation(target regclass)
-  returns setof regclass
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select target
-  union all
-  select p.relid
-  from pg_partition_tree(target) as p
-  where p.relid <> target
-$$;
-
-revoke all on function audit.triggered_relation(regclass) from public;
-
-comment on function audit.triggered_relation(regclass) is
-  'A tracked table and its partitions.';
-
--- Whether a trigger is there and fires always, also in a session that plays the replica.
-create or replace function audit.has_trigger(
-  relation regclass, trigger_name text, or_disabled boolean default false
-)
-  returns boolean
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select exists (
-    select from pg_trigger as g
-    where g.tgrelid = relation and g.tgname = trigger_name
-      and (g.tgenabled = 'A' or (or_disabled and g.tgenabled = 'D')))
-$$;
-
-revoke all on function audit.has_trigger(regclass, text, boolean) from public;
-
-comment on function audit.has_trigger(regclass, text, boolean) is
-  'Whether a trigger of this name exists on a table and is enabled always (or disabled by hand).';
-
--- Puts compiled functions and triggers in place, touching only what differs: replacing a function
--- takes no lock on the table, replacing a trigger does.
-create or replace function audit.install_compiled(t audit.tracked, compiled audit.compiled)
-  returns boolean
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_was audit.compiled := jsonb_populate_record(null::audit.compiled, t.compiled);
-  v_owner text := (select quote_ident(pg_get_userbyid(c.relowner))
-                   from pg_class as c where c.oid = 'audit.log'::regclass);
-  v_relation regclass;
-  v_name text;
-  v_text text;
-  v_changed boolean := false;
-begin
-  for v_name, v_text in select e.key, e.value from jsonb_each_text(compiled.functions) as e loop
-    continue when v_text = v_was.functions ->> v_name
-      and exists (select from pg_proc as f
-                  where f.oid = to_regproc(format('audit.%I', v_name))
-                    and right(v_text, length(quote_literal(f.prosrc))) = quote_literal(f.prosrc));
-    execute v_text;
-    execute format('revoke all on function audit.%I() from public', v_name);
-    execute format('alter function audit.%I() owner to %s', v_name, v_owner);
-    execute format('comment on function audit.%I() is %L', v_name,
-      format('Compiled by audit.track() for %s.', audit.name_of(t.target)));
-    v_changed := true;
-  end loop;
-
-  for v_relation in select audit.triggered_relation(t.target) loop
-    for v_name, v_text in
-      select e.key, e.value from jsonb_each_text(compiled.triggers) as e
-      where v_relation = t.target or e.key = '_audit_truncate'
-      order by e.key
-    loop
-      -- One that the owner disabled stays so.
-      continue when audit.has_trigger(v_relation, v_name, true)
-        and v_text = v_was.triggers ->> v_name;
-      if exists (select from pg_trigger as g
-                 where g.tgrelid = v_relation and g.tgname = v_name) then
-        execute format('drop trigger %I on %s', v_name, audit.name_of(v_relation));
-      end if;
-      execute format('create trigger %I %s', v_name,
-        replace(v_text, format(' on %s ', t.target), format(' on %s ', audit.name_of(v_relation))));
-      execute format('alter table %s enable always trigger %I', audit.name_of(v_relation), v_name);
-      v_changed := true;
-    end loop;
-  end loop;
-
-  for v_name in select jsonb_object_keys(v_was.triggers)
-    except select jsonb_object_keys(compiled.triggers)
-  loop
-    execute format('drop trigger if exists %I on %s', v_name, audit.name_of(t.target));
-    v_changed := true;
-  end loop;
-  for v_name in select jsonb_object_keys(v_was.functions)
-    except select jsonb_object_keys(compiled.functions)
-  loop
-    execute format('drop function if exists audit.%I()', v_name);
-    v_changed := true;
-  end loop;
-  return v_changed;
-end;
-$$;
-
-revoke all on function audit.install_compiled(audit.tracked, audit.compiled) from public;
-
-comment on function audit.install_compiled(audit.tracked, audit.compiled) is
-  'Creates the compiled functions and triggers of a table where they differ; says whether any did.';
 
 -- Whether DDL left a tracked table different from what was compiled for it.
 create or replace function audit.is_stale(t audit.tracked, touched oid[])
@@ -3328,21 +3135,10 @@ declare
   v_compiled audit.compiled;
   v_rebuilt boolean;
 begin
-  if now.accounts is not null and now.account is not null then
-    raise exception 'invalid declaration of %: give account or accounts, not both', now.target
-      using errcode = 'UA005';
-  end if;
-  if (now.parent_type is null) <> (now.parent_id is null)
-    or (now.part is null) <> (now.part_name is null)
-    or now.on_truncate not in ('log', 'refuse') or jsonb_typeof(now.actions) <> 'array' then
-    raise exception 'invalid declaration of %: parent_type goes with parent_id and part with '
-      'part_name, on_truncate is log or refuse, actions is an array', now.target
-      using errcode = 'UA005';
-  end if;
   perform audit.validate_declaration(now);
 
   now.tables := now.target || array(
-    select l.target from audit.lookup_of(now) as l where l.target <> now.target
+    select l.target from audit.lookups_of(now) as l where l.target <> now.target
     union
     select c.confrelid from pg_constraint as c
     where c.conrelid = now.target and c.contype = 'f' and c.confdeltype = 'c'
@@ -3405,7 +3201,7 @@ declare
   v_name text;
 begin
   if audit.name_of(t.target) is not null then
-    for v_relation in select audit.triggered_relation(t.target) loop
+    for v_relation in select audit.triggered_relations(t.target) loop
       for v_name in select jsonb_object_keys(v_compiled.triggers) loop
         if v_relation = t.target or v_name = '_audit_truncate' then
           execute format('drop trigger if exists %I on %s', v_name, audit.name_of(v_relation));
@@ -3711,6 +3507,435 @@ comment on function audit.follow_ddl() is
 
 select audit.follow_ddl();
 
+-- A policy of the log as it is written for a partition of it.
+create or replace function audit.policy_ddl(policy oid, relation regclass)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select format('create policy %I on %s as %s for %s to %s', p.polname,
+      audit.name_of(policy_ddl.relation),
+      case when p.polpermissive then 'permissive' else 'restrictive' end,
+      case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update'
+        when 'd' then 'delete' else 'all' end,
+      (select string_agg(case o when 0 then 'public' else quote_ident(pg_get_userbyid(o)) end, ', ')
+       from unnest(p.polroles) as o))
+    || coalesce(' using (' || pg_get_expr(p.polqual, p.polrelid) || ')', '')
+    || coalesce(' with check (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')', '')
+  from pg_policy as p
+  where p.oid = policy_ddl.policy
+$$;
+
+revoke all on function audit.policy_ddl(oid, regclass) from public;
+
+comment on function audit.policy_ddl(oid, regclass) is
+  'The statement that makes a policy of the log on a partition.';
+
+-- Row security of the log, on the parent and on each partition alike: a partition can be read by
+-- its own name, and then the parent's policies do not count.
+create or replace function audit.protect(relation regclass)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_ddl text;
+begin
+  if not (select c.relrowsecurity from pg_class as c where c.oid = protect.relation) then
+    execute format('alter table %s enable row level security', audit.name_of(protect.relation));
+  end if;
+  if not exists (select from pg_policy as p
+                 where p.polrelid = protect.relation and p.polname = 'account_policy') then
+    -- The setting is empty where nobody set it, and so is the account where there are no tenants.
+    execute format(
+      'create policy account_policy on %s for select '
+      'using (account_id = coalesce(current_setting(''audit.account_id'', true), ''''))',
+      audit.name_of(protect.relation));
+  end if;
+  if to_regrole('audit_exporter') is not null
+    and not exists (select from pg_policy as p
+                    where p.polrelid = protect.relation and p.polname = 'exporter_policy') then
+    execute format('create policy exporter_policy on %s for select to audit_exporter using (true)',
+      audit.name_of(protect.relation));
+  end if;
+  -- What a DBA added to the log, such as a role that sees one account whatever it sets.
+  for v_ddl in
+    select audit.policy_ddl(p.oid, protect.relation)
+    from pg_policy as p
+    where p.polrelid = 'audit.log'::regclass
+      and not exists (select from pg_policy as o
+                      where o.polrelid = protect.relation and o.polname = p.polname)
+  loop
+    execute v_ddl;
+  end loop;
+end;
+$$;
+
+revoke all on function audit.protect(regclass) from public;
+
+comment on function audit.protect(regclass) is
+  'Gives the log, or a partition of it, its row security.';
+
+-- One partition of the log: made beside it and then attached, which waits for no writer.
+create or replace function audit.add_partition(name text, lower_bound text, upper_bound text)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+as $$
+declare
+  v_checks text := concat_ws(' and ',
+    case when lower_bound <> 'minvalue' then format('occurred_at >= %L', lower_bound) end,
+    case when upper_bound <> 'maxvalue' then format('occurred_at < %L', upper_bound) end);
+begin
+  if to_regclass(format('audit.%I', add_partition.name)) is null then
+    execute format('create table audit.%I (like audit.log including all)', add_partition.name);
+    execute format('revoke all on audit.%I from public', add_partition.name);
+    perform audit.protect(format('audit.%I', add_partition.name)::regclass);
+    execute format(
+      'create trigger refuse_truncate before truncate on audit.%I '
+      'for each statement execute function audit.refuse_change()', add_partition.name);
+    execute format('alter table audit.%I enable always trigger refuse_truncate',
+      add_partition.name);
+    execute format('alter table audit.%I %s', add_partition.name, (
+      select string_agg(format('alter column %I set statistics %s', a.attname, a.attstattarget), ', ')
+      from pg_attribute as a
+      where a.attrelid = 'audit.log'::regclass and a.attnum > 0 and a.attstattarget >= 0));
+    -- Rows never change: vacuum has only to freeze them, once, as they come.
+    execute format(
+      'alter table audit.%I set (autovacuum_vacuum_insert_scale_factor = 0, '
+      'autovacuum_vacuum_insert_threshold = 500000, autovacuum_freeze_min_age = 0)',
+      add_partition.name);
+    -- A time without end fits no partition that ends; only the catch-alls can meet one.
+    if lower_bound = 'minvalue' or upper_bound = 'maxvalue' then
+      execute format(
+        'alter table audit.%I add constraint finite_check check (isfinite(occurred_at))',
+        add_partition.name);
+    end if;
+  end if;
+  -- The check spares ATTACH the scan of the rows; it has then done its work.
+  execute format('alter table audit.%I add constraint bounds_check check (%s)',
+    add_partition.name, v_checks);
+  execute format('alter table audit.log attach partition audit.%I for values from (%s) to (%s)',
+    add_partition.name,
+    case when lower_bound = 'minvalue' then lower_bound else quote_literal(lower_bound) end,
+    case when upper_bound = 'maxvalue' then upper_bound else quote_literal(upper_bound) end);
+  execute format('alter table audit.%I drop constraint bounds_check', add_partition.name);
+end;
+$$;
+
+revoke all on function audit.add_partition(text, text, text) from public;
+
+comment on function audit.add_partition(text, text, text) is
+  'Creates a partition of the log, or takes a detached one, and attaches it between two bounds.';
+
+-- The partitions of the log with their bounds as times, for maintenance and for checks.
+create or replace function audit.partition_list()
+  returns table (partition text, lower_bound timestamptz, upper_bound timestamptz)
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+  set datestyle = 'ISO'
+as $$
+  select
+    c.relname::text,
+    coalesce(substring(b.text from 'FROM \(''([^'']+)''\)')::timestamptz, '-infinity'),
+    coalesce(substring(b.text from 'TO \(''([^'']+)''\)')::timestamptz, 'infinity')
+  from pg_inherits as i
+  join pg_class as c on c.oid = i.inhrelid
+  cross join lateral (select pg_get_expr(c.relpartbound, c.oid) as text) as b
+  where i.inhparent = 'audit.log'::regclass
+  order by 2
+$$;
+
+revoke all on function audit.partition_list() from public;
+
+comment on function audit.partition_list() is
+  'The partitions of the log and the times from which and before which their rows are.';
+
+-- A partition is named after its time: log_2026_11, log_2026_q4, log_2026, or from and to.
+create or replace function audit.partition_name(lower_bound timestamptz, upper_bound timestamptz)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+as $$
+  select 'log_' || case
+    when upper_bound = lower_bound + interval '1 month'
+      and lower_bound = date_trunc('month', lower_bound) then to_char(lower_bound, 'YYYY_MM')
+    when upper_bound = lower_bound + interval '3 months'
+      and lower_bound = date_trunc('quarter', lower_bound) then to_char(lower_bound, 'YYYY_"q"Q')
+    when upper_bound = lower_bound + interval '1 year'
+      and lower_bound = date_trunc('year', lower_bound) then to_char(lower_bound, 'YYYY')
+    when lower_bound = date_trunc('month', lower_bound)
+      and upper_bound = date_trunc('month', upper_bound)
+      then to_char(lower_bound, 'YYYY_MM') || '_to_'
+        || to_char(upper_bound - interval '1 day', 'YYYY_MM')
+    -- Bounds that somebody chose by hand.
+    else to_char(lower_bound, 'YYYY_MM_DD') || '_to_' || to_char(upper_bound, 'YYYY_MM_DD')
+  end
+$$;
+
+revoke all on function audit.partition_name(timestamptz, timestamptz) from public;
+
+comment on function audit.partition_name(timestamptz, timestamptz) is
+  'Name of the partition of the log between two times.';
+
+-- Partitions begin and end where an interval of the option partition_interval does, in UTC.
+create or replace function audit.interval_after(moment timestamptz)
+  returns timestamptz
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+as $$
+  select date_trunc(o.value, interval_after.moment) + case o.value
+    when 'month' then interval '1 month' when 'quarter' then interval '3 months'
+    else interval '1 year' end
+  from audit.option as o
+  where o.name = 'partition_interval'
+$$;
+
+revoke all on function audit.interval_after(timestamptz) from public;
+
+comment on function audit.interval_after(timestamptz) is
+  'The end of the interval that a time lies in.';
+
+-- Only an empty partition is ever taken out of the way.
+create or replace function audit.is_partition_empty(partition text)
+  returns boolean
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_is_empty boolean;
+begin
+  execute format('select not exists (select from audit.%I)', is_partition_empty.partition)
+    into v_is_empty;
+  return v_is_empty;
+end;
+$$;
+
+revoke all on function audit.is_partition_empty(text) from public;
+
+comment on function audit.is_partition_empty(text) is 'Whether a partition of the log has no rows.';
+
+-- Partitions for a span of the log that has none: one for each interval as long as they are wanted,
+-- then spare ones, of a year at most. Rows fall into spares only if maintenance is forgotten. What
+-- has the name of a partition was detached by somebody, who will not want it back.
+create or replace function audit.fill_log(
+  lower_bound timestamptz,
+  upper_bound timestamptz,
+  wanted_until timestamptz
+)
+  returns integer
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+as $$
+declare
+  v_from timestamptz := fill_log.lower_bound;
+  v_to timestamptz;
+  v_name text;
+  v_added integer := 0;
+begin
+  while v_from < fill_log.upper_bound loop
+    if v_from < fill_log.wanted_until then
+      v_to := audit.interval_after(v_from);
+    else
+      v_to := date_trunc('year', v_from) + interval '1 year';
+    end if;
+    v_to := least(v_to, fill_log.upper_bound);
+    v_name := audit.partition_name(v_from, v_to);
+    if to_regclass(format('audit.%I', v_name)) is null then
+      perform audit.add_partition(v_name, v_from::text, v_to::text);
+      v_added := v_added + 1;
+    end if;
+    v_from := v_to;
+  end loop;
+  return v_added;
+end;
+$$;
+
+revoke all on function audit.fill_log(timestamptz, timestamptz, timestamptz) from public;
+
+comment on function audit.fill_log(timestamptz, timestamptz, timestamptz) is
+  'Adds partitions of the log between two times; returns how many.';
+
+-- A spare that would rather be partitions of the interval, far enough ahead that no row is due; or
+-- else the partition for all that is to come, where the spares do not reach far enough.
+create or replace function audit.spare_to_split(wanted_until timestamptz, spares_until timestamptz)
+  returns text
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+as $$
+declare
+  v_spare text;
+begin
+  select l.partition into v_spare
+    from audit.partition_list() as l
+    where l.lower_bound >= now() + interval '1 day'
+      and l.lower_bound < spare_to_split.wanted_until
+      and l.upper_bound > audit.interval_after(l.lower_bound)
+      and audit.is_partition_empty(l.partition)
+    order by l.lower_bound
+    limit 1;
+  if not found then
+    select l.partition into v_spare
+      from audit.partition_list() as l
+      where l.upper_bound = 'infinity' and l.lower_bound < spare_to_split.spares_until
+        and l.lower_bound >= now() + interval '1 day'
+        and audit.is_partition_empty(l.partition);
+  end if;
+  return v_spare;
+end;
+$$;
+
+revoke all on function audit.spare_to_split(timestamptz, timestamptz) from public;
+
+comment on function audit.spare_to_split(timestamptz, timestamptz) is
+  'The empty partition that is to make room for others; null where there is none.';
+
+-- Keeps partitions of the log ahead of time, one step a call. Only a step that takes an empty
+-- partition out of the way locks the log: for milliseconds, and it gives up at once where it would
+-- have to wait, since writers and readers would queue behind it.
+create or replace function audit.maintain(ahead interval default '24 months')
+  returns integer
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+  set timezone = 'UTC'
+  set lock_timeout = '20ms'
+as $$
+declare
+  v_every text := (select o.value from audit.option as o where o.name = 'partition_interval');
+  v_now timestamptz := date_trunc(v_every, now());
+  v_until timestamptz := audit.interval_after(now() + ahead);
+  -- Spares reach so far that log_future stays empty though maintenance be forgotten for years.
+  v_spares_until timestamptz := date_trunc('year', greatest(now(), v_until - interval '3 years'))
+    + interval '6 years';
+  v_gap record;
+  v_added integer;
+  v_spare text;
+begin
+  if not pg_try_advisory_xact_lock(hashtextextended('audit.maintain', 0)) then
+    return 0;
+  end if;
+  if to_regclass('audit.log_future') is null then
+    perform audit.add_partition('log_past', 'minvalue', v_now::text);
+    perform audit.add_partition('log_future', v_spares_until::text, 'maxvalue');
+  end if;
+
+  for v_gap in
+    select p.upper_bound as lower_bound, p.next as upper_bound
+    from (select l.upper_bound, lead(l.lower_bound) over (order by l.lower_bound) as next
+          from audit.partition_list() as l) as p
+    where p.upper_bound < p.next
+    order by p.upper_bound
+  loop
+    v_added := audit.fill_log(v_gap.lower_bound, v_gap.upper_bound, v_until);
+    if v_added > 0 then
+      return v_added;
+    end if;
+  end loop;
+
+  v_spare := audit.spare_to_split(v_until, v_spares_until);
+  if v_spare is null then
+    return 0;
+  end if;
+  execute format('alter table audit.log detach partition audit.%I', v_spare);
+  if not audit.is_partition_empty(v_spare) then
+    raise exception 'rows have come into audit.%', v_spare
+      using errcode = '55P03', hint = 'Call audit.maintain() again.';
+  end if;
+  execute format('drop table audit.%I', v_spare);
+  if v_spare = 'log_future' then
+    perform audit.add_partition('log_future', v_spares_until::text, 'maxvalue');
+  end if;
+  return 1;
+end;
+$$;
+
+revoke all on function audit.maintain(interval) from public;
+
+comment on function audit.maintain(interval) is
+  'Public. Makes a step towards partitions for the given time ahead; returns the number of changes '
+  'made, 0 when there is nothing left to do.';
+
+-- A row that comes into a closed partition (an import, a correction by the owner) is in no summary:
+-- readers look into the partition again, and maintenance closes it anew.
+create or replace function audit.reopen_partition()
+  returns trigger
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if exists (select from audit.closed_partition as c where c.partition = tg_table_name) then
+    delete from audit.closed_partition as c where c.partition = tg_table_name;
+  end if;
+  return new;
+end;
+$$;
+
+revoke all on function audit.reopen_partition() from public;
+
+comment on function audit.reopen_partition() is
+  'Trigger that takes a partition off the list of the closed ones when a row comes into it.';
+
+-- Marks a partition as closed, with its summary. No row may come in between: creating the trigger
+-- waits for whoever writes there, and from then on such a row opens the partition again.
+create or replace function audit.close_partition(partition text)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  execute format(
+    'create or replace trigger reopen_partition before insert on audit.%I '
+    'for each row execute function audit.reopen_partition()', close_partition.partition);
+  execute format('alter table audit.%I enable always trigger reopen_partition',
+    close_partition.partition);
+
+  -- What was detached is closed no more.
+  delete from audit.closed_partition as c
+    where c.partition not in (select l.partition from audit.partition_list() as l);
+  delete from audit.presence as p
+    where p.partition not in (select c.partition from audit.closed_partition as c)
+      or p.partition = close_partition.partition;
+  execute format(
+    'insert into audit.presence (account_id, item_type, item_id, partition, rows) '
+    'select l.account_id, i.item_type, i.item_id, %L, count(*) '
+    'from audit.%I as l '
+    'cross join lateral ('
+    '  select '''', '''' '
+    '  union select l.item_type, l.item_id '
+    '  union select l.parent_type, l.parent_id where l.parent_id is not null'
+    ') as i (item_type, item_id) '
+    'group by l.account_id, i.item_type, i.item_id',
+    close_partition.partition, close_partition.partition);
+
+  insert into audit.closed_partition (partition, lower_bound, upper_bound)
+    select l.partition, l.lower_bound, l.upper_bound
+    from audit.partition_list() as l
+    where l.partition = close_partition.partition
+    on conflict on constraint closed_partition_pkey do update set closed_at = default;
+end;
+$$;
+
+revoke all on function audit.close_partition(text) from public;
+
+comment on function audit.close_partition(text) is
+  'Summarises a partition whose time is over in audit.presence and puts it on the list of those '
+  'that are closed. Called by `auditdb maintain`.';
+
 -- A view over the log says of a column what the log says of it.
 create or replace function audit.copy_comments(source regclass, target regclass)
   returns void
@@ -3851,73 +4076,6 @@ comment on column audit.actions.description is 'What the action means, in a sent
 comment on column audit.actions.item_types is 'Kinds of items that the action is about.';
 comment on column audit.actions.recorded_on is
   'The statements that are recorded so: event, columns, condition and table.';
-
--- A row that comes into a closed partition (an import, a correction by the owner) is in no summary:
--- readers look into the partition again, and maintenance closes it anew.
-create or replace function audit.reopen_partition()
-  returns trigger
-  language plpgsql
-  security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  if exists (select from audit.closed_partition as c where c.partition = tg_table_name) then
-    delete from audit.closed_partition as c where c.partition = tg_table_name;
-  end if;
-  return new;
-end;
-$$;
-
-revoke all on function audit.reopen_partition() from public;
-
-comment on function audit.reopen_partition() is
-  'Trigger that takes a partition off the list of the closed ones when a row comes into it.';
-
--- Marks a partition as closed, with its summary. No row may come in between: creating the trigger
--- waits for whoever writes there, and from then on such a row opens the partition again.
-create or replace function audit.close_partition(partition text)
-  returns void
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  execute format(
-    'create or replace trigger reopen_partition before insert on audit.%I '
-    'for each row execute function audit.reopen_partition()', close_partition.partition);
-  execute format('alter table audit.%I enable always trigger reopen_partition',
-    close_partition.partition);
-
-  -- What was detached is closed no more.
-  delete from audit.closed_partition as c
-    where c.partition not in (select l.partition from audit.partition_list() as l);
-  delete from audit.presence as p
-    where p.partition not in (select c.partition from audit.closed_partition as c)
-      or p.partition = close_partition.partition;
-  execute format(
-    'insert into audit.presence (account_id, item_type, item_id, partition, rows) '
-    'select l.account_id, i.item_type, i.item_id, %L, count(*) '
-    'from audit.%I as l '
-    'cross join lateral ('
-    '  select '''', '''' '
-    '  union select l.item_type, l.item_id '
-    '  union select l.parent_type, l.parent_id where l.parent_id is not null'
-    ') as i (item_type, item_id) '
-    'group by l.account_id, i.item_type, i.item_id',
-    close_partition.partition, close_partition.partition);
-
-  insert into audit.closed_partition (partition, lower_bound, upper_bound)
-    select l.partition, l.lower_bound, l.upper_bound
-    from audit.partition_list() as l
-    where l.partition = close_partition.partition
-    on conflict on constraint closed_partition_pkey do update set closed_at = default;
-end;
-$$;
-
-revoke all on function audit.close_partition(text) from public;
-
-comment on function audit.close_partition(text) is
-  'Summarises a partition whose time is over in audit.presence and puts it on the list of those '
-  'that are closed. Called by `auditdb maintain`.';
 
 -- Null for whom the summary might not show all that the log shows: then every partition counts.
 create or replace function audit.presence_of(
@@ -4078,7 +4236,7 @@ comment on function audit.tree_log(text, text, text) is
 
 -- What the three roles of the log may do, in one place: given by audit.grant_rights(), looked for
 -- by audit.check().
-create or replace function audit.role_right()
+create or replace function audit.role_rights()
   returns table (role text, privilege text, object text, is_function boolean)
   language sql
   stable
@@ -4103,27 +4261,10 @@ as $$
     ('audit_maintainer', 'select', 'audit.closed_partition', false)
 $$;
 
-revoke all on function audit.role_right() from public;
+revoke all on function audit.role_rights() from public;
 
-comment on function audit.role_right() is
+comment on function audit.role_rights() is
   'The rights that the roles of the log have, one a row.';
-
--- What audit.check() found wrong: what, how bad, where, in words, and the command that mends it.
-create type audit.finding as (
-  finding  text,
-  severity text,
-  object   text,
-  message  text,
-  mend     text
-);
-
-comment on type audit.finding is 'Something that audit.check() found wrong with the log.';
-comment on column audit.finding.finding is 'Code of what is wrong, the same in every version.';
-comment on column audit.finding.severity is
-  'error where rows are missed, changed or seen by the wrong people, or will be; else warning.';
-comment on column audit.finding.object is 'The table, trigger, role or the like that is wrong.';
-comment on column audit.finding.message is 'What is wrong and what follows from it, for people.';
-comment on column audit.finding.mend is 'The command that mends it.';
 
 -- Event triggers follow DDL where a superuser owns the log; elsewhere there are none to miss.
 create or replace function audit.check_event_triggers()
@@ -4277,7 +4418,7 @@ as $$
       audit.name_of(k.target) = k.compiled ->> 'name'
         and audit.fingerprint(k) = k.compiled ->> 'fingerprint' as is_current
     from audit.tracked as k
-    cross join lateral audit.triggered_relation(k.target) as r
+    cross join lateral audit.triggered_relations(k.target) as r
     where audit.name_of(k.target) is not null
   ), expected as (
     select r.*, e.key as trigger, g.oid,
@@ -4539,14 +4680,14 @@ as $$
   select 'role_missing', 'warning', r.role,
     'The role is not there, so nobody has its rights.',
     format('create role %I nologin; select audit.grant_rights();', r.role)
-  from (select distinct r.role from audit.role_right() as r) as r
+  from (select distinct r.role from audit.role_rights() as r) as r
   where to_regrole(r.role) is null
   union all
   select 'grant_missing', 'warning', r.role,
     format('The role lacks rights that it should have: %s.',
       string_agg(format('%s on %s', r.privilege, r.object), ', ' order by r.object, r.privilege)),
     'select audit.grant_rights();'
-  from audit.role_right() as r
+  from audit.role_rights() as r
   where to_regrole(r.role) is not null
     and not case when r.is_function then has_function_privilege(r.role, r.object, r.privilege)
       else has_table_privilege(r.role, r.object, r.privilege) end
@@ -4568,7 +4709,7 @@ revoke all on function audit.check_readers() from public;
 comment on function audit.check_readers() is
   'Findings: rights that the roles lack, and views that show more than their readers may see.';
 
--- Whether every moment from now on has its partition, and for how long.
+-- Whether every moment from now on has its partition.
 create or replace function audit.check_partitions()
   returns setof audit.finding
   language plpgsql
@@ -4580,16 +4721,10 @@ as $$
 declare
   v_first timestamptz;
   v_last timestamptz;
-  v_future text;
-  v_future_from timestamptz;
-  v_wide_from timestamptz;
-  v_until timestamptz;
   v_gap record;
 begin
   select min(l.lower_bound), max(l.upper_bound) into v_first, v_last
     from audit.partition_list() as l;
-  select l.partition, l.lower_bound into v_future, v_future_from
-    from audit.partition_list() as l where l.upper_bound = 'infinity';
 
   if v_first <> '-infinity' then
     return query select 'partition_missing', 'warning', 'audit.log_past',
@@ -4616,7 +4751,31 @@ begin
         v_last),
       format('select audit.add_partition(''log_future'', %L, ''maxvalue'');', v_last);
   end if;
+end;
+$$;
 
+revoke all on function audit.check_partitions() from public;
+
+comment on function audit.check_partitions() is
+  'Findings: times for which the log has no partition.';
+
+-- How long each moment has a partition of its own: until the spares, and until the one for the rest.
+create or replace function audit.check_spares()
+  returns setof audit.finding
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+  set datestyle = 'ISO'
+as $$
+declare
+  v_future text;
+  v_future_from timestamptz;
+  v_wide_from timestamptz;
+  v_until timestamptz;
+begin
+  select l.partition, l.lower_bound into v_future, v_future_from
+    from audit.partition_list() as l where l.upper_bound = 'infinity';
   -- Spares of a year are no end: rows find a place there. But they are meant to become partitions
   -- of the interval before.
   select min(l.lower_bound) into v_wide_from
@@ -4650,10 +4809,10 @@ begin
 end;
 $$;
 
-revoke all on function audit.check_partitions() from public;
+revoke all on function audit.check_spares() from public;
 
-comment on function audit.check_partitions() is
-  'Findings: times for which the log has no partition, or soon will have none.';
+comment on function audit.check_spares() is
+  'Findings: partitions that soon will be missing, and rows in the one for all that is to come.';
 
 -- What the rows themselves tell. Only the last pages of each partition are read, where the newest
 -- rows are, so that this takes no longer on a log of ten years.
@@ -4815,7 +4974,7 @@ as $$
   join pg_subscription as s on s.oid = w.srsubid
   where s.subenabled
     and w.srrelid in (select r from audit.tracked as k
-                      cross join lateral audit.triggered_relation(k.target) as r)
+                      cross join lateral audit.triggered_relations(k.target) as r)
 $$;
 
 revoke all on function audit.check_sessions(interval) from public;
@@ -4853,6 +5012,8 @@ as $$
   select * from audit.check_readers()
   union all
   select * from audit.check_partitions()
+  union all
+  select * from audit.check_spares()
   union all
   select * from audit.check_rows()
   union all
@@ -4899,7 +5060,7 @@ begin
   for v_grant in
     select format('grant %s on %s%s to %I', r.privilege,
       case when r.is_function then 'function ' else '' end, r.object, r.role)
-    from audit.role_right() as r
+    from audit.role_rights() as r
     where to_regrole(r.role) is not null
       and not case when r.is_function then has_function_privilege(r.role, r.object, r.privilege)
         else has_table_privilege(r.role, r.object, r.privilege) end

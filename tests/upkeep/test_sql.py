@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 
@@ -52,3 +53,31 @@ def test_what_a_table_was_compiled_to_has_the_columns_of_its_type(
         " from audit.tracked as k"
     ).fetchall()
     assert stored == [(columns,)]
+
+
+def shown_in(file: Path) -> tuple[str, str]:
+    """Return the example in the comment at the head of a file: what is run, and what it makes."""
+    head, _, _ = file.read_text("utf-8").partition("\ncreate or replace function")
+    _, _, example = head.partition("\n-- For example")
+    lines = [line[5:] for line in example.splitlines() if line.startswith("--   ") or line == "--"]
+    declared, create, function = "\n".join(lines).partition("CREATE OR REPLACE FUNCTION")
+    assert create, f"{file} shows no function"
+    return declared.strip(), f"{create}{function}".strip()
+
+
+def test_the_compiler_shows_a_function_as_it_compiles_it(engine_database: str) -> None:
+    declared, shown = shown_in(AUDIT / "compiler" / "compile_table.sql")
+    with psycopg.connect(engine_database) as connection:
+        connection.execute(declared.encode())
+        compiled = value(
+            connection,
+            "select pg_get_functiondef(f.oid) from audit.tracked as k"
+            " cross join lateral jsonb_object_keys(k.compiled -> 'functions') as n"
+            " join pg_proc as f on f.pronamespace = 'audit'::regnamespace and f.proname = n",
+        )
+        trigger = value(
+            connection,
+            "select k.compiled -> 'triggers' ->> '_audit_update' from audit.tracked as k",
+        )
+    assert re.sub(r"'\d+'::regclass", "'16384'::regclass", compiled).strip() == shown
+    assert trigger.startswith("after update of title on public.note for each row ")

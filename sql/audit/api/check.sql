@@ -29,6 +29,8 @@ as $$
   union all
   select * from audit.check_partitions()
   union all
+  select * from audit.check_spares()
+  union all
   select * from audit.check_rows()
   union all
   select * from audit.check_storage()

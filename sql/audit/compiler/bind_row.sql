@@ -11,7 +11,7 @@ declare
   v_row audit.row_sql;
 begin
   select 'new.' || c.ident into v_key
-    from audit.column_of(t.target) as c where c.is_key order by c.number limit 1;
+    from audit.columns_of(t.target) as c where c.is_key order by c.number limit 1;
   select
       jsonb_object_agg(c.name, s.value),
       jsonb_object_agg('new.' || c.name, s.value),
@@ -23,7 +23,7 @@ begin
       string_agg(audit.text_value(c.type, s.value), ' || '','' || ' order by c.number)
         filter (where c.is_key)
     into v_row.names, v_qualified, v_row.item_id, v_row.key_text
-    from audit.column_of(t.target) as c
+    from audit.columns_of(t.target) as c
     cross join lateral (select case side
         when 'merged' then format('case when %1$s is null then old.%2$s else new.%2$s end',
           v_key, c.ident)

@@ -27,7 +27,7 @@ begin
     v_changed := true;
   end loop;
 
-  for v_relation in select audit.triggered_relation(t.target) loop
+  for v_relation in select audit.triggered_relations(t.target) loop
     for v_name, v_text in
       select e.key, e.value from jsonb_each_text(compiled.triggers) as e
       where v_relation = t.target or e.key = '_audit_truncate'

@@ -10,7 +10,7 @@ declare
   v_name text;
 begin
   if audit.name_of(t.target) is not null then
-    for v_relation in select audit.triggered_relation(t.target) loop
+    for v_relation in select audit.triggered_relations(t.target) loop
       for v_name in select jsonb_object_keys(v_compiled.triggers) loop
         if v_relation = t.target or v_name = '_audit_truncate' then
           execute format('drop trigger if exists %I on %s', v_name, audit.name_of(v_relation));
