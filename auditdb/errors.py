@@ -17,12 +17,14 @@ class AuditError(Exception):
     """Something is wrong with the audit log."""
 
     sqlstate: ClassVar[str | None] = None
+    usual_hint: ClassVar[str | None] = None
+    """What to do about it, where whoever raises it says nothing else."""
 
     def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
         """Take `message`, by default the docstring of the class, and what to do about it."""
         self.message = message or type(self).__doc__ or ""
-        self.hint = hint
-        super().__init__(f"{self.message}\n{hint}" if hint else self.message)
+        self.hint = hint or self.usual_hint
+        super().__init__(f"{self.message}\n{self.hint}" if self.hint else self.message)
 
 
 class CannotTrack(AuditError):
@@ -91,12 +93,20 @@ class DatabaseUnreachable(AuditError):
     """The database cannot be reached."""
 
 
+UPGRADE_HINT = "Run `auditdb upgrade`."
+"""What to do where the database has no log, or one of an older version."""
+
+
 class SchemaMissing(AuditError):
     """The database has no audit log yet."""
+
+    usual_hint = UPGRADE_HINT
 
 
 class SchemaBehind(AuditError):
     """The audit log of the database is of another version than this auditdb."""
+
+    usual_hint = UPGRADE_HINT
 
 
 class PermissionDenied(AuditError):
@@ -276,6 +286,30 @@ def translated() -> Iterator[None]:
     except driver_errors() as error:
         translation = translate(error)
         raise translation from translation.__cause__
+
+
+# Schema or table; column or function.
+_MISSING = {"3F000", "42P01"}
+_BEHIND = {"42703", "42883"}
+
+
+@contextmanager
+def log_translated() -> Iterator[None]:
+    """Raise errors out of a block that asks for the log itself as translated() does.
+
+    What the block names and the database does not have is the log's: a schema or table that is not
+    there is a SchemaMissing, a column or function that is not there a SchemaBehind.
+    """
+    with translated():
+        try:
+            yield
+        except driver_errors() as error:
+            state = sqlstate(error)
+            if state in _MISSING:
+                raise SchemaMissing from driver_error(error)
+            if state in _BEHIND:
+                raise SchemaBehind from driver_error(error)
+            raise
 
 
 @contextmanager

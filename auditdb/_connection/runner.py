@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import inspect
 import re
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from auditdb._connection import kinds
-from auditdb.errors import (
-    SchemaBehind,
-    SchemaMissing,
-    driver_error,
-    driver_errors,
-    sqlstate,
-    translated,
-)
+from auditdb.errors import log_translated
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -33,10 +25,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-# A name after one colon; two are a cast.
-_PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
-_MISSING = {"42P01", "3F000"}
-_BEHIND = {"42703", "42883"}
+PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
+"""What a parameter of a Query looks like: a name after one colon; two are a cast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +169,7 @@ def _iterate_async(conn: kinds.Async, streaming: Streaming[T]) -> AsyncIterator[
 
 
 def _rows(conn: kinds.Sync, query: Query) -> Sequence[ResultRow]:
-    with _our_errors():
+    with log_translated():
         if not kinds.is_psycopg(conn):
             from sqlalchemy import text
 
@@ -196,7 +186,7 @@ def _rows(conn: kinds.Sync, query: Query) -> Sequence[ResultRow]:
 
 
 async def _rows_async(conn: kinds.Async, query: Query) -> Sequence[ResultRow]:
-    with _our_errors():
+    with log_translated():
         if not kinds.is_async_psycopg(conn):
             from sqlalchemy import text
 
@@ -211,17 +201,4 @@ async def _rows_async(conn: kinds.Async, query: Query) -> Sequence[ResultRow]:
 
 
 def _for_psycopg(text: str) -> bytes:
-    return _PARAMETER.sub(r"%(\1)s", text.replace("%", "%%")).encode()
-
-
-@contextmanager
-def _our_errors() -> Iterator[None]:
-    with translated():
-        try:
-            yield
-        except driver_errors() as error:
-            if sqlstate(error) in _MISSING:
-                raise SchemaMissing(hint="Run `auditdb upgrade`.") from driver_error(error)
-            if sqlstate(error) in _BEHIND:
-                raise SchemaBehind(hint="Run `auditdb upgrade`.") from driver_error(error)
-            raise
+    return PARAMETER.sub(r"%(\1)s", text.replace("%", "%%")).encode()

@@ -6,9 +6,10 @@ import difflib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from auditdb._query.filters import filtered
 from auditdb._query.months import whole
 from auditdb._query.records import parse
-from auditdb._query.statements import MOMENT, filtered
+from auditdb._query.statements import MOMENT
 from auditdb.errors import InvalidQuestion
 
 if TYPE_CHECKING:

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from auditdb._connection.runner import Query, helper
 from auditdb._query import declared, months, page_cursor, past, rows
+from auditdb._query.filters import filtered, moment_of
 from auditdb._query.records import Change, Event, FieldChange, ItemState, parse
-from auditdb._query.statements import MOMENT, filtered, moment_of, select
+from auditdb._query.statements import MOMENT, select
 from auditdb.errors import InvalidQuestion
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from auditdb._connection.runner import Reading, ResultRow
+    from auditdb._query.filters import Filter, Id, Item
     from auditdb._query.months import Window
-    from auditdb._query.statements import Filter, Id, Item
 
 # Equal pairs say which part of the item a row is about; they are no change.
 _FIELD_HISTORY = """

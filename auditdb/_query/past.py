@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from auditdb._connection.runner import Query
 from auditdb._query import declared, page_cursor
+from auditdb._query.filters import exact, filtered, moment_of
 from auditdb._query.months import whole
 from auditdb._query.records import ItemState, NoValue, parse
-from auditdb._query.statements import MOMENT, exact, filtered, moment_of, select
+from auditdb._query.statements import MOMENT, select
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from auditdb._connection.runner import Reading, ResultRow
-    from auditdb._query.statements import Id, Item
+    from auditdb._query.filters import Id, Item
 
 _AROUND = """
 (select distinct on (c.key) 'past', {moment}, e.id, c.key, c.value::text

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from auditdb._connection.runner import Query, helper, iterator
 from auditdb._query import months, page_cursor, rows
+from auditdb._query.filters import filtered
 from auditdb._query.records import Count, Event, Page
-from auditdb._query.statements import filtered, page_query, select
+from auditdb._query.statements import page_query, select
 from auditdb.errors import InvalidQuestion
 
 if TYPE_CHECKING:
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from auditdb._connection.runner import Reading, ResultRow, Streaming
+    from auditdb._query.filters import ActorFilter, Filter, Id, Item
     from auditdb._query.page_cursor import Position
-    from auditdb._query.statements import ActorFilter, Filter, Id, Item
 
 _COUNTS = "select {keys}, count(*) from ({events}) as e group by {places} order by {order}"
 
@@ -71,10 +72,18 @@ def events(
         since=since,
         until=until,
     )
+    return (yield from _page_of(wanted, cursor=cursor, limit=limit))
+
+
+def _page_of(wanted: Filter, *, cursor: str | None, limit: int) -> Reading[Page]:
     if limit < 1:
         raise InvalidQuestion("limit is less than 1.")
     position = None if cursor is None else page_cursor.read_cursor(cursor)
     return (yield from _read_page(wanted, position, limit))
+
+
+page_of = helper(_page_of)
+"""Read a page as events() does, for who has a Filter."""
 
 
 @iterator
@@ -129,7 +138,7 @@ def _read_page(wanted: Filter, position: Position | None, limit: int) -> Reading
     needed = limit + 1
     found: list[ResultRow] = []
     # The newest months have rows of most accounts, but not of most items.
-    if not wanted.has_item or "account_id" not in wanted.values:
+    if wanted.item is None or wanted.account_id is None:
         window, end = months.recent(wanted, last, end)
         found += yield page_query(rows.COLUMNS, wanted, window, needed, position)
         if end is None or len(found) == needed:

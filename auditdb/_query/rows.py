@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from auditdb._query import page_cursor
@@ -11,11 +12,21 @@ from auditdb._query.statements import MOMENT
 if TYPE_CHECKING:
     from auditdb._connection.runner import ResultRow
 
-COLUMNS = (
-    f"id, tx, {MOMENT}, account_id, action, action_label, item_type, item_id, "
-    "item_label, parent_type, parent_id, actor_type, actor_id, actor_label, db_role, application, "
-    "is_cascade, changes::text as changes_json, context::text as context_json"
-)
+
+def event_columns(time: str = MOMENT) -> str:
+    """Return what to select for the fields of Event, in their order, with `time` for its time."""
+    found = []
+    for one in fields(Event):
+        document = one.name.removesuffix("_json")
+        if one.name == "occurred_at":
+            found.append(time)
+        else:
+            # Documents exactly as PostgreSQL writes them.
+            found.append(one.name if document == one.name else f"{document}::text as {one.name}")
+    return ", ".join(found)
+
+
+COLUMNS = event_columns()
 """The columns of an event, in the order of the fields of Event."""
 
 

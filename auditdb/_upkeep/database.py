@@ -102,7 +102,7 @@ def connect(url: str) -> psycopg.Connection[tuple[Any, ...]]:
 
 def engine(url: str) -> Engine:
     """Return a SQLAlchemy engine, without a pool, for the database at `url` (from resolve())."""
-    # Here, for what reads through psycopg alone does without SQLAlchemy.
+    # Here, for only migrations work through SQLAlchemy.
     from sqlalchemy import create_engine
     from sqlalchemy.pool import NullPool
 

@@ -18,8 +18,12 @@ import typer.main
 
 import auditdb
 from auditdb import errors
-from auditdb._cli import app, terminal
+from auditdb._cli import app
+from auditdb._cli import commands as listed
+from auditdb._export import formats, versions
+from auditdb._export.compression import COMPRESSIONS
 from tests.support import ROOT
+from tests.support.catalogue import ACTIONS, PLATFORM
 from tests.support.servers import Server
 
 README = ROOT / "README.md"
@@ -228,8 +232,19 @@ def test_every_command_and_option_is_documented() -> None:
     assert documented == {title for title, _ in commands()}
 
 
+def test_every_format_of_exports_is_documented() -> None:
+    text = section("auditdb export")
+    rows = dict(re.findall(r"^\| `(--\w+)`[^|]* \| (.+) \|$", text, flags=re.MULTILINE))
+    assert formats.FORMATS.keys() - named(rows["--format"]) == set()
+    assert COMPRESSIONS.keys() - named(rows["--compress"]) == set()
+    described = re.findall(r"^\| (\w[\w ]*) \|", text, flags=re.MULTILINE)
+    assert {one.title for one in formats.FORMATS.values()} <= set(described)
+    newest = versions.CURRENT.number
+    assert f"**Format version {newest}** has the columns of [`audit.log`]" in text
+
+
 def test_every_exit_code_is_documented() -> None:
-    assert first_column(section("Exit codes")) == re.findall(r"\d+", terminal.EXIT_CODES)
+    assert first_column(section("Exit codes")) == re.findall(r"\d+", listed.EXIT_CODES)
 
 
 def test_every_environment_variable_is_documented() -> None:
@@ -290,7 +305,20 @@ def test_the_catalogue_lists_the_actions_that_there_are(connection: psycopg.Conn
     listed = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section("Catalogue"), flags=re.MULTILINE)
     assert sorted(listed) == sorted(rows)
     platform = [action for action, _ in listed if not re.match("log_|table_|tracking_", action)]
-    assert len(platform) == 43
+    assert sorted(platform) == sorted(ACTIONS)
+
+
+def test_the_number_of_actions_is_the_same_everywhere() -> None:
+    said = {
+        f"{page.name}: {found[0]}": int(found[1])
+        for page in PAGES
+        for found in re.finditer(r"\b(\d+) actions\b", page.read_text("utf-8"))
+    }
+    assert said
+    assert set(said.values()) == {len(PLATFORM)}, said
+    counted = re.search(r"The (\d+) actions of the platform and `(\w+)`", section("Catalogue"))
+    assert counted is not None
+    assert [int(counted[1]), counted[2]] == [len(PLATFORM), ACTIONS[-1]]
 
 
 def test_every_error_is_documented(connection: psycopg.Connection) -> None:
