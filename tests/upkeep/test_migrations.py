@@ -110,7 +110,7 @@ def test_sql_and_migrations_and_the_offline_script_build_the_same(
     install(server, from_sql)
     server.run(
         *("psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", name_of(from_script)),
-        input=migrate.script(),
+        input=migrate.script("heads"),
     )
     expected = describe(server, from_sql)
     assert_same(expected, describe(server, database))
@@ -128,7 +128,7 @@ def test_the_engine_can_be_had_alone(server: Server, empty_database: str, databa
         state = migrate.current(connection)
     assert state.missing == ()
     assert [branch.current for branch in state.branches] == ["audit_0001", None]
-    migrate.upgrade(empty_database)
+    migrate.upgrade(empty_database, "licensing@head")
     assert_same(describe(server, database), describe(server, empty_database))
 
 
@@ -162,7 +162,7 @@ def test_an_upgrade_that_fails_leaves_nothing_behind(empty_database: str) -> Non
     with psycopg.connect(empty_database) as connection:
         connection.execute("create schema licensing create table accounts (id int)")
     with pytest.raises(errors.DatabaseFailed, match="accounts"):
-        migrate.upgrade(empty_database)
+        migrate.upgrade(empty_database, "licensing@head")
     with psycopg.connect(empty_database) as connection:
         assert value(connection, "select to_regnamespace('audit')") is None
 
@@ -214,7 +214,7 @@ def test_a_downgrade_of_the_platform_says_so_in_the_log_and_keeps_it(
         assert [b.current for b in migrate.current(connection).branches] == ["audit_0001", None]
     assert log("tracking_started") == tracked
     assert log("tracking_stopped") == tracked
-    migrate.upgrade(database)
+    migrate.upgrade(database, "licensing@head")
     assert_same(before, without_numbers(describe(server, database)))
 
 
@@ -224,7 +224,7 @@ def test_none_of_it_takes_a_superuser(
     name, owner = name_of(empty_database), create_role()
     server.execute("alter database {} owner to {}", name, owner)
     url = server.url(name, owner)
-    migrate.upgrade(url)
+    migrate.upgrade(url, "licensing@head")
     migrate.downgrade(url, "licensing@base")
     with psycopg.connect(url) as connection:
         query = "select count(*) from audit.log where action = %s and db_role = %s"
