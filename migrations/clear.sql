@@ -1,5 +1,5 @@
 -- Takes away what is left of schema audit when no revision is in it any more: the version table, and
--- the schema where nothing else is in it and this role could make it again.
+-- the schema where nothing else is in it.
 do $$
 begin
   perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
@@ -9,12 +9,10 @@ begin
     end if;
     drop table audit.alembic_version;
   end if;
-  if has_database_privilege(current_database(), 'create')
-    and exists (select from pg_namespace as n
-                where n.nspname = 'audit' and n.nspowner = current_user::regrole)
+  if to_regnamespace('audit') is not null
     and not exists (select from pg_depend as d
                     where d.refclassid = 'pg_namespace'::regclass
-                      and d.refobjid = 'audit'::regnamespace and d.deptype = 'n')
+                      and d.refobjid = to_regnamespace('audit') and d.deptype = 'n')
   then
     drop schema audit;
   end if;

@@ -8,18 +8,18 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError, to_tuple
 
 from auditdb._upkeep import database, maintenance
-from auditdb.errors import LogBusy, MigrationFailed, translated
+from auditdb.errors import DatabaseFailed, LogBusy, MigrationFailed, translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import psycopg
     from alembic.script import Script
 
 
@@ -169,16 +169,32 @@ def downgrade(url: str, revision: str) -> tuple[str, ...]:
 
     `licensing@base` takes the example away: its tables, and its actions but those that rows of
     the log have. `audit@base` takes everything away. Nothing happens where there is nothing to
-    undo. Raises DowngradeRefused where rows of the log would be lost, else as upgrade() does.
+    undo. Raises DowngradeRefused where rows of the log would be lost, MigrationFailed where others
+    built on what would go, else as upgrade() does.
     """
     config = _config(url)
-    with _failing():
+    with _failing(), _naming_dependents():
         with database.connect(url) as connection:
             state = current(connection)
         if not state.unknown and not any(branch.current for branch in state.branches):
             return ()
         command.downgrade(config, revision)
     return _ran(config)
+
+
+@contextmanager
+def _naming_dependents() -> Iterator[None]:
+    """Say what depends on that which cannot be dropped; PostgreSQL has it in the detail alone."""
+    try:
+        yield
+    except DatabaseFailed as error:
+        if not isinstance(error.__cause__, psycopg.errors.DependentObjectsStillExist):
+            raise
+        dependents = "; ".join((error.__cause__.diag.message_detail or "").splitlines())
+        raise MigrationFailed(
+            f"Others built on what would be taken away: {dependents}.",
+            hint="Drop or move what depends on it, then run the same command again.",
+        ) from error.__cause__
 
 
 def _ran(config: Config) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ def test_upgrade_prints_its_script_without_a_database() -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "create schema if not exists audit" in ran.stdout
     assert ran.stdout.rstrip().endswith("COMMIT;")
-    assert "licensing" not in ran.stdout
+    assert "schema licensing" not in ran.stdout
     assert "create schema licensing" in auditdb("upgrade", "--sql", "licensing@head").stdout
 
 

@@ -93,11 +93,11 @@ def objects(url: str) -> set[str]:
     with psycopg.connect(url) as connection:
         rows = connection.execute(
             "select c.oid::regclass::text from pg_class as c"
-            " where c.relnamespace = 'audit'::regnamespace"
+            " where c.relnamespace = to_regnamespace('audit')"
             " union all select p.oid::regprocedure::text from pg_proc as p"
-            " where p.pronamespace = 'audit'::regnamespace"
+            " where p.pronamespace = to_regnamespace('audit')"
             " union all select t.oid::regtype::text from pg_type as t"
-            " where t.typnamespace = 'audit'::regnamespace and t.typrelid = 0 and t.typelem = 0"
+            " where t.typnamespace = to_regnamespace('audit') and t.typrelid = 0 and t.typelem = 0"
             " union all select evtname from pg_event_trigger"
         ).fetchall()
     return {row[0] for row in rows}
@@ -183,14 +183,14 @@ def test_a_downgrade_that_would_lose_rows_is_refused(server: Server, database: s
     assert_same(before, describe(server, database))
 
 
-def test_a_downgrade_with_an_empty_log_leaves_the_version_table_only(
-    server: Server, empty_database: str
-) -> None:
+def test_a_downgrade_with_an_empty_log_leaves_nothing(server: Server, empty_database: str) -> None:
     migrate.upgrade(empty_database, "audit@head")
     before = describe(server, empty_database)
     assert len(objects(empty_database)) > 20
     migrate.downgrade(empty_database, "audit@base")
-    assert objects(empty_database) == {"audit.alembic_version", "audit.alembic_version_pkc"}
+    assert objects(empty_database) == set()
+    with psycopg.connect(empty_database) as connection:
+        assert value(connection, "select to_regnamespace('audit')") is None
     migrate.upgrade(empty_database, "audit@head")
     assert_same(before, describe(server, empty_database))
 
@@ -324,6 +324,18 @@ def test_a_database_is_behind_until_a_new_migration_has_run(
     with psycopg.connect(database) as connection:
         assert migrate.current(connection).missing == ()
     assert migrate.downgrade(database, "licensing@-1") == (title,)
+
+
+def test_the_example_comes_with_the_newest_engine(
+    workshop: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(workshop, "new", "redact columns")
+    monkeypatch.setattr(migrate, "directory", lambda: workshop / "migrations")
+    ran = migrate.upgrade(empty_database, "licensing@head")
+    assert {title.split()[0] for title in ran} == {"audit_0001", "audit_0002", "licensing_0001"}
+    with psycopg.connect(empty_database) as connection:
+        assert migrate.current(connection).missing == ()
+    assert migrate.upgrade(empty_database) == ()
 
 
 def test_a_released_migration_is_not_drafted_anew_nor_sealed_twice(workshop: Path) -> None:
