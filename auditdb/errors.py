@@ -81,6 +81,12 @@ class NotTracked(AuditError):
     sqlstate = "UA009"
 
 
+class SchemaForeign(AuditError):
+    """The schema audit of this database was not made by auditdb."""
+
+    sqlstate = "UA010"
+
+
 class InvalidActor(AuditError):
     """This actor cannot be written to the audit log."""
 
@@ -204,7 +210,7 @@ def translate(error: BaseException) -> AuditError:
     """Return the error of ours that `error` stands for, with the driver's error as its cause.
 
     `error` comes from psycopg, psycopg2, asyncpg, or from SQLAlchemy around one of them. The
-    SQLSTATEs UA001 to UA009 have a class each; others are a PermissionDenied, DatabaseUnreachable
+    SQLSTATEs UA001 to UA010 have a class each; others are a PermissionDenied, DatabaseUnreachable
     or DatabaseFailed. Of those only the message is kept: the detail that PostgreSQL adds may quote
     values of the row. An AuditError is returned as it is. Raises TypeError for any other exception.
 

@@ -79,7 +79,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 def template(server: Server) -> Iterator[str]:
     """The name of a database with all migrations, to clone; clones fail while it is in use."""
     with _new_database(server) as name:
-        migrate.upgrade(server.url(name))
+        migrate.upgrade(server.url(name), "heads")
         yield name
 
 

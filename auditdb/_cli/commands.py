@@ -29,6 +29,10 @@ class Listed:
 
 COMMANDS: Mapping[str, Listed] = {
     "upgrade": Listed("upgrade:upgrade", "Bring the database up to date, in one transaction."),
+    "downgrade": Listed(
+        "downgrade:downgrade",
+        "Take the database back to a revision, in one transaction; rows of the log are never lost.",
+    ),
     "current": Listed(
         "current:current",
         "Print the revision of each branch; exit with 1 if the database is behind.",

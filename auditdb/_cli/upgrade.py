@@ -15,12 +15,13 @@ PartitionInterval = Literal["month", "quarter", "year"]
 
 def upgrade(
     revision: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="[REVISION]",
-            help="heads: all there is; audit@head: the engine alone; or a revision.",
+            help="licensing@head: the example too; or a revision. By default the newest engine, "
+            "and the newest example where the database has it.",
         ),
-    ] = "heads",
+    ] = None,
     sql: Annotated[
         bool, typer.Option("--sql", help="Print the SQL for psql -1 instead of running it.")
     ] = False,

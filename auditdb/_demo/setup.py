@@ -32,7 +32,7 @@ def prepare(server: embedded.Server) -> None:
         if not _has(connection, "select from pg_roles where rolname = %s", ROLE):
             connection.execute(sql.SQL("create role {} login").format(sql.Identifier(ROLE)))
     url = embedded.url(server, DATABASE)
-    migrate.upgrade(url)
+    migrate.upgrade(url, f"{migrate.EXAMPLE}@head")
     with translated(), database.connect(url) as connection:
         grant(connection, ROLE)
 

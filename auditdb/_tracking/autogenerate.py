@@ -130,7 +130,7 @@ def _found(context: AutogenContext, *, is_needed: bool) -> dict[Key, Tracked] | 
     if may_read is None:
         raise SchemaMissing(
             "The models declare tables to be tracked, and the database has no audit log.",
-            hint="Run: auditdb upgrade audit@head",
+            hint="Run `auditdb upgrade`.",
         )
     raise PermissionDenied(
         "The role may not read which tables are tracked.",

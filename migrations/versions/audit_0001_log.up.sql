@@ -4045,17 +4045,15 @@ revoke all on function audit.describe_rule(jsonb) from public;
 comment on function audit.describe_rule(jsonb) is
   'Says in words when a declared action is recorded.';
 
--- The catalogue for analysts: what is recorded, and when.
+-- The catalogue for analysts: what is recorded, and when; and what was, as far as it has a name.
 create or replace view audit.actions with (security_invoker = true) as
 select
   a.action,
   a.label,
   a.description,
-  coalesce(
-    d.item_types,
-    case when a.action in ('log_exported', 'log_imported') then '{log}' else '{table}' end::text[]
-  ) as item_types,
-  coalesce(d.recorded_on, '{}') as recorded_on
+  coalesce(d.item_types, e.item_types, '{}') as item_types,
+  coalesce(d.recorded_on, '{}') as recorded_on,
+  d.item_types is not null or e.item_types is not null as is_recorded
 from audit.action as a
 left join lateral (
   select
@@ -4065,17 +4063,30 @@ left join lateral (
   from audit.tracked as t
   cross join lateral jsonb_array_elements(t.actions) with ordinality as r (rule, number)
   where r.rule ->> 'action' = a.action
-) as d on d.item_types is not null;
+) as d on d.item_types is not null
+-- What the engine itself records needs no declaration.
+left join (values
+  ('log_exported', '{log}'::text[]),
+  ('log_imported', '{log}'),
+  ('table_truncated', '{table}'),
+  ('tracking_started', '{table}'),
+  ('tracking_changed', '{table}'),
+  ('tracking_stopped', '{table}')
+) as e (action, item_types) on e.action = a.action;
 
 revoke all on audit.actions from public;
 
-comment on view audit.actions is 'The catalogue: one row for each action that the log may show.';
+comment on view audit.actions is
+  'The catalogue: one row for each action that is recorded, or was and has a name.';
 comment on column audit.actions.action is 'Code of the action, as it stands in the log.';
 comment on column audit.actions.label is 'Name of the action for people.';
 comment on column audit.actions.description is 'What the action means, in a sentence.';
-comment on column audit.actions.item_types is 'Kinds of items that the action is about.';
+comment on column audit.actions.item_types is
+  'Kinds of items that the action is about; empty where no table declares it any more.';
 comment on column audit.actions.recorded_on is
   'The statements that are recorded so: event, columns, condition and table.';
+comment on column audit.actions.is_recorded is
+  'Whether it can still happen; false where no table declares it any more.';
 
 -- Null for whom the summary might not show all that the log shows: then every partition counts.
 create or replace function audit.presence_of(
@@ -4857,13 +4868,15 @@ begin
 
   return query
     select 'actor_missing', 'warning',
-      coalesce((select string_agg(audit.name_of(k.target), ', ' order by k.id)
-                from audit.tracked as k where k.item_type = e.key), e.key),
+      k.tables,
       format('Rows about %s without an actor, of the last 7 days: %s. Somebody wrote without '
         'saying for whom.', e.key, e.value),
       'select audit.set_actor(''system'', ''name of the job''); -- in each of their transactions, '
         'before they write'
     from jsonb_each_text(v_found) as e
+    -- Where no table is tracked any more, nobody can do better from now on.
+    join (select t.item_type, string_agg(audit.name_of(t.target), ', ' order by t.id) as tables
+          from audit.tracked as t group by t.item_type) as k on k.item_type = e.key
     order by e.key;
 
   select s.last_value + case when s.is_called then 1 else 0 end into v_next

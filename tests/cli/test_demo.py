@@ -169,7 +169,7 @@ def test_work_goes_on_where_it_has_ended(database: str) -> None:
 def test_the_same_work_is_done_in_every_new_database(
     empty_database: str, platform: psycopg.Connection
 ) -> None:
-    migrate.upgrade(empty_database)
+    migrate.upgrade(empty_database, "heads")
     simulated(empty_database)
     with psycopg.connect(empty_database) as session:
         again = session.execute(ITEMS.encode()).fetchall()

@@ -386,7 +386,7 @@ def test_a_database_of_another_encoding(server: Server) -> None:
     name = "auditdb_latin1_check"
     server.execute("create database {} template template0 encoding 'LATIN1'", name)
     try:
-        migrate.upgrade(server.url(name))
+        migrate.upgrade(server.url(name), "heads")
         with psycopg.connect(server.url(name), autocommit=True) as conn:
             (finding,) = auditdb.check(conn)
             assert (finding.finding, finding.object) == ("encoding_wrong", name)
@@ -424,7 +424,7 @@ def test_an_owner_without_superuser_rights_says_what_is_hidden(
     name = psycopg.conninfo.conninfo_to_dict(empty_database)["dbname"]
     assert isinstance(name, str)
     server.execute("alter database {} owner to {}", name, role)
-    migrate.upgrade(server.url(name, role))
+    migrate.upgrade(server.url(name, role), "heads")
     with psycopg.connect(server.url(name, role), autocommit=True) as conn:
         (finding,) = auditdb.check(conn)
         assert (finding.finding, finding.object) == ("sessions_hidden", role)
