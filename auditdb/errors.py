@@ -100,6 +100,10 @@ class SchemaBehind(AuditError):
     """The audit log of the database is of another version than this auditdb."""
 
 
+class SchemaAhead(AuditError):
+    """The audit log of the database is of a newer version than this auditdb."""
+
+
 class PermissionDenied(AuditError):
     """The role has no right to do this."""
 

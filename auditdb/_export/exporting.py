@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
-from auditdb._export import export_job as jobs
 from auditdb._export import (
+    columns,
     files,
     formats,
     manifest,
@@ -21,6 +21,7 @@ from auditdb._export import (
     state_file,
     watermark,
 )
+from auditdb._export import export_job as jobs
 from auditdb._export.export_job import Job, Journal, Reached
 from auditdb._export.manifest import DataFile
 from auditdb._export.selection import Selection, all_of
@@ -30,6 +31,7 @@ from auditdb.errors import (
     ExportFailed,
     LogBusy,
     PermissionDenied,
+    SchemaAhead,
     SchemaBehind,
     hinted,
     translated,
@@ -162,6 +164,7 @@ class _Source:
             if request.primary is not None:
                 primary = held.enter_context(database.connect(database.resolve(request.primary)))
             _check_recorder(primary)
+            _check_columns(connection)
             _keep_partitions_ahead(primary)
             row_security = read_transaction.needs_row_security(connection)
             mark = watermark.take(connection, on_standby=request.primary is not None)
@@ -291,6 +294,23 @@ def _check_recorder(connection: psycopg.Connection[Any]) -> None:
             f"Role {role} may not export: it has no right to leave a row about it in the log.",
             hint="Run as a member of audit_exporter, or as the owner: "
             f'grant execute on function audit.record_export(jsonb) to "{role}";',
+        )
+
+
+def _check_columns(connection: psycopg.Connection[Any]) -> None:
+    """Raise SchemaAhead where the log has columns that this package would leave out."""
+    with read_transaction.reading(connection, row_security=True):
+        rows = connection.execute(
+            "select a.attname from pg_catalog.pg_attribute as a"
+            " where a.attrelid = 'audit.log'::pg_catalog.regclass"
+            " and a.attnum > 0 and not a.attisdropped order by a.attnum"
+        ).fetchall()
+    unknown = [name for (name,) in rows if name not in columns.COLUMNS]
+    if unknown:
+        raise SchemaAhead(
+            f"The log has columns that this auditdb does not know: {', '.join(unknown)}.",
+            hint="An export would leave them out. Install the auditdb that upgraded the database, "
+            "or a newer one.",
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import StringIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alembic import command
@@ -13,7 +12,8 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError, to_tuple
 
-from auditdb._upkeep import database, maintenance
+from auditdb._upkeep import database, maintenance, revisions
+from auditdb._upkeep.revisions import directory
 from auditdb.errors import LogBusy, MigrationFailed, translated
 
 if TYPE_CHECKING:
@@ -65,13 +65,6 @@ class MigrationStatus:
         return tuple(title for b in self.branches if b.is_behind for title in b.missing)
 
 
-def directory() -> Path:
-    """Return the folder of the migrations: in the package, or beside it in a checkout."""
-    here = Path(__file__).parents[1]
-    inside = here / "migrations"
-    return inside if inside.is_dir() else here.parent / "migrations"
-
-
 def _config(url: str, output: StringIO | None = None) -> Config:
     config = Config(output_buffer=output)
     config.set_main_option("script_location", str(directory()).replace("%", "%%"))
@@ -85,12 +78,21 @@ def _scripts() -> ScriptDirectory:
 
 
 @contextmanager
-def _failing() -> Iterator[None]:
+def _failing(url: str | None = None) -> Iterator[None]:
     try:
         with translated():
             yield
     except CommandError as error:
+        if url is not None:
+            _refuse_newer(url)
         raise MigrationFailed(f"{error}.".replace("..", ".")) from error
+
+
+def _refuse_newer(url: str) -> None:
+    with database.connect(url, accept="any") as connection:
+        unknown = current(connection).unknown
+    if unknown:
+        raise revisions.ahead(unknown)
 
 
 def upgrade(
@@ -102,21 +104,22 @@ def upgrade(
     their triggers recompiled, and the log partitions ahead of time if nobody uses it right then.
     `partition_interval`, for a new log, is month (the default), quarter or year.
 
-    Raises ValueError for another interval, MigrationFailed for a revision that does not exist, and
-    the errors of the connection and the database.
+    Raises ValueError for another interval, MigrationFailed for a revision that does not exist,
+    SchemaAhead where a newer auditdb upgraded the database, and the errors of the connection and
+    the database.
     """
     if partition_interval not in (None, *INTERVALS):
         raise ValueError("The interval of partitions is month, quarter or year.")
     config = _config(url)
     config.attributes["partition_interval"] = partition_interval
-    with _failing():
+    with _failing(url):
         command.upgrade(config, revision)
         _look_ahead(url)
     return _ran(config)
 
 
 def _look_ahead(url: str) -> None:
-    with database.connect(url) as connection:
+    with database.connect(url, accept="any") as connection:
         found = connection.execute("select to_regprocedure('audit.maintain(interval)')").fetchone()
         if found != (None,):
             with suppress(LogBusy):
@@ -128,7 +131,7 @@ def missing_roles(url: str) -> tuple[str, ...]:
 
     Raises the errors of the connection and the database.
     """
-    with translated(), database.connect(url) as connection:
+    with translated(), database.connect(url, accept="any") as connection:
         return tuple(row[0] for row in connection.execute("select audit.grant_rights()"))
 
 
@@ -139,7 +142,7 @@ def downgrade(url: str, revision: str) -> tuple[str, ...]:
     log would be lost, else as upgrade() does.
     """
     config = _config(url)
-    with _failing():
+    with _failing(url):
         command.downgrade(config, revision)
     return _ran(config)
 
