@@ -148,13 +148,14 @@ def test_the_migrations_of_this_tree_are_as_sql_says() -> None:
 # -- what a workflow asks for ----------------------------------------------------------------
 
 
+def tested() -> dict[str, list[str]]:
+    """Return the versions of Python and PostgreSQL that the workflow is told to test."""
+    outputs = (line.partition("=") for line in script(ROOT, "versions").stdout.splitlines())
+    return {name: json.loads(listed) for name, _, listed in outputs}
+
+
 def test_the_workflow_tests_the_versions_that_are_listed_and_no_others() -> None:
-    found = {
-        name: json.loads(listed)
-        for name, _, listed in (
-            line.partition("=") for line in script(ROOT, "versions").stdout.splitlines()
-        )
-    }
+    found = tested()
     assert found.keys() == {"python", "postgresql"}
     assert found["python"][0] == "3.11"
     assert {"15", "18"} <= set(found["postgresql"])
@@ -165,3 +166,14 @@ def test_the_workflow_tests_the_versions_that_are_listed_and_no_others() -> None
     call = "- run: .ci/run\n        env:\n          AUDITDB_TEST_PG: ${{ matrix.postgresql }}\n"
     assert call in workflow
     assert re.findall(r"\b(?:3\.1\d|1[5-9])\b", workflow) == []
+
+
+def test_the_pages_name_the_versions_that_are_tested() -> None:
+    found = tested()
+    page = " ".join((ROOT / "docs/versioning.md").read_text("utf-8").split())
+    for name, title in (("python", "Python"), ("postgresql", "PostgreSQL")):
+        *others, last = found[name]
+        assert f"{title} {', '.join(others)} and {last}" in page
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert f"PostgreSQL {found['postgresql'][0]} to {found['postgresql'][-1]}," in readme
+    assert f"Python {found['python'][0]} or later" in readme
