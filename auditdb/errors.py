@@ -115,6 +115,10 @@ class SchemaBehind(AuditError):
     usual_hint = UPGRADE_HINT
 
 
+class SchemaAhead(AuditError):
+    """The audit log of the database is of a newer version than this auditdb."""
+
+
 class PermissionDenied(AuditError):
     """The role has no right to do this."""
 

@@ -13,7 +13,7 @@ from auditdb.errors import UPGRADE_HINT
 def current(url: Url = None) -> None:
     """Print the revision of each branch; exit with 1 if the database is behind."""
     with outcome():
-        with database.connect(database.resolve(url)) as connection:
+        with database.connect(database.resolve(url), accept="any") as connection:
             state = migrate.current(connection)
         for branch in state.branches:
             standing = f"head is {branch.head}" if branch.missing else "up to date"

@@ -9,7 +9,7 @@ from psycopg import sql
 
 from auditdb._demo import embedded
 from auditdb._upkeep import database, migrate
-from auditdb.errors import SchemaBehind, SchemaMissing, translated
+from auditdb.errors import SchemaAhead, SchemaBehind, SchemaMissing, translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +56,7 @@ def suggesting_reset() -> Iterator[None]:
     """Say of a log that migrations do not bring up to date how to begin with a new one."""
     try:
         yield
-    except (SchemaBehind, SchemaMissing) as error:
+    except (SchemaAhead, SchemaBehind, SchemaMissing) as error:
         raise SchemaBehind(
             "The data of the demo are of another version than this auditdb.",
             hint=BEGIN_ANEW,

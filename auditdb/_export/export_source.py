@@ -14,7 +14,14 @@ from auditdb._export.conditions import all_of, of_filter
 from auditdb._export.export_job import Job, Reached
 from auditdb._query import page_cursor
 from auditdb._upkeep import database, maintenance
-from auditdb.errors import ExportFailed, LogBusy, PermissionDenied, SchemaBehind, translated
+from auditdb.errors import (
+    ExportFailed,
+    LogBusy,
+    PermissionDenied,
+    SchemaAhead,
+    SchemaBehind,
+    translated,
+)
 
 if TYPE_CHECKING:
     import psycopg
@@ -47,6 +54,7 @@ class Source:
             if request.primary is not None:
                 primary = held.enter_context(database.connect(database.resolve(request.primary)))
             _check_recorder(primary)
+            _check_columns(connection, request.form.version)
             _keep_partitions_ahead(primary)
             row_security = read_transaction.needs_row_security(connection)
             mark = watermark.take(connection, on_standby=request.primary is not None)
@@ -172,6 +180,23 @@ def _check_recorder(connection: psycopg.Connection[Any]) -> None:
             f"Role {role} may not export: it has no right to leave a row about it in the log.",
             hint="Run as a member of audit_exporter, or as the owner: "
             f'grant execute on function audit.record_export(jsonb) to "{role}";',
+        )
+
+
+def _check_columns(connection: psycopg.Connection[Any], version: FormatVersion) -> None:
+    """Raise SchemaAhead where the log has columns that this package would leave out."""
+    with read_transaction.reading(connection, row_security=True):
+        rows = connection.execute(
+            "select a.attname from pg_catalog.pg_attribute as a"
+            " where a.attrelid = 'audit.log'::pg_catalog.regclass"
+            " and a.attnum > 0 and not a.attisdropped order by a.attnum"
+        ).fetchall()
+    unknown = [name for (name,) in rows if name not in version.columns]
+    if unknown:
+        raise SchemaAhead(
+            f"The log has columns that this auditdb does not know: {', '.join(unknown)}.",
+            hint="An export would leave them out. Install the auditdb that upgraded the database, "
+            "or a newer one.",
         )
 
 

@@ -53,7 +53,12 @@ def run(url: str, place: Path, progress: Progress) -> Imported:
     """
     found = _verified(place)
     again = hinted("When it is back, run the same import again.")
-    with again, database.connect(url) as connection, log_translated(), _alone(connection):
+    with (
+        again,
+        database.connect(url, accept="same") as connection,
+        log_translated(),
+        _alone(connection),
+    ):
         _check_columns(connection, found.form.version)
         row = connection.execute("select audit.open_import()").fetchone()
         is_first = row is not None and row[0] is not None

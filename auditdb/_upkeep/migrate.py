@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import StringIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -14,7 +13,8 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError, to_tuple
 
-from auditdb._upkeep import database, maintenance
+from auditdb._upkeep import database, maintenance, revisions
+from auditdb._upkeep.revisions import directory
 from auditdb.errors import DatabaseFailed, LogBusy, MigrationFailed, translated
 
 if TYPE_CHECKING:
@@ -79,13 +79,6 @@ class MigrationStatus:
         return tuple(title for b in self.branches if b.is_behind for title in b.missing)
 
 
-def directory() -> Path:
-    """Return the folder of the migrations: in the package, or beside it in a checkout."""
-    here = Path(__file__).parents[1]
-    inside = here / "migrations"
-    return inside if inside.is_dir() else here.parent / "migrations"
-
-
 def _config(url: str, output: StringIO | None = None) -> Config:
     config = Config(output_buffer=output)
     config.set_main_option("script_location", str(directory()).replace("%", "%%"))
@@ -99,15 +92,24 @@ def _scripts() -> ScriptDirectory:
 
 
 @contextmanager
-def _failing() -> Iterator[None]:
+def _failing(url: str | None = None) -> Iterator[None]:
     try:
         with translated():
             yield
     except CommandError as error:
+        if url is not None:
+            _refuse_newer(url)
         raise MigrationFailed(f"{error}.".replace("..", ".")) from error
     except AssertionError as error:
         # What Alembic says of steps on a branch that the database does not have.
         raise MigrationFailed("The database has no such revision.") from error
+
+
+def _refuse_newer(url: str) -> None:
+    with database.connect(url, accept="any") as connection:
+        unknown = current(connection).unknown
+    if unknown:
+        raise revisions.ahead(unknown)
 
 
 def upgrade(
@@ -121,14 +123,14 @@ def upgrade(
     right then. `partition_interval`, for a new log, is month (the default), quarter or year.
 
     Raises ValueError for another interval, MigrationFailed for a revision that does not exist,
-    SchemaForeign where a schema audit is there that auditdb did not make, and the errors of the
-    connection and the database.
+    SchemaForeign where a schema audit is there that auditdb did not make, SchemaAhead where a newer
+    auditdb upgraded the database, and the errors of the connection and the database.
     """
     if partition_interval not in (None, *INTERVALS):
         raise ValueError("The interval of partitions is month, quarter or year.")
     config = _config(url)
     config.attributes["partition_interval"] = partition_interval
-    with _failing():
+    with _failing(url):
         command.upgrade(config, _target(revision) or _newest(url))
         _look_ahead(url)
     return _ran(config)
@@ -141,14 +143,14 @@ def _target(revision: str | None) -> str | None:
 
 def _newest(url: str) -> str:
     """Return what brings the branches up to date that the database has, and the engine anyhow."""
-    with database.connect(url) as connection:
+    with database.connect(url, accept="any") as connection:
         branches = current(connection).branches
     has_all = all(branch.current for branch in branches)
     return "heads" if has_all else f"{ENGINE}@head"
 
 
 def _look_ahead(url: str) -> None:
-    with database.connect(url) as connection:
+    with database.connect(url, accept="any") as connection:
         found = connection.execute("select to_regprocedure('audit.maintain(interval)')").fetchone()
         if found != (None,):
             with suppress(LogBusy):
@@ -160,7 +162,7 @@ def missing_roles(url: str) -> tuple[str, ...]:
 
     Raises the errors of the connection and the database.
     """
-    with translated(), database.connect(url) as connection:
+    with translated(), database.connect(url, accept="any") as connection:
         return tuple(row[0] for row in connection.execute("select audit.grant_rights()"))
 
 
@@ -173,8 +175,8 @@ def downgrade(url: str, revision: str) -> tuple[str, ...]:
     built on what would go, else as upgrade() does.
     """
     config = _config(url)
-    with _failing(), _naming_dependents():
-        with database.connect(url) as connection:
+    with _failing(url), _naming_dependents():
+        with database.connect(url, accept="any") as connection:
             state = current(connection)
         if not state.unknown and not any(branch.current for branch in state.branches):
             return ()

@@ -21,7 +21,7 @@ from auditdb._cli import demo_page
 from auditdb._demo import embedded, setup, simulation
 from auditdb._demo import world as demo_world
 from auditdb._upkeep import database, migrate
-from auditdb.errors import AuditError, SchemaBehind, SchemaMissing
+from auditdb.errors import AuditError, SchemaAhead, SchemaBehind, SchemaMissing
 from tests import conftest
 from tests.support import ROOT
 from tests.support.catalogue import ACTIONS
@@ -399,7 +399,7 @@ def command_after(output: str, words: str) -> list[str]:
     return shlex.split(f"{first[:-1]}{second}")
 
 
-@pytest.mark.parametrize("error", [SchemaBehind, SchemaMissing])
+@pytest.mark.parametrize("error", [SchemaAhead, SchemaBehind, SchemaMissing])
 def test_a_log_of_another_version_is_begun_anew(error: type[AuditError]) -> None:
     with pytest.raises(SchemaBehind) as caught, setup.suggesting_reset():
         raise error(hint="Run `auditdb upgrade`.")

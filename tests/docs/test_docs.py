@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,7 @@ FOR_THE_READER = frozenset(
         "python3 -m venv .venv",
         ". .venv/bin/activate",
         "pip install .",
+        "pip install auditdb",
         "createdb helpdesk",
         "export AUDITDB_URL=postgresql:///helpdesk",
     }
@@ -382,18 +384,44 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in sections(page)}
 
 
+REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"][
+    "Source"
+]
+FILES = re.compile(rf"{re.escape(REPOSITORY)}/(?:blob|tree)/main/")
+
+
+def targets(prose: str) -> list[str]:
+    """Return what the links of a page lead to, whichever way they are written."""
+    return [
+        *re.findall(r"\]\(([^)\s]+)\)", prose),
+        *re.findall(r"^\[[^\]]+\]: (\S+)$", prose, flags=re.MULTILINE),
+    ]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_and_paths_lead_somewhere(page: Path) -> None:
     prose = FENCE.sub("", page.read_text("utf-8"))
-    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
-        assert "://" not in target, f"{target}: all there is to know is in here"
-        name, _, anchor = target.partition("#")
-        linked = (page.parent / name).resolve() if name else page
+    for target in targets(prose):
+        if target.startswith(REPOSITORY) and not FILES.match(target):
+            continue
+        place, is_absolute = FILES.subn("", target)
+        assert "://" not in place, f"{target}: all there is to know is in here"
+        name, _, anchor = place.partition("#")
+        linked = ((ROOT if is_absolute else page.parent) / name).resolve() if name else page
         assert linked.exists(), target
+        assert not is_absolute or ("/tree/" in target) == linked.is_dir(), target
         assert not anchor or anchor in anchors(linked), target
     top = "|".join(re.escape(path.name) for path in ROOT.iterdir() if path.is_dir())
     for path in re.findall(rf"`((?:{top})/[^\s`]*)`", prose):
         assert list(ROOT.glob(path.rstrip("/"))), path
+
+
+def test_the_links_of_the_readme_work_wherever_it_is_shown() -> None:
+    prose = FENCE.sub("", README.read_text("utf-8"))
+    assert len(targets(prose)) >= 15
+    assert [target for target in targets(prose) if not FILES.match(target)] == []
+    used = set(re.findall(r"\]\[([^\]]+)\]", prose))
+    assert used == set(re.findall(r"^\[([^\]]+)\]: ", prose, flags=re.MULTILINE))
 
 
 # Names of places on somebody's machine, and of how this was made rather than what it is.

@@ -169,6 +169,8 @@ def explain(connection: psycopg.Connection[Any]) -> str:
         return "the database"
     except (auditdb.SchemaBehind, auditdb.SchemaMissing):
         return "auditdb upgrade"
+    except auditdb.SchemaAhead:
+        return "pip install --upgrade auditdb"
     except (auditdb.InvalidActor, auditdb.InvalidCursor, auditdb.InvalidQuestion) as error:
         return error.message
     except (auditdb.ExportFailed, auditdb.InvalidExport, auditdb.ImportFailed) as error:
