@@ -1,19 +1,28 @@
 # Every target does its own set-up, in .venv or .venv-bench: all it takes is python3 with its venv module.
 PYTHON ?= python3
 BIN := .venv/bin
+# A worker goes through tests in their order, so that what a module makes is made once; the one that
+# is done first takes over the other's last ones.
+PYTEST = $(BIN)/pytest -n 2 --dist worksteal
 branch ?= audit
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint format hooks migration draft seal release clean
+.PHONY: help demo test test-all quick bench lint format hooks migration draft seal release clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 demo: .venv/demo.stamp ## Run a licensing platform on its own PostgreSQL and show its log (ARGS="--scale 5")
 	$(BIN)/auditdb demo $(ARGS)
 
-test: .venv/dev.stamp ## Run the tests (ARGS="-k upgrade")
-	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+test: .venv/dev.stamp ## Run the tests, on the newest PostgreSQL here (ARGS="-k upgrade")
+	$(PYTEST) $(ARGS)
+
+test-all: .venv/dev.stamp ## Run the tests on every PostgreSQL here (AUDITDB_TEST_PG=18,15)
+	AUDITDB_TEST_PG=$${AUDITDB_TEST_PG:-all} $(PYTEST) $(ARGS)
+
+quick: .venv/dev.stamp ## Run some tests of each room, in less than a minute
+	$(PYTEST) -m quick $(ARGS)
 
 bench: .venv-bench/stamp ## Measure what auditing costs, beside peers (ARGS="--full --pg 18")
 	.venv-bench/bin/python -m benchmarks $(ARGS)

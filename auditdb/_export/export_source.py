@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from auditdb._export.export_request import ExportRequest, Progress
     from auditdb._export.formats.base import Writer
     from auditdb._export.manifest import DataFile
+    from auditdb._export.versions import FormatVersion
     from auditdb._export.watermark import Mark, Watermark
     from auditdb._query.filters import Filter
 
