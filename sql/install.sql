@@ -143,6 +143,7 @@
 \ir audit/partitions/close_partition.sql
 
 -- Reading: what people, programs and exports see
+\ir audit/api/copy_comments.sql
 \ir audit/views/events.sql
 \ir audit/views/changes.sql
 \ir audit/tracking/describe_rule.sql

@@ -3,9 +3,9 @@
 import os
 import secrets
 import signal
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
-from typing import Any, LiteralString, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from typing import Any, LiteralString, Protocol, TypeVar
 
 import hypothesis
 import psycopg
@@ -13,7 +13,10 @@ import pytest
 from psycopg import conninfo
 
 from auditdb._upkeep import migrate
-from tests.support.servers import Candidate, NoServerError, Server, chosen
+from tests.support.choice import chosen, why_no_containers
+from tests.support.servers import Candidate, NoServerError, Server, memory_directory
+
+T = TypeVar("T")
 
 CANDIDATES = pytest.StashKey[list[Candidate]]()
 
@@ -37,7 +40,7 @@ class CreateRole(Protocol):
 
 def pytest_configure(config: pytest.Config) -> None:
     try:
-        config.stash[CANDIDATES] = chosen(os.environ)
+        config.stash[CANDIDATES] = chosen(os.environ, memory_directory())
     except NoServerError as error:
         raise pytest.UsageError(str(error)) from None
     # A shell starts what runs in its background with interrupts ignored, and commands that tests
@@ -45,9 +48,19 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    servers = [f"{candidate.id} ({candidate.origin})" for candidate in config.stash[CANDIDATES]]
-    return f"servers: {', '.join(servers)}"
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    candidates = config.stash[CANDIDATES]
+    return header(candidates, os.environ)
+
+
+def header(candidates: Sequence[Candidate], environment: Mapping[str, str]) -> list[str]:
+    """Return what the report says of the servers first."""
+    servers = [f"{candidate.id} ({candidate.origin})" for candidate in candidates]
+    reason = why_no_containers(environment)
+    return [
+        f"servers: {', '.join(servers)}",
+        f"containers: {reason or 'a Docker engine answers'}",
+    ]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -67,35 +80,52 @@ def _own_environment() -> Iterator[None]:
         yield
 
 
+class Kept:
+    """What is made once for all tests of a worker, in whatever order they ask for it."""
+
+    def __init__(self, until: ExitStack) -> None:
+        self._until = until
+        self._made: dict[tuple[str, str], Any] = {}
+
+    def get(self, what: str, server: str, make: Callable[[], AbstractContextManager[T]]) -> T:
+        """Return what was made for a server; if nothing was, make it, and close it in the end."""
+        if (what, server) not in self._made:
+            self._made[what, server] = self._until.enter_context(make())
+        made: T = self._made[what, server]
+        return made
+
+
 @pytest.fixture(scope="session")
-def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+def kept() -> Iterator[Kept]:
+    """What lasts as long as the worker does: servers, templates, shared databases."""
+    with ExitStack() as until:
+        yield Kept(until)
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest, kept: Kept) -> Server:
     """One of the chosen servers; a test that uses it runs once on each."""
     candidate: Candidate = request.param
-    with candidate.start() as running:
-        yield running
+    return kept.get("server", candidate.id, candidate.start)
 
 
 @pytest.fixture(scope="session")
-def template(server: Server) -> Iterator[str]:
+def template(server: Server, kept: Kept) -> str:
     """The name of a database with all migrations, to clone; clones fail while it is in use."""
-    with _new_database(server) as name:
-        migrate.upgrade(server.url(name))
-        yield name
+    return kept.get("template", server.host, lambda: _migrated(server, "heads"))
 
 
 @pytest.fixture(scope="session")
-def engine_template(server: Server) -> Iterator[str]:
+def engine_template(server: Server, kept: Kept) -> str:
     """The name of a database with schema audit alone, where nothing is tracked yet, to clone."""
-    with _new_database(server) as name:
-        migrate.upgrade(server.url(name), "audit@head")
-        yield name
+    return kept.get("engine template", server.host, lambda: _migrated(server, "audit@head"))
 
 
 @pytest.fixture(scope="session")
-def _shared_database(server: Server, template: str) -> Iterator[str]:
+def _shared_database(server: Server, template: str, kept: Kept) -> str:
     """The URL of the migrated database whose tests roll back what they do."""
-    with _new_database(server, template) as name:
-        yield server.url(name)
+    name = kept.get("shared database", server.host, lambda: _new_database(server, template))
+    return server.url(name)
 
 
 @pytest.fixture
@@ -173,6 +203,14 @@ def _new_database(server: Server, template: str = "template0") -> Iterator[str]:
         yield name
     finally:
         server.execute("drop database {} with (force)", name)
+
+
+@contextmanager
+def _migrated(server: Server, revision: str) -> Iterator[str]:
+    """Create a database with the migrations up to `revision`, and drop it in the end."""
+    with _new_database(server) as name:
+        migrate.upgrade(server.url(name), revision)
+        yield name
 
 
 def _new_name() -> str:

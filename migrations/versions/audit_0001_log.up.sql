@@ -265,7 +265,6 @@ create table audit.layout (
   secret     text[]      not null default '{}',
   made_at    timestamptz not null default clock_timestamp(),
   constraint layout_pkey primary key (id),
-  constraint layout_shape_key unique (tracked_id, table_name, columns, secret),
   constraint layout_columns_is_array_check check (jsonb_typeof(columns) = 'array')
 );
 
@@ -1799,7 +1798,7 @@ E'  insert into audit.log (
       else '' end,
     case when condition <> '' then E'\n  where ' || condition else '' end,
     case when t.require_actor then
-E'  if _audit.v_actor is null and found then
+E'  if coalesce(_audit.v_actor, '''') = '''' and found then
     perform audit.demand_actor(''' || replace(t.target::text, '''', '''''') || E''');
   end if;\n' else '' end)
 $$;
@@ -2266,7 +2265,7 @@ E'  select coalesce(_audit.v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L
     case
       when l.source is not null then format(
         E'\n      from jsonb_each(_audit.v_departed) as _audit_s'
-        '\n      cross join lateral jsonb_to_record(_audit_s.value) as _audit_p (%s %s)'
+        '\n      cross join lateral jsonb_to_record(_audit_s.value) as _audit_hop (%s %s)'
         '\n      where starts_with(_audit_s.key, %L)',
         k.ident, format_type(k.type, null), l.source || ':')
       when is_row_level then ''
@@ -2280,7 +2279,7 @@ E'  select coalesce(_audit.v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L
   left join audit.lookups_of(t) as h on h.alias = l.source
   join audit.columns_of(coalesce(h.target, t.target)) as k on k.name = l.source_column
   cross join lateral (
-    select case when l.source is null then 'old.' else '_audit_p.' end || k.ident as value) as s
+    select case when l.source is null then 'old.' else '_audit_hop.' end || k.ident as value) as s
 $$;
 
 revoke all on function audit.departed_body(audit.tracked, boolean) from public;
@@ -4479,9 +4478,37 @@ comment on function audit.close_partition(text) is
   'Summarises a partition whose time is over in audit.presence and puts it on the list of those '
   'that are closed. Called by `auditdb maintain`.';
 
--- What readers read: the log, with the name of the action. Columns are only ever added.
+-- A view over the log says of a column what the log says of it.
+create or replace function audit.copy_comments(source regclass, target regclass)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_column record;
+begin
+  for v_column in
+    select t.attname as name, col_description(s.attrelid, s.attnum) as description
+    from pg_attribute as s
+    join pg_attribute as t on t.attrelid = copy_comments.target and t.attname = s.attname
+    where s.attrelid = copy_comments.source and s.attnum > 0 and not s.attisdropped
+      and col_description(s.attrelid, s.attnum) is not null
+  loop
+    execute format('comment on column %s.%I is %L', target, v_column.name, v_column.description);
+  end loop;
+end;
+$$;
+
+revoke all on function audit.copy_comments(regclass, regclass) from public;
+
+comment on function audit.copy_comments(regclass, regclass) is
+  'Public. Gives the columns of a view the comments of the columns of the same name elsewhere.';
+
+-- What readers read: the log, with the name of the action, and with created and deleted rows as
+-- changes too, however they are kept. Columns are only ever added, at the end.
 create or replace view audit.events with (security_invoker = true) as
 select
+  (select a.label from audit.action as a where a.action = l.action) as action_label,
   l.id,
   l.tx,
   l.occurred_at,
@@ -4501,7 +4528,7 @@ select
   case when l.row_values is null then l.changes
     else audit.record_changes(l.layout, l.row_values, l.is_deleted) end as changes,
   l.context,
-  (select a.label from audit.action as a where a.action = l.action) as action_label,
+  l.era,
   (select y.table_name from audit.layout as y where y.id = l.layout) as table_name
 from audit.log as l;
 
@@ -4510,35 +4537,9 @@ revoke all on audit.events from public;
 comment on view audit.events is
   'One row for each essential action: what was done, by whom, to what. Given account_id, items and '
   'pages are found by index; sort by occurred_at and id.';
-comment on column audit.events.id is
-  'Number that grows with time; together with occurred_at the order of reading, with tx too the '
-  'identity of the row.';
-comment on column audit.events.tx is
-  'Top-level transaction id (64 bits): the same for all rows of one transaction.';
-comment on column audit.events.occurred_at is
-  'Time of the action (wall clock, not transaction start).';
-comment on column audit.events.account_id is
-  'Tenant that the row belongs to; empty without tenants.';
-comment on column audit.events.action is 'What was done, a code listed in audit.actions.';
-comment on column audit.events.item_type is 'Kind of the item that the action was done to.';
-comment on column audit.events.item_id is 'Id of the item, as text.';
-comment on column audit.events.item_label is 'Name of the item at the time of the action.';
-comment on column audit.events.parent_type is
-  'Kind of the item on whose page the row is shown too.';
-comment on column audit.events.parent_id is 'Id of the item on whose page the row is shown too.';
-comment on column audit.events.actor_type is
-  'Kind of actor as given by audit.set_actor(), or database where none was given.';
-comment on column audit.events.actor_id is
-  'Id of the actor, or the login role where no actor was given.';
-comment on column audit.events.actor_label is 'Name of the actor at the time of the action.';
-comment on column audit.events.db_role is 'Login role of the session that wrote.';
-comment on column audit.events.application is 'The application_name of the session that wrote.';
-comment on column audit.events.is_cascade is
-  'Whether the row was written because a parent was deleted.';
+select audit.copy_comments('audit.log', 'audit.events');
 comment on column audit.events.changes is
   'Changed columns as {"column": {"old": ..., "new": ...}}; a secret is {"redacted": true}.';
-comment on column audit.events.context is
-  'Request id, address, reason and the like, as given with the actor.';
 comment on column audit.events.action_label is 'Name of the action for people.';
 comment on column audit.events.table_name is
   'The table, with its schema, as it was called then; null in rows about no row of a table.';
@@ -4594,34 +4595,7 @@ revoke all on audit.changes from public;
 comment on view audit.changes is
   'One row for each column that an action changed, with old and new value. The history of a field: '
   'account_id, item_type, item_id and column_name, sorted by occurred_at and id.';
-comment on column audit.changes.id is
-  'Number that grows with time; together with occurred_at the order of reading, with tx too the '
-  'identity of the row.';
-comment on column audit.changes.tx is
-  'Top-level transaction id (64 bits): the same for all rows of one transaction.';
-comment on column audit.changes.occurred_at is
-  'Time of the action (wall clock, not transaction start).';
-comment on column audit.changes.account_id is
-  'Tenant that the row belongs to; empty without tenants.';
-comment on column audit.changes.action is 'What was done, a code listed in audit.actions.';
-comment on column audit.changes.item_type is 'Kind of the item that the action was done to.';
-comment on column audit.changes.item_id is 'Id of the item, as text.';
-comment on column audit.changes.item_label is 'Name of the item at the time of the action.';
-comment on column audit.changes.parent_type is
-  'Kind of the item on whose page the row is shown too.';
-comment on column audit.changes.parent_id is 'Id of the item on whose page the row is shown too.';
-comment on column audit.changes.actor_type is
-  'Kind of actor as given by audit.set_actor(), or database where none was given.';
-comment on column audit.changes.actor_id is
-  'Id of the actor, or the login role where no actor was given.';
-comment on column audit.changes.actor_label is 'Name of the actor at the time of the action.';
-comment on column audit.changes.db_role is 'Login role of the session that wrote.';
-comment on column audit.changes.application is 'The application_name of the session that wrote.';
-comment on column audit.changes.is_cascade is
-  'Whether the row was written because a parent was deleted.';
-comment on column audit.changes.context is
-  'Request id, address, reason and the like, as given with the actor.';
-comment on column audit.changes.action_label is 'Name of the action for people.';
+select audit.copy_comments('audit.events', 'audit.changes');
 comment on column audit.changes.column_name is
   'The column, or the path of a part''s column such as features/F1/max_consumption.';
 comment on column audit.changes.old_value is 'Value before, as text; null where there was none.';
@@ -4654,17 +4628,15 @@ revoke all on function audit.describe_rule(jsonb) from public;
 comment on function audit.describe_rule(jsonb) is
   'Says in words when a declared action is recorded.';
 
--- The catalogue for analysts: what is recorded, and when.
+-- The catalogue for analysts: what is recorded, and when; and what was, as far as it has a name.
 create or replace view audit.actions with (security_invoker = true) as
 select
   a.action,
   a.label,
   a.description,
-  coalesce(
-    d.item_types,
-    case when a.action in ('log_exported', 'log_imported') then '{log}' else '{table}' end::text[]
-  ) as item_types,
-  coalesce(d.recorded_on, '{}') as recorded_on
+  coalesce(d.item_types, e.item_types, '{}') as item_types,
+  coalesce(d.recorded_on, '{}') as recorded_on,
+  d.item_types is not null or e.item_types is not null as is_recorded
 from audit.action as a
 left join lateral (
   select
@@ -4674,17 +4646,30 @@ left join lateral (
   from audit.tracked as t
   cross join lateral jsonb_array_elements(t.actions) with ordinality as r (rule, number)
   where r.rule ->> 'action' = a.action
-) as d on d.item_types is not null;
+) as d on d.item_types is not null
+-- What the engine itself records needs no declaration.
+left join (values
+  ('log_exported', '{log}'::text[]),
+  ('log_imported', '{log}'),
+  ('table_truncated', '{table}'),
+  ('tracking_started', '{table}'),
+  ('tracking_changed', '{table}'),
+  ('tracking_stopped', '{table}')
+) as e (action, item_types) on e.action = a.action;
 
 revoke all on audit.actions from public;
 
-comment on view audit.actions is 'The catalogue: one row for each action that the log may show.';
+comment on view audit.actions is
+  'The catalogue: one row for each action that is recorded, or was and has a name.';
 comment on column audit.actions.action is 'Code of the action, as it stands in the log.';
 comment on column audit.actions.label is 'Name of the action for people.';
 comment on column audit.actions.description is 'What the action means, in a sentence.';
-comment on column audit.actions.item_types is 'Kinds of items that the action is about.';
+comment on column audit.actions.item_types is
+  'Kinds of items that the action is about; empty where no table declares it any more.';
 comment on column audit.actions.recorded_on is
   'The statements that are recorded so: event, columns, condition and table.';
+comment on column audit.actions.is_recorded is
+  'Whether it can still happen; false where no table declares it any more.';
 
 -- Null for whom the summary might not show all that the log shows: then every partition counts.
 create or replace function audit.presence_of(
@@ -5457,13 +5442,15 @@ begin
 
   return query
     select 'actor_missing', 'warning',
-      coalesce((select string_agg(audit.name_of(k.target), ', ' order by k.id)
-                from audit.tracked as k where k.item_type = e.key), e.key),
+      k.tables,
       format('Rows about %s without an actor, of the last 7 days: %s. Somebody wrote without '
         'saying for whom.', e.key, e.value),
       'select audit.set_actor(''system'', ''name of the job''); -- in each of their transactions, '
         'before they write'
     from jsonb_each_text(v_found) as e
+    -- Where no table is tracked any more, nobody can do better from now on.
+    join (select t.item_type, string_agg(audit.name_of(t.target), ', ' order by t.id) as tables
+          from audit.tracked as t group by t.item_type) as k on k.item_type = e.key
     order by e.key;
 
 end;

