@@ -232,7 +232,7 @@ def test_killed_in_the_middle_it_is_whole_after_the_next_run(
     fill(database, 30_000, "8 minutes")
     out = tmp_path / "out"
     export(database, out, *RANGE, "--format", "jsonl")
-    begun = "select exists (select from audit.era where floor is null)"
+    begun = "select exists (select from audit.era where is_open)"
     with psycopg.connect(engine_database, autocommit=True) as there:
         process = subprocess.Popen(
             [sys.executable, "-m", "auditdb", "import", out, "--url", engine_database],

@@ -33,6 +33,7 @@ from tests.support.log_columns import (
 )
 from tests.support.servers import Server
 
+
 @pytest.mark.parametrize("reader", READERS)
 def test_every_reader_has_every_column_of_the_log(
     connection: psycopg.Connection, reader: str
@@ -112,7 +113,7 @@ def test_the_comment_follows_and_the_lack_of_it_in_the_docs_is_named(
     told: psycopg.Connection,
 ) -> None:
     check_comments(told)
-    assert comments(told, "licensing.license_log")[COLOUR] == "Colour of the row."
+    assert comments(told, "audit.log")[COLOUR] == "Colour of the row."
     with pytest.raises(AssertionError, match=COLOUR):
         test_docs.test_every_table_view_and_column_is_documented(told)
 

@@ -162,7 +162,16 @@ def test_events_are_the_log_with_the_actions_names(
     labels: dict[str, str] = dict(
         connection.execute("select action, label from audit.actions").fetchall()
     )
-    assert events == [row | {"action_label": labels[row["action"]]} for row in log]
+    shown = [
+        {name: row[name] for name in row if name in log[0] and name != "changes"} for row in events
+    ]
+    assert shown == [{name: row[name] for name in shown[0]} for row in log]
+    for event, row in zip(events, log, strict=True):
+        assert event["action_label"] == labels[row["action"]]
+        assert row["row_values"] or event["changes"] == row["changes"]
+        assert event["changes"] is not None
+    whole = [row["action"] for row in log if row["row_values"]]
+    assert {"license_created", "license_deleted", "customer_created"} <= set(whole)
     names = {row["action"]: row["action_label"] for row in events}
     assert names["license_features_updated"] == "License features updated"
     assert names["platform_user_added"] == "User added"

@@ -88,9 +88,9 @@ comment on column audit.log.is_deleted is 'Whether it is about rows that the act
 comment on column audit.log.layout is
   'Which layout (audit.layout) the row of the table had; null in rows about no row of a table.';
 comment on column audit.log.row_values is
-  'All audited columns of a created or deleted row, as the text of a record of that layout.';
+  'All audited columns of a created or deleted row, as the text of a record of that layout; changes '
+  'is null then, and audit.events makes it of this.';
 comment on column audit.log.changes is
-  'Changed columns as {"column": {"old": ..., "new": ...}}; a secret is {"redacted": true}. Null '
-  'where row_values has them; audit.events shows both alike.';
+  'Changed columns as {"column": {"old": ..., "new": ...}}; a secret is {"redacted": true}.';
 comment on column audit.log.context is
   'Request id, address, reason and the like, as given with the actor.';

@@ -32,8 +32,6 @@ comment on view audit.events is
   'One row for each essential action: what was done, by whom, to what. Given account_id, items and '
   'pages are found by index; sort by occurred_at and id.';
 select audit.copy_comments('audit.log', 'audit.events');
-comment on column audit.events.changes is
-  'Changed columns as {"column": {"old": ..., "new": ...}}; a secret is {"redacted": true}.';
 comment on column audit.events.action_label is 'Name of the action for people.';
 comment on column audit.events.table_name is
   'The table, with its schema, as it was called then; null in rows about no row of a table.';
