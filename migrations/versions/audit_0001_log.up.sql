@@ -120,10 +120,10 @@ comment on column audit.log.is_deleted is 'Whether it is about rows that the act
 comment on column audit.log.layout is
   'Which layout (audit.layout) the row of the table had; null in rows about no row of a table.';
 comment on column audit.log.row_values is
-  'All audited columns of a created or deleted row, as the text of a record of that layout.';
+  'All audited columns of a created or deleted row, as the text of a record of that layout; changes '
+  'is null then, and audit.events makes it of this.';
 comment on column audit.log.changes is
-  'Changed columns as {"column": {"old": ..., "new": ...}}; a secret is {"redacted": true}. Null '
-  'where row_values has them; audit.events shows both alike.';
+  'Changed columns as {"column": {"old": ..., "new": ...}}; a secret is {"redacted": true}.';
 comment on column audit.log.context is
   'Request id, address, reason and the like, as given with the actor.';
 
@@ -4538,8 +4538,6 @@ comment on view audit.events is
   'One row for each essential action: what was done, by whom, to what. Given account_id, items and '
   'pages are found by index; sort by occurred_at and id.';
 select audit.copy_comments('audit.log', 'audit.events');
-comment on column audit.events.changes is
-  'Changed columns as {"column": {"old": ..., "new": ...}}; a secret is {"redacted": true}.';
 comment on column audit.events.action_label is 'Name of the action for people.';
 comment on column audit.events.table_name is
   'The table, with its schema, as it was called then; null in rows about no row of a table.';
