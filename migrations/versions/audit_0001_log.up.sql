@@ -840,7 +840,8 @@ create or replace function audit.is_kept(type oid)
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select e.oid < 16384
+  select is_kept.type < 16384
+    and e.oid < 16384
     and e.typtype in ('b', 'r', 'm')
     and e.typname !~ '^reg'
     and e.oid <> all (array['aclitem'::regtype, 'money'::regtype, 'xml'::regtype, 'json'::regtype]::oid[])
@@ -865,18 +866,25 @@ create or replace function audit.record_value(
 as $$
   select
     case
-      when k.is_kept then expression
-      when e.is_foreign or type = 'bytea'::regtype then audit.json_value(type, expression, true)
-      else format('%s::pg_catalog.%s', expression, k.name) end,
-    format('pg_catalog.%s', case when k.is_kept then
-      (select quote_ident(y.typname) from pg_type as y where y.oid = record_value.type)
-      else k.name end)
+      when audit.is_kept(type) then expression
+      -- An array of a domain: by its output function, never by a cast that somebody made.
+      when k.is_foreign_array then format('(case when num_nulls(%1$s) = 0 then concat(%1$s) end)::%2$s',
+        expression, k.kept_as)
+      when k.element >= 16384 or type = 'bytea'::regtype then audit.json_value(type, expression, true)
+      else format('%s::%s', expression, k.kept_as) end,
+    k.kept_as
   from (
-    select audit.element_of(type) >= 16384 as is_foreign,
-      audit.element_of(type) <> type as is_array
-  ) as e
-  cross join lateral (
-    select audit.is_kept(type) as is_kept, case when e.is_array then 'text[]' else 'text' end as name
+    select
+      e.element,
+      type >= 16384 and e.element < 16384 as is_foreign_array,
+      format('pg_catalog.%s', case
+        when audit.is_kept(type) then (select quote_ident(y.typname) from pg_type as y where y.oid = type)
+        when e.element = type then 'text'
+        when type >= 16384 and e.element < 16384 and audit.is_kept(y.typarray)
+          then (select quote_ident(a.typname) from pg_type as a where a.oid = y.typarray)
+        else 'text[]' end) as kept_as
+    from (select audit.element_of(record_value.type) as element) as e
+    join pg_type as y on y.oid = e.element
   ) as k
 $$;
 
@@ -1425,6 +1433,12 @@ as $$
     select 'timezone = ''UTC'''
     where whole_rows and exists (select from audit.columns_of(t.target) as c
       where c.name <> all (t.operational) and c.type = 'timestamptz'::regtype)
+    union all
+    -- The text of a whole row, unlike its JSON, has dates as the session likes them.
+    select 'datestyle = ''ISO'''
+    where whole_rows and exists (select from audit.columns_of(t.target) as c
+      where c.name <> all (t.operational) and audit.element_of(c.type) in (
+        'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype))
     union all
     select unnest(array['timezone = ''UTC''', 'datestyle = ''ISO'''])
     where exists (select from used as u where u.type in ('timestamptz'::regtype,
@@ -4567,6 +4581,7 @@ select
   c.old_value,
   c.new_value,
   c.is_redacted,
+  e.era,
   (select y.table_name from audit.layout as y where y.id = e.layout) as table_name
 from audit.log as e
 cross join lateral (

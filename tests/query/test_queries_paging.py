@@ -1,5 +1,6 @@
 """Pages of the log: nothing twice, nothing missed, and only the months that they need."""
 
+import itertools
 import re
 import threading
 from base64 import urlsafe_b64encode
@@ -65,8 +66,12 @@ class Row:
     actor: tuple[str, str] = ("user", "1")
 
 
-def insert(conn: psycopg.Connection, rows: Sequence[Row], first: int = 1) -> None:
-    """Put rows into the log as they are, numbered from `first` on, as only a superuser can."""
+NUMBERS = itertools.count(1)
+
+
+def insert(conn: psycopg.Connection, rows: Sequence[Row]) -> list[int]:
+    """Put rows into the log as they are, as only a superuser can; return their ids."""
+    numbers = list(itertools.islice(NUMBERS, len(rows)))
     with conn.cursor() as inserting:
         inserting.executemany(
             "insert into audit.log (id, occurred_at, account_id, action, item_type, item_id,"
@@ -74,9 +79,10 @@ def insert(conn: psycopg.Connection, rows: Sequence[Row], first: int = 1) -> Non
             " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'x')",
             [
                 (number, r.moment, r.account, r.action, *r.item, *r.parent, *r.actor)
-                for number, r in enumerate(rows, first)
+                for number, r in zip(numbers, rows, strict=True)
             ],
         )
+    return numbers
 
 
 def pages(conn: psycopg.Connection, **named: Any) -> Iterator[tuple[Event, ...]]:
@@ -176,9 +182,8 @@ def test_the_pages_are_the_whole_list(
     aged: psycopg.Connection, rows: list[Row], named: dict[str, Any], limit: int
 ) -> None:
     aged.rollback()
-    first = 1
-    insert(aged, rows, first)
-    fitting = [(row.moment, first + n) for n, row in enumerate(rows) if fits(row, named)]
+    numbers = insert(aged, rows)
+    fitting = [(r.moment, n) for n, r in zip(numbers, rows, strict=True) if fits(r, named)]
     expected = [number for _, number in sorted(fitting, reverse=True)]
     found = list(pages(aged, limit=limit, **named))
     assert [event.id for page in found for event in page] == expected

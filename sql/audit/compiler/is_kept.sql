@@ -7,7 +7,8 @@ create or replace function audit.is_kept(type oid)
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select e.oid < 16384
+  select is_kept.type < 16384
+    and e.oid < 16384
     and e.typtype in ('b', 'r', 'm')
     and e.typname !~ '^reg'
     and e.oid <> all (array['aclitem'::regtype, 'money'::regtype, 'xml'::regtype, 'json'::regtype]::oid[])

@@ -8,18 +8,25 @@ create or replace function audit.record_value(
 as $$
   select
     case
-      when k.is_kept then expression
-      when e.is_foreign or type = 'bytea'::regtype then audit.json_value(type, expression, true)
-      else format('%s::pg_catalog.%s', expression, k.name) end,
-    format('pg_catalog.%s', case when k.is_kept then
-      (select quote_ident(y.typname) from pg_type as y where y.oid = record_value.type)
-      else k.name end)
+      when audit.is_kept(type) then expression
+      -- An array of a domain: by its output function, never by a cast that somebody made.
+      when k.is_foreign_array then format('(case when num_nulls(%1$s) = 0 then concat(%1$s) end)::%2$s',
+        expression, k.kept_as)
+      when k.element >= 16384 or type = 'bytea'::regtype then audit.json_value(type, expression, true)
+      else format('%s::%s', expression, k.kept_as) end,
+    k.kept_as
   from (
-    select audit.element_of(type) >= 16384 as is_foreign,
-      audit.element_of(type) <> type as is_array
-  ) as e
-  cross join lateral (
-    select audit.is_kept(type) as is_kept, case when e.is_array then 'text[]' else 'text' end as name
+    select
+      e.element,
+      type >= 16384 and e.element < 16384 as is_foreign_array,
+      format('pg_catalog.%s', case
+        when audit.is_kept(type) then (select quote_ident(y.typname) from pg_type as y where y.oid = type)
+        when e.element = type then 'text'
+        when type >= 16384 and e.element < 16384 and audit.is_kept(y.typarray)
+          then (select quote_ident(a.typname) from pg_type as a where a.oid = y.typarray)
+        else 'text[]' end) as kept_as
+    from (select audit.element_of(record_value.type) as element) as e
+    join pg_type as y on y.oid = e.element
   ) as k
 $$;
 

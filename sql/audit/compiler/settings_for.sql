@@ -32,6 +32,12 @@ as $$
     where whole_rows and exists (select from audit.columns_of(t.target) as c
       where c.name <> all (t.operational) and c.type = 'timestamptz'::regtype)
     union all
+    -- The text of a whole row, unlike its JSON, has dates as the session likes them.
+    select 'datestyle = ''ISO'''
+    where whole_rows and exists (select from audit.columns_of(t.target) as c
+      where c.name <> all (t.operational) and audit.element_of(c.type) in (
+        'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype))
+    union all
     select unnest(array['timezone = ''UTC''', 'datestyle = ''ISO'''])
     where exists (select from used as u where u.type in ('timestamptz'::regtype,
       'timestamp'::regtype, 'date'::regtype, 'timetz'::regtype))

@@ -23,6 +23,7 @@ select
   c.old_value,
   c.new_value,
   c.is_redacted,
+  e.era,
   (select y.table_name from audit.layout as y where y.id = e.layout) as table_name
 from audit.log as e
 cross join lateral (
