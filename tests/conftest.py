@@ -13,6 +13,7 @@ import pytest
 from psycopg import conninfo
 
 from auditdb._upkeep import migrate
+from tests.support import effort
 from tests.support.choice import chosen, why_no_containers
 from tests.support.servers import Candidate, NoServerError, Server, memory_directory
 
@@ -38,7 +39,17 @@ class CreateRole(Protocol):
     def __call__(self, options: LiteralString = "login") -> str: ...
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--long",
+        action="store_true",
+        help=f"more examples, more rows, more kills, everywhere (or {effort.VARIABLE}=1)",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--long"):
+        os.environ[effort.VARIABLE] = "1"
     try:
         config.stash[CANDIDATES] = chosen(os.environ, memory_directory())
     except NoServerError as error:
@@ -96,35 +107,35 @@ class Kept:
 
 
 @pytest.fixture(scope="session")
-def kept() -> Iterator[Kept]:
+def _kept() -> Iterator[Kept]:
     """What lasts as long as the worker does: servers, templates, shared databases."""
     with ExitStack() as until:
         yield Kept(until)
 
 
 @pytest.fixture(scope="session")
-def server(request: pytest.FixtureRequest, kept: Kept) -> Server:
+def server(request: pytest.FixtureRequest, _kept: Kept) -> Server:
     """One of the chosen servers; a test that uses it runs once on each."""
     candidate: Candidate = request.param
-    return kept.get("server", candidate.id, candidate.start)
+    return _kept.get("server", candidate.id, candidate.start)
 
 
 @pytest.fixture(scope="session")
-def template(server: Server, kept: Kept) -> str:
+def template(server: Server, _kept: Kept) -> str:
     """The name of a database with all migrations, to clone; clones fail while it is in use."""
-    return kept.get("template", server.host, lambda: _migrated(server, "heads"))
+    return _kept.get("template", server.host, lambda: _migrated(server, "heads"))
 
 
 @pytest.fixture(scope="session")
-def engine_template(server: Server, kept: Kept) -> str:
+def engine_template(server: Server, _kept: Kept) -> str:
     """The name of a database with schema audit alone, where nothing is tracked yet, to clone."""
-    return kept.get("engine template", server.host, lambda: _migrated(server, "audit@head"))
+    return _kept.get("engine template", server.host, lambda: _migrated(server, "audit@head"))
 
 
 @pytest.fixture(scope="session")
-def _shared_database(server: Server, template: str, kept: Kept) -> str:
+def _shared_database(server: Server, template: str, _kept: Kept) -> str:
     """The URL of the migrated database whose tests roll back what they do."""
-    name = kept.get("shared database", server.host, lambda: _new_database(server, template))
+    name = _kept.get("shared database", server.host, lambda: _new_database(server, template))
     return server.url(name)
 
 
