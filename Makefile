@@ -7,7 +7,7 @@ PYTEST = $(BIN)/pytest -n 2 --dist worksteal
 branch ?= audit
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all quick bench lint format migration draft seal clean
+.PHONY: help demo test test-all quick bench lint format hooks migration draft seal release clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -32,10 +32,16 @@ lint: .venv/dev.stamp ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yml
+	$(BIN)/pre-commit validate-config
 
 format: .venv/dev.stamp ## Bring the Python files into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+hooks: .venv/dev.stamp ## Check each commit before it is made, as lint does
+	$(BIN)/pre-commit install
 
 migration: .venv/dev.stamp ## Make the files of a new migration (m="redact columns" branch=audit)
 	@test -n "$(m)" || { echo 'Say what it does: make migration m="redact columns"' >&2; exit 2; }
@@ -46,6 +52,9 @@ draft: .venv/dev.stamp ## Write the first migration of each branch from sql/, un
 
 seal: .venv/dev.stamp ## Release the migrations: from now on their files are never edited
 	$(BIN)/python scripts/migration.py seal
+
+release: .venv/dev.stamp ## Check that all is ready, build, and tag; nothing is pushed
+	$(BIN)/python scripts/release.py release
 
 clean: ## Remove the environment and what the tools left
 	rm -rf .venv .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -5,25 +5,26 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
-
-import psycopg
-from sqlalchemy.exc import DBAPIError
+from typing import TYPE_CHECKING, ClassVar, TypeGuard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sqlalchemy.exc import DBAPIError
 
 
 class AuditError(Exception):
     """Something is wrong with the audit log."""
 
     sqlstate: ClassVar[str | None] = None
+    usual_hint: ClassVar[str | None] = None
+    """What to do about it, where whoever raises it says nothing else."""
 
     def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
         """Take `message`, by default the docstring of the class, and what to do about it."""
         self.message = message or type(self).__doc__ or ""
-        self.hint = hint
-        super().__init__(f"{self.message}\n{hint}" if hint else self.message)
+        self.hint = hint or self.usual_hint
+        super().__init__(f"{self.message}\n{self.hint}" if self.hint else self.message)
 
 
 class CannotTrack(AuditError):
@@ -80,6 +81,12 @@ class NotTracked(AuditError):
     sqlstate = "UA009"
 
 
+class SchemaForeign(AuditError):
+    """The schema audit of this database was not made by auditdb."""
+
+    sqlstate = "UA010"
+
+
 class InvalidActor(AuditError):
     """This actor cannot be written to the audit log."""
 
@@ -92,12 +99,24 @@ class DatabaseUnreachable(AuditError):
     """The database cannot be reached."""
 
 
+UPGRADE_HINT = "Run `auditdb upgrade`."
+"""What to do where the database has no log, or one of an older version."""
+
+
 class SchemaMissing(AuditError):
     """The database has no audit log yet."""
+
+    usual_hint = UPGRADE_HINT
 
 
 class SchemaBehind(AuditError):
     """The audit log of the database is of another version than this auditdb."""
+
+    usual_hint = UPGRADE_HINT
+
+
+class SchemaAhead(AuditError):
+    """The audit log of the database is of a newer version than this auditdb."""
 
 
 class PermissionDenied(AuditError):
@@ -148,27 +167,33 @@ def _by_sqlstate() -> dict[str, type[AuditError]]:
     return {c.sqlstate: c for c in AuditError.__subclasses__() if c.sqlstate is not None}
 
 
-# The errors of the other drivers, which are looked up where the application has imported them.
-_OTHER_DRIVERS = (
-    ("psycopg2", "Error"),
-    ("asyncpg", "PostgresError"),
-    ("asyncpg", "InterfaceError"),
-)
+def loaded(*names: tuple[str, str]) -> tuple[type, ...]:
+    """Return these classes, each a module and a name in it, as far as they are loaded.
+
+    An object of any other cannot be there, so whoever asks for its class need not load it.
+    """
+    found = (getattr(sys.modules.get(module), name, None) for module, name in names)
+    return tuple(one for one in found if one is not None)
 
 
 def driver_errors() -> tuple[type[Exception], ...]:
     """Return the classes of errors that psycopg, psycopg2, asyncpg and SQLAlchemy raise."""
-    others = [
-        getattr(sys.modules[module], name)
-        for module, name in _OTHER_DRIVERS
-        if module in sys.modules
-    ]
-    return (psycopg.Error, DBAPIError, *others)
+    return loaded(
+        ("psycopg", "Error"),
+        ("sqlalchemy.exc", "DBAPIError"),
+        ("psycopg2", "Error"),
+        ("asyncpg", "PostgresError"),
+        ("asyncpg", "InterfaceError"),
+    )
+
+
+def _is_wrapped(error: BaseException | None) -> TypeGuard[DBAPIError]:
+    return isinstance(error, loaded(("sqlalchemy.exc", "DBAPIError")))
 
 
 def driver_error(error: BaseException) -> BaseException | None:
     """Return the driver's error that `error` is or that SQLAlchemy wrapped in it, else None."""
-    if not isinstance(error, DBAPIError):
+    if not _is_wrapped(error):
         return error if isinstance(error, driver_errors()) else None
     # SQLAlchemy puts an error of its own around those of drivers that are no DBAPI.
     inner = (error.orig, getattr(error.orig, "__cause__", None))
@@ -189,12 +214,12 @@ def translate(error: BaseException) -> AuditError:
     """Return the error of ours that `error` stands for, with the driver's error as its cause.
 
     `error` comes from psycopg, psycopg2, asyncpg, or from SQLAlchemy around one of them. The
-    SQLSTATEs UA001 to UA009 have a class each; others are a PermissionDenied, DatabaseUnreachable
+    SQLSTATEs UA001 to UA010 have a class each; others are a PermissionDenied, DatabaseUnreachable
     or DatabaseFailed. Of those only the message is kept: the detail that PostgreSQL adds may quote
     values of the row. An AuditError is returned as it is. Raises TypeError for any other exception.
 
     >>> try:
-    ...     conn.execute("select audit.untrack('public.customer')")
+    ...     conn.execute("select audit.refresh('public.customer')")
     ... except psycopg.Error as error:
     ...     ours = auditdb.translate(error)
     >>> type(ours).__name__, ours.message
@@ -203,7 +228,7 @@ def translate(error: BaseException) -> AuditError:
     if isinstance(error, AuditError):
         return error
     driver = driver_error(error)
-    if driver is None and not isinstance(error, DBAPIError):
+    if driver is None and not _is_wrapped(error):
         raise TypeError(f"{type(error).__name__} is no error of a database driver.")
     translated = _translate(driver) if driver else DatabaseFailed("The driver reported an error.")
     translated.__cause__ = driver or error
@@ -271,6 +296,30 @@ def translated() -> Iterator[None]:
     except driver_errors() as error:
         translation = translate(error)
         raise translation from translation.__cause__
+
+
+# Schema or table; column or function.
+_MISSING = {"3F000", "42P01"}
+_BEHIND = {"42703", "42883"}
+
+
+@contextmanager
+def log_translated() -> Iterator[None]:
+    """Raise errors out of a block that asks for the log itself as translated() does.
+
+    What the block names and the database does not have is the log's: a schema or table that is not
+    there is a SchemaMissing, a column or function that is not there a SchemaBehind.
+    """
+    with translated():
+        try:
+            yield
+        except driver_errors() as error:
+            state = sqlstate(error)
+            if state in _MISSING:
+                raise SchemaMissing from driver_error(error)
+            if state in _BEHIND:
+                raise SchemaBehind from driver_error(error)
+            raise
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def _template(server: Server, name: str, fill: Callable[[str], None]) -> Workloa
     if not _exists(server, name):
         quiet(server)
         _create(server, name, "template1")
-        migrate.upgrade(server.url(name))
+        migrate.upgrade(server.url(name), "heads")
         fill(name)
     with psycopg.connect(server.url(name), autocommit=True) as connection:
         connection.execute("vacuum analyze")

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import auditdb
-from auditdb._query.runner import Query, _for_psycopg
+from auditdb._connection.runner import Query, _for_psycopg
 from benchmarks import cold, filling
 from benchmarks.result import Result
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -19,19 +20,24 @@ if TYPE_CHECKING:
 
 config = context.config
 
+HERE = Path(__file__)
 # Whoever comes second waits here, then finds nothing left to do. The lock ends with the
 # transaction, so that it works through a connection pooler and nothing can leave it behind.
 BEFORE = (
-    "select pg_advisory_xact_lock(hashtextextended('auditdb.migrations', 0))",
-    "create schema if not exists audit",
+    "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('auditdb.migrations', 0))",
+    HERE.with_name("guard.sql").read_text("utf-8"),
 )
 # A new version of the compiler reaches the tables that are tracked already.
 AFTER = (
     "comment on table audit.alembic_version is 'The revisions of auditdb in this database.'",
     "comment on column audit.alembic_version.version_num is 'The newest revision of a branch.'",
+    # Every command reads it first, whoever runs it.
+    "grant select on audit.alembic_version to public",
     "select audit.refresh()",
     "select audit.grant_rights()",
 )
+# After a downgrade that left nothing.
+CLEAR = HERE.with_name("clear.sql").read_text("utf-8")
 
 
 def find_url() -> str:
@@ -69,6 +75,8 @@ def run(**how: Any) -> None:
         if any(step.is_upgrade and not step.is_stamp for step in steps):
             for statement in AFTER:
                 context.execute(statement)
+        elif not only_looks and not any(step.is_stamp for step in steps):
+            context.execute(CLEAR)
 
 
 def run_online() -> None:

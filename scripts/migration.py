@@ -7,11 +7,6 @@ import hashlib
 import sys
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy import text
-
 ROOT = Path(__file__).resolve().parent.parent
 SQL = ROOT / "sql"
 VERSIONS = ROOT / "migrations" / "versions"
@@ -43,6 +38,8 @@ def expand(branch: str) -> str:
 
 def check(script: str, name: str) -> None:
     """Refuse a script that would not reach the database as it is written."""
+    from sqlalchemy import text
+
     taken = sorted(text(script).compile().params)
     if taken:
         raise SystemExit(f"{name}: SQLAlchemy takes these for parameters: :{', :'.join(taken)}")
@@ -61,9 +58,21 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def first(branch: str) -> Path:
+    """Return the .up.sql of the branch's first migration."""
+    return next(VERSIONS.glob(f"{branch}_0001_*.py")).with_suffix(".up.sql")
+
+
+def check_draft(branch: str) -> None:
+    """Refuse a first migration that is not what sql/ says, while it is not released."""
+    path = first(branch)
+    if path.name not in sums() and path.read_text("utf-8") != expand(branch):
+        raise SystemExit(f"{path.relative_to(ROOT)} is not what sql/ says: run `make draft`.")
+
+
 def draft(branch: str) -> None:
     """Write the .up.sql of the branch's first migration from sql/, while it is not released."""
-    path = next(VERSIONS.glob(f"{branch}_0001_*.py")).with_suffix(".up.sql")
+    path = first(branch)
     if path.name in sums():
         raise SystemExit(f"{path.name} is released and stays as it is; make a new migration.")
     script = expand(branch)
@@ -74,6 +83,11 @@ def draft(branch: str) -> None:
 
 def new(branch: str, message: str) -> None:
     """Make the three files of the branch's next migration."""
+    # Loaded here: the checks before a commit or a release take none of it.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
     config = Config()
     config.set_main_option("script_location", str(VERSIONS.parent))
     config.set_main_option("path_separator", "os")
@@ -96,10 +110,22 @@ def new(branch: str, message: str) -> None:
     )
 
 
+def migration_files() -> list[Path]:
+    """Return the files of all migrations, by name."""
+    return sorted(p for p in VERSIONS.iterdir() if p.suffix in (".py", ".sql"))
+
+
+def check_sealed() -> None:
+    """Refuse migrations whose checksums are not noted, or are others."""
+    known = sums()
+    if open_ones := [p.name for p in migration_files() if known.get(p.name) != digest(p)]:
+        raise SystemExit(f"Not sealed: {', '.join(open_ones)}. Run `make seal` and commit.")
+
+
 def seal() -> None:
     """Add the files of new migrations to SHA256SUMS: from now on they are never edited."""
     known = sums()
-    files = sorted(p for p in VERSIONS.iterdir() if p.suffix in (".py", ".sql"))
+    files = migration_files()
     for path in files:
         if path.name in known and known[path.name] != digest(path):
             raise SystemExit(f"{path.name} is released and was edited: undo that.")
@@ -116,20 +142,22 @@ def main() -> None:
     verb.add_argument("message")
     verb.add_argument("--branch", choices=BRANCHES, default="audit")
     verb = verbs.add_parser("draft", help="write the first .up.sql of every branch from sql/")
+    verb.add_argument("--check", action="store_true", help="only say whether it is up to date")
     verb = verbs.add_parser("expand", help="print what sql/install.sql runs for a branch")
     verb.add_argument("branch", choices=BRANCHES)
-    verbs.add_parser("seal", help="note the checksums of all migrations: they are released")
+    verb = verbs.add_parser("seal", help="note the checksums of all migrations: they are released")
+    verb.add_argument("--check", action="store_true", help="only say whether they are noted")
     given = parser.parse_args()
     match given.verb:
         case "new":
             new(given.branch, given.message)
         case "draft":
             for branch in BRANCHES:
-                draft(branch)
+                (check_draft if given.check else draft)(branch)
         case "expand":
             sys.stdout.write(expand(given.branch))
         case "seal":
-            seal()
+            (check_sealed if given.check else seal)()
 
 
 if __name__ == "__main__":

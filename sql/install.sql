@@ -1,7 +1,10 @@
--- Table of contents: all that the database contains, in the order data flows. Run by psql -f.
+-- Table of contents: all that the database contains, in an order in which it can be created. Run by
+-- psql -f. The data flows the same way: audit.track() (api/) stores a declaration (tracking/), from
+-- which functions and triggers are compiled (compiler/), which write the log (writing/) into
+-- partitions (partitions/), where those read it who may (rights/).
 \set ON_ERROR_STOP on
 
--- The engine: schema audit
+-- What is kept: the log, the declarations, and what goes with them
 \ir audit/schema.sql
 \ir audit/rights/roles.sql
 \ir audit/tables/log.sql
@@ -13,29 +16,17 @@
 \ir audit/tables/closed_partition.sql
 \ir audit/api/has_own_policies.sql
 \ir audit/tables/presence.sql
-\ir audit/api/set_actor.sql
-\ir audit/writing/demand_actor.sql
-\ir audit/writing/write_table_event.sql
-\ir audit/writing/write_log_event.sql
-\ir audit/api/record_export.sql
-\ir audit/writing/open_import.sql
-\ir audit/api/begin_era.sql
-\ir audit/writing/log_truncate.sql
-\ir audit/writing/refuse_change.sql
-\ir audit/compiler/name_of.sql
-\ir audit/rights/policy_ddl.sql
-\ir audit/rights/protect.sql
-\ir audit/partitions/add_partition.sql
-\ir audit/partitions/partition_list.sql
-\ir audit/partitions/partition_name.sql
-\ir audit/partitions/interval_after.sql
-\ir audit/partitions/is_partition_empty.sql
-\ir audit/partitions/fill_log.sql
-\ir audit/api/maintain.sql
 
--- From a declaration to triggers
+-- What is passed from function to function
+\ir audit/types/row_sql.sql
+\ir audit/types/compiled.sql
+\ir audit/types/finding.sql
+
+-- Compiling: from a declaration to the text of functions and triggers
+\ir audit/compiler/name_of.sql
 \ir audit/compiler/short_name.sql
 \ir audit/compiler/fold_name.sql
+\ir audit/compiler/tokens_of.sql
 \ir audit/compiler/names_in.sql
 \ir audit/compiler/rewrite_expression.sql
 \ir audit/compiler/utc.sql
@@ -44,18 +35,17 @@
 \ir audit/compiler/text_value.sql
 \ir audit/compiler/settings_of.sql
 \ir audit/compiler/equality_of.sql
-\ir audit/compiler/column_of.sql
-\ir audit/compiler/audited_column.sql
+\ir audit/compiler/columns_of.sql
+\ir audit/compiler/audited_columns.sql
 \ir audit/compiler/table_trait.sql
-\ir audit/compiler/rule_of.sql
+\ir audit/compiler/rules_of.sql
 \ir audit/compiler/foreign_key_of.sql
-\ir audit/compiler/lookup_of.sql
+\ir audit/compiler/lookups_of.sql
 \ir audit/compiler/settings_for.sql
 \ir audit/compiler/lookup_join.sql
 \ir audit/compiler/bind_text.sql
 \ir audit/compiler/bind_row.sql
 \ir audit/compiler/fingerprint.sql
-\ir audit/writing/is_current.sql
 \ir audit/compiler/compile_function.sql
 \ir audit/compiler/indent.sql
 \ir audit/compiler/actor_variables.sql
@@ -76,19 +66,35 @@
 \ir audit/compiler/write_function.sql
 \ir audit/compiler/departed_function.sql
 \ir audit/compiler/add_trigger.sql
+\ir audit/compiler/read_move.sql
 \ir audit/compiler/compile_moves.sql
 \ir audit/compiler/compile_partitioned.sql
 \ir audit/compiler/compile_table.sql
+\ir audit/compiler/triggered_relations.sql
+\ir audit/compiler/has_trigger.sql
+\ir audit/compiler/install_compiled.sql
+
+-- Writing: who is responsible, what compiled functions ask, the rows that no table's change leaves
+\ir audit/api/set_actor.sql
+\ir audit/writing/is_current.sql
+\ir audit/writing/demand_actor.sql
+\ir audit/writing/write_table_event.sql
+\ir audit/writing/write_log_event.sql
+\ir audit/writing/log_truncate.sql
+\ir audit/writing/refuse_change.sql
+\ir audit/writing/open_import.sql
+\ir audit/api/record_export.sql
+\ir audit/api/begin_era.sql
+
+-- Tracking: declarations, and what becomes of them when their tables change
 \ir audit/tracking/validate_trackable.sql
 \ir audit/tracking/problem_of_rules.sql
+\ir audit/tracking/validate_expressions.sql
 \ir audit/tracking/validate_declaration.sql
 \ir audit/tracking/columns_now.sql
 \ir audit/tracking/follow_names.sql
 \ir audit/tracking/follow_rules.sql
 \ir audit/tracking/follow_columns.sql
-\ir audit/compiler/triggered_relation.sql
-\ir audit/compiler/has_trigger.sql
-\ir audit/compiler/install_compiled.sql
 \ir audit/tracking/is_stale.sql
 \ir audit/tracking/default_actions.sql
 \ir audit/tracking/slug_for.sql
@@ -104,21 +110,33 @@
 \ir audit/triggers/after_ddl.sql
 \ir audit/triggers/follow_ddl.sql
 
--- What readers read
+-- Partitions: made ahead of time, closed when their time is over, protected like the log itself
+\ir audit/rights/policy_ddl.sql
+\ir audit/rights/protect.sql
+\ir audit/partitions/add_partition.sql
+\ir audit/partitions/partition_list.sql
+\ir audit/partitions/partition_name.sql
+\ir audit/partitions/interval_after.sql
+\ir audit/partitions/is_partition_empty.sql
+\ir audit/partitions/fill_log.sql
+\ir audit/partitions/spare_to_split.sql
+\ir audit/api/maintain.sql
+\ir audit/partitions/reopen_partition.sql
+\ir audit/partitions/close_partition.sql
+
+-- Reading: what people, programs and exports see
+\ir audit/api/copy_comments.sql
 \ir audit/views/events.sql
 \ir audit/views/changes.sql
 \ir audit/tracking/describe_rule.sql
 \ir audit/views/actions.sql
-\ir audit/partitions/reopen_partition.sql
-\ir audit/partitions/close_partition.sql
 \ir audit/api/presence_of.sql
 \ir audit/api/horizon.sql
 \ir audit/api/item_log.sql
 \ir audit/api/tree_log.sql
-\ir audit/rights/role_right.sql
 
--- What can be wrong
-\ir audit/types/finding.sql
+-- Checking: what can be wrong with all this
+\ir audit/rights/role_rights.sql
 \ir audit/check/check_event_triggers.sql
 \ir audit/check/check_tables.sql
 \ir audit/check/check_functions.sql
@@ -129,15 +147,14 @@
 \ir audit/check/check_policies.sql
 \ir audit/check/check_readers.sql
 \ir audit/check/check_partitions.sql
+\ir audit/check/check_spares.sql
 \ir audit/check/check_rows.sql
 \ir audit/check/check_storage.sql
 \ir audit/check/check_sessions.sql
 \ir audit/api/check.sql
 
--- The first partitions
+-- Ready: the first partitions, and who may do what
 \ir audit/partitions/first_partitions.sql
-
--- Who may do what
 \ir audit/api/grant_rights.sql
 \ir audit/rights/rights.sql
 

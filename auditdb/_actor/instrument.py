@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-import psycopg
-from sqlalchemy import Connection, Engine, event
-from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
-from sqlalchemy.orm import sessionmaker
-
-from auditdb._actor import actor_setting, psycopg_hook
-from auditdb._actor.scope import current_actor
+from auditdb._connection import kinds
 
 if TYPE_CHECKING:
+    import psycopg
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
+    from sqlalchemy import Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
+    from sqlalchemy.orm import sessionmaker
 
 Instrumentable: TypeAlias = (
     "Engine | AsyncEngine | sessionmaker[Any] | async_sessionmaker[Any] | psycopg.Connection[Any] "
     "| psycopg.AsyncConnection[Any] | ConnectionPool[Any] | AsyncConnectionPool[Any]"
 )
 T = TypeVar("T", bound="Instrumentable")
-
-_AWAITED = "auditdb.actor"
-"""Where a connection keeps the actor of a two-phase transaction until its first statement."""
 
 
 def instrument(target: T) -> T:
@@ -38,17 +33,23 @@ def instrument(target: T) -> T:
     >>> from sqlalchemy import create_engine
     >>> engine = instrument(create_engine("postgresql+psycopg://"))
     """
-    if isinstance(target, Engine):
-        _engine(target)
-    elif isinstance(target, AsyncEngine):
-        _engine(target.sync_engine)
-    elif isinstance(target, sessionmaker | async_sessionmaker):
+    if kinds.is_engine(target):
+        from auditdb._actor import sqlalchemy_hook
+
+        sqlalchemy_hook.teach(target)
+    elif kinds.is_async_engine(target):
+        instrument(target.sync_engine)
+    elif kinds.is_sessionmaker(target):
         for engine in _engines(target):
             instrument(engine)
-    elif isinstance(target, psycopg.Connection | psycopg.AsyncConnection):
+    elif kinds.is_psycopg(target) or kinds.is_async_psycopg(target):
+        from auditdb._actor import psycopg_hook
+
         psycopg_hook.teach(target)
     elif callable(getattr(target, "getconn", None)):
-        _pool(target)
+        from auditdb._actor import psycopg_hook
+
+        psycopg_hook.teach_pool(target)
     else:
         raise TypeError(
             f"{type(target).__name__} cannot be instrumented: give an engine or sessionmaker of "
@@ -63,78 +64,3 @@ def _engines(maker: sessionmaker[Any] | async_sessionmaker[Any]) -> list[Any]:
     if not engines:
         raise ValueError("This sessionmaker has no engine: instrument the engine itself.")
     return list(engines.values())
-
-
-def _engine(engine: Engine) -> None:
-    if engine.dialect.name != "postgresql":
-        raise ValueError(
-            f"The audit log is PostgreSQL's; this engine is for {engine.dialect.name}."
-        )
-    if engine.dialect.driver in ("psycopg", "psycopg_async"):
-        event.listen(engine, "checkout", _on_checkout)
-    else:
-        event.listen(engine, "begin", _on_begin)
-        event.listen(engine, "begin_twophase", _on_begin_twophase)
-        event.listen(engine, "before_cursor_execute", _on_execute)
-
-
-def _on_checkout(_: Any, record: Any, __: Any) -> None:
-    psycopg_hook.teach(record.driver_connection)
-
-
-def _on_begin(connection: Connection) -> None:
-    connection.info.pop(_AWAITED, None)
-    who = current_actor()
-    if who is not None and not actor_setting.is_autocommit(connection):
-        actor_setting.begin(connection, who)
-
-
-def _on_begin_twophase(connection: Connection, _xid: Any) -> None:
-    # The driver begins after this: the actor must wait for the first statement.
-    connection.info[_AWAITED] = current_actor()
-
-
-def _on_execute(
-    connection: Connection,
-    _cursor: Any,
-    statement: str,
-    _parameters: Any,
-    _context: Any,
-    _many: bool,
-) -> None:
-    awaited = connection.info.pop(_AWAITED, None)
-    if awaited is not None:
-        actor_setting.begin(connection, awaited)
-    if (
-        current_actor() is not None
-        and actor_setting.is_autocommit(connection)
-        and psycopg_hook.may_write(statement)
-    ):
-        raise actor_setting.no_transaction("This statement")
-
-
-def _pool(pool: Any) -> None:
-    if getattr(pool.getconn, "teaches", False):
-        return
-    plain = pool.getconn
-    if _is_async(pool):
-
-        async def getconn_async(*args: Any, **kwargs: Any) -> Any:
-            connection = await plain(*args, **kwargs)
-            psycopg_hook.teach(connection)
-            return connection
-
-        pool.getconn = getconn_async
-    else:
-
-        def getconn(*args: Any, **kwargs: Any) -> Any:
-            connection = plain(*args, **kwargs)
-            psycopg_hook.teach(connection)
-            return connection
-
-        pool.getconn = getconn
-    pool.getconn.teaches = True
-
-
-def _is_async(pool: Any) -> bool:
-    return issubclass(pool.connection_class, psycopg.AsyncConnection)

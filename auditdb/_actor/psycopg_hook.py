@@ -1,16 +1,16 @@
-"""psycopg connections that put the actor into the message with which they begin a transaction."""
+"""Makes connections of psycopg put the actor into the message that begins a transaction."""
 
 from __future__ import annotations
 
 import functools
-import re
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import generators, pq, sql
 
-from auditdb._actor import actor_setting
+from auditdb._actor import actor_setting, psycopg_setting
 from auditdb._actor.scope import current_actor
+from auditdb._actor.writes import may_write
 from auditdb.errors import InvalidActor
 
 if TYPE_CHECKING:
@@ -20,53 +20,45 @@ if TYPE_CHECKING:
 
     Connection = psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
 
-_COMMENT = r"/\*(?:(?!/\*|\*/).)*\*/"
-for _ in range(3):  # comments nest
-    _COMMENT = rf"/\*(?:(?!/\*|\*/).|{_COMMENT})*\*/"
-# What says nothing of whether a statement writes: texts, quoted names and comments.
-_QUOTED = re.compile(
-    r"\be'(?:[^'\\]|\\.|'')*'"
-    r"|'(?:[^']|'')*'"
-    r'|"(?:[^"]|"")*"'
-    r"|(?<![\w$])\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"
-    r"|--[^\n]*"
-    rf"|{_COMMENT}",
-    re.IGNORECASE | re.DOTALL,
-)
-_CHANGE = r"(?:insert|update|delete|merge)\b"
-# What begins a transaction by hand, or may write, at the beginning of a statement.
-_WRITES = re.compile(
-    rf"(?:^|;) ?(?:{_CHANGE}"
-    r"|(?:truncate|call|do|execute|begin|start transaction)\b"
-    r"|copy(?! ?\()[^;]*? from\b"
-    # A change within a query is in parentheses or follows them; for update does neither.
-    rf"|(?:with|copy)\b[^;]*[()] ?{_CHANGE}"
-    rf"|explain\b[^;]*\banaly[sz]e\b[^;]*(?<!for )(?<!key )\b(?:{_CHANGE}|execute\b))",
-    re.IGNORECASE,
-)
-
-
-def may_write(statement: str) -> bool:
-    """Return whether `statement` begins a transaction, or writes, as its words say it.
-
-    A select that calls a function which writes is not seen.
-
-    >>> may_write("with gone as (delete from license returning *) select count(*) from gone")
-    True
-    """
-    plain = _QUOTED.sub(_blank, statement)
-    return _WRITES.search(" ".join(plain.split())) is not None
-
-
-def _blank(quoted: re.Match[str]) -> str:
-    return " " if quoted[0].startswith(("--", "/*")) else "''"
-
 
 def teach(connection: Connection) -> None:
     """Make `connection` put the actor into each transaction that it begins; twice does no harm."""
     kind: Any = type(connection)
     if not getattr(kind, "teaches_actor", False):
         connection.__class__ = _taught(kind)
+
+
+def on_checkout(_: Any, record: Any, __: Any) -> None:
+    """Teach the connection that a pool of SQLAlchemy gives out."""
+    teach(record.driver_connection)
+
+
+def teach_pool(pool: Any) -> None:
+    """Make `pool` teach the connections that it gives out; twice does no harm."""
+    if getattr(pool.getconn, "teaches", False):
+        return
+    plain = pool.getconn
+    if _is_async(pool):
+
+        async def getconn_async(*args: Any, **kwargs: Any) -> Any:
+            connection = await plain(*args, **kwargs)
+            teach(connection)
+            return connection
+
+        pool.getconn = getconn_async
+    else:
+
+        def getconn(*args: Any, **kwargs: Any) -> Any:
+            connection = plain(*args, **kwargs)
+            teach(connection)
+            return connection
+
+        pool.getconn = getconn
+    pool.getconn.teaches = True
+
+
+def _is_async(pool: Any) -> bool:
+    return issubclass(pool.connection_class, psycopg.AsyncConnection)
 
 
 @functools.cache
@@ -156,7 +148,7 @@ def _renamed(made: Any, kind: Any) -> Any:
 
 def _assignment(connection: Connection, who: Actor) -> bytes:
     try:
-        return actor_setting.assignment(who).as_bytes(connection)
+        return psycopg_setting.assignment(who).as_bytes(connection)
     except UnicodeEncodeError as error:
         raise InvalidActor(
             f"The encoding of this connection, {error.encoding}, cannot write this actor.",

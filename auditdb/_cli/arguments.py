@@ -1,11 +1,25 @@
-"""What people type for items, actors and times, and what it means."""
+"""What people type for the database, items, actors and times, and what it means."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
 
 import typer
+
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        help="The database, as postgresql://user@host/name; by default AUDITDB_URL, then PGHOST, "
+        "PGUSER, PGDATABASE and the like.",
+    ),
+]
+
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The directory of an export.")]
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -27,6 +41,14 @@ def parse_item(value: str | None) -> tuple[str, str] | None:
     kind, number = parse_pair(value, "--item")
     if number is None:
         raise typer.BadParameter(f"{value!r} has no id; write {value}:42.", param_hint="--item")
+    return kind, number
+
+
+def parse_actor(value: str) -> tuple[str, str]:
+    """Return type and id of TYPE:ID for --by; BadParameter without an id."""
+    kind, number = parse_pair(value, "--by")
+    if number is None:
+        raise typer.BadParameter(f"{value!r} has no id; write {value}:42.", param_hint="--by")
     return kind, number
 
 

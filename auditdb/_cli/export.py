@@ -1,82 +1,29 @@
-"""The commands that take the log out of a database, prove what was taken, and bring it back."""
+"""The command `auditdb export`: takes the log out of a database, into files or to stdout."""
 
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
-from auditdb._cli.arguments import check_range, is_relative, parse_item, parse_pair, parse_time
-from auditdb._cli.terminal import Url, outcome, say
-from auditdb._export import exporting, formats, importing, verify
-from auditdb._export.selection import Selection
+from auditdb._cli.arguments import Url, is_relative, parse_actor
+from auditdb._cli.filter_options import Wanted, with_filters
+from auditdb._cli.progress import progress
+from auditdb._cli.saying import outcome, say
+from auditdb._export import exporting, formats
+from auditdb._export.compression import COMPRESSIONS
+from auditdb._export.export_request import ExportRequest
 from auditdb._upkeep import database
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
-    from rich.progress import Task
-
-Place = Annotated[Path, typer.Argument(metavar="DIR", help="The directory of an export.")]
+    from auditdb._export.formats.base import Form
 
 
-class _Rate(TextColumn):
-    """Rows a second."""
-
-    def __init__(self) -> None:
-        super().__init__("")
-
-    def render(self, task: Task) -> Any:
-        """Return the rate, once it is known."""
-        speed = task.finished_speed or task.speed
-        self.text_format = f"{speed:,.0f} rows/s" if speed else ""
-        return super().render(task)
-
-
-class _Bar:
-    """A bar on stderr, where that is a terminal."""
-
-    def __init__(self, shown: Progress) -> None:
-        self._shown = shown
-        self._task: TaskID | None = None
-
-    def begin(self, rows: int, done: int) -> None:
-        self._task = self._shown.add_task("rows", total=rows, completed=done)
-
-    def advance(self, rows: int) -> None:
-        if self._task is not None:
-            self._shown.advance(self._task, rows)
-
-
-@contextmanager
-def _progress() -> Iterator[_Bar]:
-    shown = Progress(
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("rows"),
-        _Rate(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        # Not what rich thinks a terminal: a pipe stays one where colours are forced.
-        disable=not sys.stderr.isatty(),
-    )
-    with shown:
-        yield _Bar(shown)
-
-
-def _check(value: str, allowed: tuple[str, ...], option: str) -> str:
+def _check(value: str, allowed: Iterable[str], option: str) -> str:
     if value not in allowed:
         raise typer.BadParameter(
             f"{value!r} is not one of {', '.join(allowed)}.", param_hint=option
@@ -84,55 +31,23 @@ def _check(value: str, allowed: tuple[str, ...], option: str) -> str:
     return value
 
 
-def _check_increment(target: str, state: Path, since: str | None, until: str | None) -> None:
-    if until is not None:
-        raise typer.BadParameter(
-            "an increment goes up to now: rows left out by --until would never come.",
-            param_hint="--since-last",
-        )
-    if since is not None and is_relative(since):
-        raise typer.BadParameter(
-            f"with --since-last, give a fixed time instead of {since}.", param_hint="--since"
-        )
-    if target != "-" and state.absolute().is_relative_to(Path(target).absolute()):
-        raise typer.BadParameter(
-            f"{state} lies in {target}, which holds the export alone.", param_hint="--since-last"
-        )
+def _one_of(names: Iterable[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} or {last}."
 
 
+@with_filters
 def export_log(
+    context: typer.Context,
     target: Annotated[
         str, typer.Argument(metavar="TARGET", help="A new directory, or - for stdout.")
     ],
-    account: Annotated[
-        str | None, typer.Option(metavar="ID", help="Only this account; by default all.")
-    ] = None,
-    item: Annotated[
-        str | None,
-        typer.Option(metavar="TYPE:ID", help="Only this item, such as license:42, and its parts."),
-    ] = None,
-    action: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ACTION", help="Only this action; may be given several times."),
-    ] = None,
-    actor: Annotated[
-        str | None,
-        typer.Option(metavar="TYPE[:ID]", help="Only this actor, such as platform_user:42."),
-    ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME", help="From this time on: ISO 8601, in UTC, or so long ago as 7d, 12h."
-        ),
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Before this time, given as for --since.")
-    ] = None,
+    wanted: Wanted,
     form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="csv, jsonl or parquet.")
+        str, typer.Option("--format", metavar="FORMAT", help=_one_of(formats.FORMATS))
     ] = "csv",
     compress: Annotated[
-        str, typer.Option("--compress", metavar="METHOD", help="none, zstd or gzip.")
+        str, typer.Option("--compress", metavar="METHOD", help=_one_of(COMPRESSIONS))
     ] = "none",
     per_partition: Annotated[
         bool, typer.Option("--per-partition", help="A file for each partition of the log.")
@@ -164,54 +79,27 @@ def export_log(
     url: Url = None,
 ) -> None:
     """Export the log into files that can be verified, or go on with an export that broke off."""
-    wanted = Selection(
-        account=account,
-        item=parse_item(item),
-        actions=tuple(action or ()),
-        actor=None if actor is None else parse_pair(actor, "--actor"),
-        since=parse_time(since, "--since"),
-        until=parse_time(until, "--until"),
-    )
-    check_range(wanted.since, wanted.until)
-    if spreadsheet and form != "csv":
-        raise typer.BadParameter(
-            "only CSV is read by spreadsheets: add --format csv.", param_hint="--spreadsheet"
-        )
     if per_partition and target == "-":
         raise typer.BadParameter(
             "one stream is one file: leave it out.", param_hint="--per-partition"
         )
     if since_last is not None:
-        _check_increment(target, since_last, since, until)
-    kind, number = (None, None) if by is None else parse_pair(by, "--by")
-    if kind is not None and number is None:
-        raise typer.BadParameter(f"{by!r} has no id; write {by}:42.", param_hint="--by")
-    request = exporting.ExportRequest(
-        formats.Form(
-            _check(form, formats.FORMATS, "--format"),
-            _check(compress, formats.COMPRESSIONS, "--compress"),
-            spreadsheet,
-        ),
+        _check_increment(context, target, since_last)
+    request = ExportRequest(
+        _form(form, compress, spreadsheet=spreadsheet),
         wanted,
-        {
-            "--account": account,
-            "--item": item,
-            "--action": sorted(action or ()),
-            "--actor": actor,
-            "--since": since,
-            "--until": until,
-            "--format": form,
-            "--compress": compress,
-            "--per-partition": per_partition,
-            "--spreadsheet": spreadsheet,
-            "--since-last": None if since_last is None else str(since_last.absolute()),
-        },
+        asked_of(context),
         per_partition,
         since_last,
         primary,
-        None if kind is None or number is None else (kind, number),
+        None if by is None else parse_actor(by),
     )
-    with outcome(), _progress() as bar:
+    _run(target, request, url)
+
+
+def _run(target: str, request: ExportRequest, url: str | None) -> None:
+    """Export to `target`, and say what was written there."""
+    with outcome(), progress() as bar:
         where = database.resolve(url)
         if target == "-":
             done = exporting.to_stream(where, sys.stdout.buffer, request, bar)
@@ -223,20 +111,63 @@ def export_log(
         say(f"sha256 {done.sha256}")
 
 
-def verify_export(directory: Place) -> None:
-    """Verify an export without a database; exit with 1 and say what differs, if anything does."""
-    with outcome():
-        found = verify.directory(directory)
-    for mismatch in found.mismatches:
-        say(mismatch)
-    if found.mismatches:
-        raise typer.Exit(1)
-    typer.echo(f"{found.manifest.rows} rows in {len(found.manifest.files)} file(s) are intact.")
-    typer.echo(f"sha256 {found.manifest.sha256}")
+def _form(name: str, compress: str, *, spreadsheet: bool) -> Form:
+    form = formats.form(
+        _check(name, formats.FORMATS, "--format"),
+        _check(compress, COMPRESSIONS, "--compress"),
+        spreadsheet=spreadsheet,
+    )
+    if spreadsheet and not form.format.for_spreadsheets:
+        able = [one for one in formats.FORMATS.values() if one.for_spreadsheets]
+        raise typer.BadParameter(
+            f"only {able[0].title} is read by spreadsheets: add --format {able[0].name}.",
+            param_hint="--spreadsheet",
+        )
+    return form
 
 
-def import_export(directory: Place, url: Url = None) -> None:
-    """Import an export as JSON Lines or Parquet into the log of another database."""
-    with outcome(), _progress() as bar:
-        done = importing.run(database.resolve(url), directory, bar)
-    say(f"{done.rows} rows, of which {done.new} were new.")
+def _check_increment(context: typer.Context, target: str, state: Path) -> None:
+    since, until = context.params["since"], context.params["until"]
+    if until is not None:
+        raise typer.BadParameter(
+            "an increment goes up to now: rows left out by --until would never come.",
+            param_hint="--since-last",
+        )
+    if since is not None and is_relative(since):
+        raise typer.BadParameter(
+            f"with --since-last, give a fixed time instead of {since}.", param_hint="--since"
+        )
+    if target != "-" and state.absolute().is_relative_to(Path(target).absolute()):
+        raise typer.BadParameter(
+            f"{state} lies in {target}, which holds the export alone.", param_hint="--since-last"
+        )
+
+
+FREE_TO_CHANGE = frozenset({"--by", "--primary", "--url"})
+"""The options that say where an export is run and by whom: they may differ when it goes on."""
+
+
+def asked_of(context: typer.Context) -> dict[str, Any]:
+    """Return the values of all other options of a command, but for those that are off or empty.
+
+    They are taken from the command itself, so that none that is added to it can be forgotten, with
+    defaults, which may be others in a later version.
+    """
+    asked = {}
+    for parameter in context.command.params:
+        name = max(parameter.opts, key=len)
+        if parameter.param_type_name != "option" or name in FREE_TO_CHANGE:
+            continue
+        # Options such as --help give the command nothing.
+        value = _plain(context.params.get(str(parameter.name)))
+        if value is not None and value is not False:
+            asked[name] = value
+    return asked
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value.absolute())
+    if isinstance(value, list | tuple):
+        return sorted(value) or None
+    return value

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from auditdb._cli.terminal import Url, outcome, say
+from auditdb._cli.arguments import Url
+from auditdb._cli.saying import outcome, say
 from auditdb._upkeep import database, maintenance
 
 

@@ -1,23 +1,25 @@
-"""Shows events to people (tables for a terminal) and to programs (JSON Lines)."""
+"""Shows events to people: tables for a terminal."""
 
 from __future__ import annotations
 
 import json
-import re
-import unicodedata
 from datetime import UTC
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from auditdb._cli.saying import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from auditdb._query.records import Change, Event
+    from auditdb._upkeep.check import Finding
 
 CELL = 200
 """The most characters of a value in the table of changes."""
@@ -31,31 +33,16 @@ LINES = 3
 WIDE = 110
 """The least characters of a line for a column of its own for time, action, item and actor."""
 
-# Joiners are part of how some languages and emoji are written; all else invisible is shown.
-_JOINERS = "\u200c\u200d"
-_HIDDEN = {"Cc", "Cf", "Zl", "Zp", "Cs", "Co"}
-# What JSON allows in a string but a terminal may obey, or a reader of lines may split at.
-_UNSAFE_IN_JSON = re.compile(
-    "[\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
-)
+
+_STYLES = {"error": "bold red", "warning": "bold yellow"}
 
 
-def visible(text: str, limit: int | None = None) -> str:
-    r"""Return `text` on one line, with control and direction characters shown, as \x1b or \u202e.
+class Terminal(Console):
+    """A console that leaves it to the command what to do when its reader goes away."""
 
-    What is longer than `limit` characters ends in an ellipsis.
-    """
-    is_long = limit is not None and len(text) > limit
-    kept = text[: limit - 1] if is_long and limit is not None else text
-    return "".join(map(_visible, kept)) + ("…" if is_long else "")
-
-
-def _visible(character: str) -> str:
-    if character.isprintable() or character in _JOINERS:
-        return character
-    if unicodedata.category(character) not in _HIDDEN:
-        return character
-    return character.encode("unicode_escape").decode("ascii")
+    def on_broken_pipe(self) -> None:
+        """Raise what a plain write would raise."""
+        raise BrokenPipeError
 
 
 def time(moment: datetime) -> str:
@@ -106,38 +93,19 @@ def changes_table(event: Event, changes: Sequence[Change], *, title: str | None 
     return table
 
 
-def json_line(event: Event) -> str:
-    """Return `event` as one line of JSON, whole, without a line break at its end.
-
-    Ids are strings (they may exceed 2^53), the time is ISO 8601 in UTC, and characters that a
-    terminal might obey are escaped.
-    """
-    columns: dict[str, Any] = {
-        "id": str(event.id),
-        "tx": str(event.tx),
-        "occurred_at": event.occurred_at.astimezone(UTC).isoformat(timespec="microseconds"),
-        "account_id": event.account_id,
-        "action": event.action,
-        "action_label": event.action_label,
-        "item_type": event.item_type,
-        "item_id": event.item_id,
-        "item_label": event.item_label,
-        "parent_type": event.parent_type,
-        "parent_id": event.parent_id,
-        "actor_type": event.actor_type,
-        "actor_id": event.actor_id,
-        "actor_label": event.actor_label,
-        "db_role": event.db_role,
-        "application": event.application,
-        "is_cascade": event.is_cascade,
-    }
-    plain = json.dumps(columns, ensure_ascii=False)
-    # As PostgreSQL wrote them: no number is rounded, nothing is too deep.
-    line = (
-        f'{plain[:-1]}, "changes": {event.changes_json or "null"}, '
-        f'"context": {event.context_json or "null"}}}'
-    )
-    return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
+def findings_table(findings: Iterable[Finding]) -> Table:
+    """Return `findings` as a table: what is wrong, with what, and what fixes it."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("finding", overflow="fold")
+    table.add_column("object", overflow="fold")
+    table.add_column("what it means, and what fixes it", overflow="fold", ratio=1)
+    for found in findings:
+        what = Text(visible(found.finding), style=_STYLES.get(found.severity, "bold"))
+        what.append(f"\n{found.severity}", style="not bold")
+        said = Text(visible(found.message))
+        said.append(f"\n{visible(found.mend)}", style="green")
+        table.add_row(what, Text(visible(found.object)), said)
+    return table
 
 
 def _table(title: str | None) -> Table:

@@ -6,16 +6,14 @@ import gzip
 import io
 import zlib
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, Protocol, cast
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from auditdb.errors import ExportFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
-
-SUFFIX = {"none": "", "gzip": ".gz", "zstd": ".zst"}
-"""What the name of a file ends in, by compression."""
 
 _GZIP_LEVEL = 6
 _ZSTD_LEVEL = 3
@@ -33,6 +31,35 @@ class Frame(Protocol):
         ...
 
 
+class Compression:
+    """One way to compress a file; this one leaves it as it is."""
+
+    name: ClassVar[str] = "none"
+    suffix: ClassVar[str] = ""
+    """What the names of its files end in."""
+    broken: ClassVar[tuple[type[BaseException], ...]] = ()
+    """What reading a file raises that is not what this compression made it."""
+
+    def library(self) -> str | None:
+        """Return the name and version of what compresses, None for no compression.
+
+        Raises ExportFailed where it is not installed.
+        """
+        return None
+
+    def frame(self) -> Frame:
+        """Begin a frame; raises ExportFailed where the library for it is not installed."""
+        return _Plain()
+
+    def opened(self, path: Path) -> AbstractContextManager[IO[bytes]]:
+        """Open a file to read what was compressed into it, frame after frame."""
+        return path.open("rb")
+
+    def is_broken(self, error: BaseException) -> bool:
+        """Return whether `error` says that a file is not what this compression made it."""
+        return isinstance(error, self.broken)
+
+
 class _Plain:
     def compress(self, data: bytes) -> bytes:
         return data
@@ -41,26 +68,47 @@ class _Plain:
         return b""
 
 
-def frame(compression: str) -> Frame:
-    """Begin a frame; raises ExportFailed where the library for it is not installed."""
-    if compression == "gzip":
+class _Gzip(Compression):
+    name = "gzip"
+    suffix = ".gz"
+    broken = (EOFError, zlib.error, gzip.BadGzipFile)
+
+    def library(self) -> str:
+        return f"zlib {zlib.ZLIB_RUNTIME_VERSION}"
+
+    def frame(self) -> Frame:
         # With a gzip header, which has neither a name nor a time in it.
         return zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, 31)
-    if compression == "zstd":
-        return cast("Frame", zstandard().ZstdCompressor(level=_ZSTD_LEVEL).compressobj())
-    return _Plain()
+
+    @contextmanager
+    def opened(self, path: Path) -> Iterator[IO[bytes]]:
+        with path.open("rb") as raw, gzip.GzipFile(fileobj=raw) as unpacked:
+            yield cast("IO[bytes]", unpacked)
 
 
-def library(compression: str) -> str | None:
-    """Return the name and version of what compresses, None for no compression."""
-    if compression == "gzip":
-        return f"zlib {zlib.ZLIB_RUNTIME_VERSION}"
-    if compression == "zstd":
-        return f"zstd {'.'.join(map(str, zstandard().ZSTD_VERSION))}"
-    return None
+class _Zstd(Compression):
+    name = "zstd"
+    suffix = ".zst"
+
+    def library(self) -> str:
+        return f"zstd {'.'.join(map(str, _zstandard().ZSTD_VERSION))}"
+
+    def frame(self) -> Frame:
+        return cast("Frame", _zstandard().ZstdCompressor(level=_ZSTD_LEVEL).compressobj())
+
+    @contextmanager
+    def opened(self, path: Path) -> Iterator[IO[bytes]]:
+        with path.open("rb") as raw:
+            reader = _zstandard().ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+            with io.BufferedReader(reader, 1 << 20) as unpacked:
+                yield cast("IO[bytes]", unpacked)
+
+    def is_broken(self, error: BaseException) -> bool:
+        # Named rather than caught: without the library there is no such class.
+        return type(error).__name__ == "ZstdError"
 
 
-def zstandard() -> Any:
+def _zstandard() -> Any:
     """Return the module zstandard; raises ExportFailed without it."""
     try:
         import zstandard as module  # an extra, which other formats do without
@@ -72,25 +120,5 @@ def zstandard() -> Any:
     return module
 
 
-@contextmanager
-def opened(path: Path, compression: str) -> Iterator[IO[bytes]]:
-    """Open a file to read what was compressed into it, frame after frame."""
-    with path.open("rb") as raw:
-        if compression == "gzip":
-            with gzip.GzipFile(fileobj=raw) as unpacked:
-                yield cast("IO[bytes]", unpacked)
-        elif compression == "zstd":
-            reader = zstandard().ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-            with io.BufferedReader(reader, 1 << 20) as unpacked:
-                yield cast("IO[bytes]", unpacked)
-        else:
-            yield raw
-
-
-def broken(error: BaseException) -> bool:
-    """Return whether `error` says that a file is not what compression made it."""
-    if isinstance(error, EOFError | zlib.error | gzip.BadGzipFile):
-        return True
-    if isinstance(error, OSError) and error.errno is None:  # what pyarrow raises
-        return True
-    return type(error).__name__ == "ZstdError"
+COMPRESSIONS = {one.name: one for one in (Compression(), _Zstd(), _Gzip())}
+"""Every way to compress, by its name."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from auditdb._export import files, manifest, row_key, slices, watermark
+from auditdb._export.export_request import differences
 from auditdb.errors import ExportFailed
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class Job:
 
     id: str
     """Tells it from all other exports."""
+    version: int
+    """The format version of what it writes."""
     asked: dict[str, Any]
     """What it was asked for, as given."""
     filters: dict[str, Any]
@@ -42,6 +45,7 @@ class Job:
         """Return what load() reads."""
         return {
             "id": self.id,
+            "format": self.version,
             "asked": self.asked,
             "filters": self.filters,
             "after": self.after and self.after.as_json(),
@@ -127,7 +131,7 @@ class Journal:
         self.done[done.name] = done
 
 
-def load(directory: Path, asked: dict[str, Any]) -> Job | None:
+def load(directory: Path, asked: dict[str, Any], version: int) -> Job | None:
     """Return the job in `directory`; None where it is empty.
 
     Raises ExportFailed where the directory holds anything but a job that was asked for the same.
@@ -147,6 +151,7 @@ def load(directory: Path, asked: dict[str, Any]) -> Job | None:
         found = json.loads(path.read_text("utf-8"))
         job = Job(
             found["id"],
+            found["format"],
             found["asked"],
             found["filters"],
             found["after"] and watermark.from_json(found["after"]),
@@ -159,10 +164,12 @@ def load(directory: Path, asked: dict[str, Any]) -> Job | None:
         raise ExportFailed(
             f"{path} cannot be read: {error}.", hint="Export into a new directory."
         ) from error
-    differing = sorted(
-        key for key in job.asked.keys() | asked.keys() if job.asked.get(key) != asked.get(key)
-    )
-    if differing:
+    if job.version != version:
+        raise ExportFailed(
+            f"{directory} holds an export of another version of auditdb, which is not complete.",
+            hint="Export into a new directory.",
+        )
+    if differing := differences(job.asked, asked):
         raise ExportFailed(
             f"{directory} holds another export, which is not complete; "
             f"it differs in {', '.join(differing)}.",

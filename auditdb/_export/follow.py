@@ -9,26 +9,22 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from auditdb._export import read_transaction, watermark
-from auditdb._export.selection import all_of
+from auditdb._export.conditions import all_of, of_filter
 from auditdb._query.records import Event
+from auditdb._query.rows import event_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import psycopg
 
-    from auditdb._export.selection import Selection
     from auditdb._export.watermark import Mark, Watermark
+    from auditdb._query.filters import Filter
 
 BATCH = 1000
 """The most rows that are given at a time."""
 
-_COLUMNS = sql.SQL(
-    "l.id, l.tx, l.occurred_at, l.account_id, l.action, l.action_label, l.item_type, l.item_id, "
-    "l.item_label, l.parent_type, l.parent_id, l.actor_type, l.actor_id, l.actor_label, "
-    "l.db_role, l.application, l.is_cascade, l.changes::text as changes_json, "
-    "l.context::text as context_json"
-)
+_COLUMNS = sql.SQL(event_columns("occurred_at"))
 _QUERY = sql.SQL(
     "select {columns} from audit.events as l where {where} "
     "order by l.occurred_at, l.id, l.account_id"
@@ -37,7 +33,7 @@ _QUERY = sql.SQL(
 
 def batches(
     connection: psycopg.Connection[Any],
-    wanted: Selection,
+    wanted: Filter,
     *,
     interval: float = 1.0,
     wait: Callable[[float], None] = time.sleep,
@@ -66,9 +62,9 @@ def batches(
 
 
 def _new(
-    connection: psycopg.Connection[Any], wanted: Selection, after: Watermark | None, mark: Mark
+    connection: psycopg.Connection[Any], wanted: Filter, after: Watermark | None, mark: Mark
 ) -> Iterator[list[Event]]:
-    where = all_of([*wanted.conditions(), watermark.between(after, mark.watermark, mark.eras)])
+    where = all_of([of_filter(wanted), watermark.between(after, mark.watermark, mark.eras)])
     with (
         read_transaction.reading(connection, row_security=True),
         connection.cursor("follow", row_factory=class_row(Event)) as cursor,

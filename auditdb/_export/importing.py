@@ -10,23 +10,25 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
-from auditdb._export import columns, reader, verify
+from auditdb._export import formats, reader, verify
 from auditdb._upkeep import database
 from auditdb.errors import (
     ImportFailed,
     InvalidExport,
     PermissionDenied,
+    SchemaBehind,
     SchemaMissing,
     hinted,
-    translated,
+    log_translated,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from auditdb._export.exporting import Progress
+    from auditdb._export.export_request import Progress
     from auditdb._export.manifest import Manifest
+    from auditdb._export.versions import FormatVersion
 
 BATCH = 10_000
 """Rows that are sent to the database at a time."""
@@ -51,7 +53,13 @@ def run(url: str, place: Path, progress: Progress) -> Imported:
     """
     found = _verified(place)
     again = hinted("When it is back, run the same import again.")
-    with again, database.connect(url) as connection, translated(), _alone(connection):
+    with (
+        again,
+        database.connect(url, accept="same") as connection,
+        log_translated(),
+        _alone(connection),
+    ):
+        _check_columns(connection, found.form.version)
         row = connection.execute("select audit.open_import()").fetchone()
         is_first = row is not None and row[0] is not None
         progress.begin(found.rows, 0)
@@ -79,10 +87,13 @@ def _verified(place: Path) -> Manifest:
             f"{place} is not as it was exported: {verified.mismatches[0]}.",
             hint=f"Run `auditdb verify {place}` for all that differs; nothing was imported.",
         )
-    form = verified.manifest.form
-    if form.format == "csv":
+    its_format = verified.manifest.form.format
+    if not its_format.can_import:
+        others = [one for one in formats.FORMATS.values() if one.can_import]
         raise ImportFailed(
-            "CSV cannot be imported.", hint="Export as JSON Lines or Parquet: --format jsonl."
+            f"{its_format.title} cannot be imported.",
+            hint=f"Export as {' or '.join(one.title for one in others)}: "
+            f"--format {others[0].name}.",
         )
     return verified.manifest
 
@@ -98,7 +109,7 @@ def _alone(connection: psycopg.Connection[Any]) -> Iterator[None]:
     ).fetchone()
     is_installed, role, is_owner = row or (False, "", False)
     if not is_installed:
-        raise SchemaMissing(hint="Run `auditdb upgrade`.")
+        raise SchemaMissing
     if not is_owner:
         raise PermissionDenied(
             f"Role {role} may not import: only the owner of audit.log may add rows to it.",
@@ -116,36 +127,48 @@ def _alone(connection: psycopg.Connection[Any]) -> Iterator[None]:
             connection.execute("select pg_advisory_unlock(hashtextextended('audit.import', 0))")
 
 
+def _check_columns(connection: psycopg.Connection[Any], version: FormatVersion) -> None:
+    """Raise SchemaBehind where the log lacks a column of the export."""
+    found = connection.execute(
+        "select attname::text from pg_attribute where attrelid = 'audit.log'::regclass"
+        " and attnum > 0 and not attisdropped"
+    ).fetchall()
+    has = {name for (name,) in found}
+    if lacking := [name for name in version.names if name not in has]:
+        raise SchemaBehind(f"audit.log has no column {lacking[0]}, which the export has.")
+
+
 def _load(
     connection: psycopg.Connection[Any], path: Path, found: Manifest, progress: Progress
 ) -> int:
     new = 0
     lines = (row.line for row in reader.rows(path, found.form))
+    statements = _Statements.of(found.form.version)
     with connection.transaction():
         connection.execute("create temporary table incoming (line jsonb) on commit drop")
         while batch := list(islice(lines, BATCH)):
-            new += _add(connection, batch)
+            new += _add(connection, batch, statements)
             progress.advance(len(batch))
     return new
 
 
-def _add(connection: psycopg.Connection[Any], batch: list[str]) -> int:
+def _add(connection: psycopg.Connection[Any], batch: list[str], statements: _Statements) -> int:
     with (
         connection.cursor() as cursor,
         cursor.copy("copy pg_temp.incoming (line) from stdin") as copy,
     ):
         for line in batch:
             copy.write_row((line,))
-    added = connection.execute(_INSERT).fetchone()
+    added = connection.execute(statements.insert).fetchone()
     new = added[0] if added else 0
     if new < len(batch):
-        _check_same(connection)
+        _check_same(connection, statements)
     connection.execute("truncate pg_temp.incoming")
     return int(new)
 
 
-def _check_same(connection: psycopg.Connection[Any]) -> None:
-    differing = connection.execute(_DIFFERING).fetchone()
+def _check_same(connection: psycopg.Connection[Any], statements: _Statements) -> None:
+    differing = connection.execute(statements.differing).fetchone()
     if differing is not None:
         raise ImportFailed(
             f"Row {differing[0]} of {differing[1]} is in the log with other content.",
@@ -153,16 +176,7 @@ def _check_same(connection: psycopg.Connection[Any]) -> None:
         )
 
 
-def _cell(name: str, kind: str) -> str:
-    if kind == "jsonb":
-        return f"nullif(i.line -> '{name}', 'null'::jsonb)"
-    return f"(i.line ->> '{name}')" + ("" if kind == "text" else f"::{kind}")
-
-
-# Made of constants alone.
-_NAMES = sql.SQL(", ".join(columns.COLUMNS))
-_CELLS = sql.SQL(", ".join(_cell(name, kind) for name, kind in columns.COLUMNS.items()))
-_INSERT = sql.SQL("""
+_INSERT = """
 with added as (
   insert into audit.log ({names})
   select {cells} from pg_temp.incoming as i
@@ -170,8 +184,8 @@ with added as (
   returning 1
 )
 select count(*) from added
-""").format(names=_NAMES, cells=_CELLS)
-_DIFFERING = sql.SQL("""
+"""
+_DIFFERING = """
 select l.id, l.occurred_at::text
 from pg_temp.incoming as i
 join audit.log as l on l.account_id = i.line ->> 'account_id'
@@ -179,4 +193,31 @@ join audit.log as l on l.account_id = i.line ->> 'account_id'
   and l.id = (i.line ->> 'id')::bigint
 where ({theirs}) is distinct from ({cells})
 limit 1
-""").format(theirs=sql.SQL(", ".join(f"l.{name}" for name in columns.COLUMNS)), cells=_CELLS)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    """How rows of a format version get into the log; a column that it has not takes its default."""
+
+    insert: sql.Composed
+    """Adds the incoming rows that are not there; returns how many."""
+    differing: sql.Composed
+    """Finds a row that is there with other content."""
+
+    @classmethod
+    def of(cls, version: FormatVersion) -> _Statements:
+        # The names and types are constants of this package.
+        cells = sql.SQL(", ".join(_cell(name, kind) for name, kind in version.columns.items()))
+        names = sql.SQL(", ".join(version.names))
+        theirs = sql.SQL(", ".join(f"l.{name}" for name in version.names))
+        return cls(
+            sql.SQL(_INSERT).format(names=names, cells=cells),
+            sql.SQL(_DIFFERING).format(theirs=theirs, cells=cells),
+        )
+
+
+def _cell(name: str, kind: str) -> str:
+    if kind == "jsonb":
+        return f"nullif(i.line -> '{name}', 'null'::jsonb)"
+    return f"(i.line ->> '{name}')" + ("" if kind == "text" else f"::{kind}")

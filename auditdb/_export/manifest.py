@@ -8,15 +8,17 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from auditdb._export import columns, formats, row_key
+from auditdb._export import formats, row_key
+from auditdb._export.versions import VERSIONS
 from auditdb.errors import InvalidExport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from auditdb._export.formats import Form
+    from auditdb._export.formats.base import Form
     from auditdb._export.row_key import RowKey
+    from auditdb._export.versions import FormatVersion
 
 NAME = "manifest.json"
 _FILE_NAME = re.compile(r"[\w-]+(\.[\w-]+)+")
@@ -69,12 +71,12 @@ def content(
 ) -> dict[str, Any]:
     """Return the manifest to write; `about` holds what differs from run to run."""
     return {
-        "format": columns.VERSION,
-        "data": form.format,
-        "compression": form.compression,
+        "format": form.version.number,
+        "data": form.format.name,
+        "compression": form.compression.name,
         "spreadsheet": form.spreadsheet,
-        "columns": [{"name": name, "type": kind} for name, kind in columns.COLUMNS.items()],
-        "order": list(columns.ORDER),
+        "columns": _columns(form.version),
+        "order": list(form.version.order),
         "filters": filters,
         "rows": sum(one.rows for one in files),
         "sha256": digest(files),
@@ -108,17 +110,18 @@ def read(directory: Path) -> Manifest:
 
 
 def _checked(found: Any) -> Manifest:
-    if found["format"] != columns.VERSION:
+    version = VERSIONS.get(found["format"])
+    if version is None:
+        known = ", ".join(map(str, VERSIONS))
         raise InvalidExport(
-            f"The export has format {found['format']}; this auditdb knows {columns.VERSION}.",
+            f"The export has format {found['format']}; this auditdb knows {known}.",
             hint="Read it with the version that wrote it.",
         )
-    expected = [{"name": name, "type": kind} for name, kind in columns.COLUMNS.items()]
-    if found["columns"] != expected or found["order"] != list(columns.ORDER):
+    if found["columns"] != _columns(version) or found["order"] != list(version.order):
         raise ValueError("its columns are not those of its format")
-    form = formats.Form(found["data"], found["compression"], found["spreadsheet"])
-    if form.format not in formats.FORMATS or form.compression not in formats.COMPRESSIONS:
-        raise ValueError("its data have no known format")
+    form = formats.form(
+        found["data"], found["compression"], spreadsheet=found["spreadsheet"], version=version
+    )
     files = tuple(file_from_json(one) for one in found["files"])
     if len({one.name for one in files}) != len(files):
         raise ValueError("it names a file twice")
@@ -126,6 +129,10 @@ def _checked(found: Any) -> Manifest:
     if not isinstance(found["filters"], dict) or type(rows) is not int:
         raise ValueError("its filters or rows are not as they should be")
     return Manifest(form, found["filters"], files, rows, found["sha256"])
+
+
+def _columns(version: FormatVersion) -> list[dict[str, str]]:
+    return [{"name": name, "type": kind} for name, kind in version.columns.items()]
 
 
 def file_from_json(found: Any) -> DataFile:

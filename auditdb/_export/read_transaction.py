@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-
-from auditdb.errors import PermissionDenied, SchemaBehind, SchemaMissing, translated
+from auditdb.errors import PermissionDenied, log_translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import psycopg
 
 _SETTINGS = {
     "timezone": "UTC",
@@ -49,16 +49,10 @@ def reading(connection: psycopg.Connection[Any], *, row_security: bool = False) 
     settings = _SETTINGS | {"row_security": "on" if row_security else "off"}
     calls = ", ".join(["pg_catalog.set_config(%s, %s, true)"] * len(settings))
     values = [word for setting in settings.items() for word in setting]
-    with translated():
-        try:
-            with connection.transaction():
-                connection.execute("set transaction read only")
-                connection.execute(f"select {calls}".encode(), values)
-                yield
-        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
-            raise SchemaMissing(hint="Run `auditdb upgrade`.") from error
-        except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction) as error:
-            raise SchemaBehind(hint="Run `auditdb upgrade`.") from error
+    with log_translated(), connection.transaction():
+        connection.execute("set transaction read only")
+        connection.execute(f"select {calls}".encode(), values)
+        yield
 
 
 def needs_row_security(connection: psycopg.Connection[Any]) -> bool:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from auditdb._export import read_transaction
-from auditdb._export.selection import all_of
+from auditdb._export.conditions import all_of, of_filter
+from auditdb._query import page_cursor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import psycopg
 
-    from auditdb._export.selection import Selection
+    from auditdb._query.filters import Filter
 
 SLICE = 50_000
 """Rows that a slice is filled up to, by whole hours; an hour is never cut."""
@@ -31,8 +32,8 @@ from (
   join pg_class as c on c.oid = t.relid
   where t.isleaf and c.relispartition
 ) as b
-where (%(since)s::timestamptz is null or b.upper is null or b.upper::timestamptz > %(since)s)
-  and (%(until)s::timestamptz is null or b.lower is null or b.lower::timestamptz < %(until)s)
+where coalesce(b.upper::timestamptz > %(since)s::timestamptz, true)
+  and coalesce(b.lower::timestamptz < %(until)s::timestamptz, true)
 order by b.lower::timestamptz nulls first
 """
 _HOURS = """
@@ -91,7 +92,7 @@ class _Hour:
 
 def make(
     connection: psycopg.Connection[Any],
-    wanted: Selection,
+    wanted: Filter,
     condition: sql.Composable,
     *,
     suffix: str,
@@ -103,12 +104,14 @@ def make(
     One statement counts one partition. There is always a file, if an empty one.
     """
     with read_transaction.reading(connection, row_security=row_security):
-        partitions = connection.execute(
-            _PARTITIONS, {"since": wanted.since, "until": wanted.until}
-        ).fetchall()
+        reach = {
+            name: None if moment is None else page_cursor.to_text(moment)
+            for name, moment in (("since", wanted.since), ("until", wanted.until))
+        }
+        partitions = connection.execute(_PARTITIONS, reach).fetchall()
     hours: list[_Hour] = []
     for name, lower, upper in partitions:
-        where = all_of([*_bounds(lower, upper), *wanted.conditions(), condition])
+        where = all_of([*_bounds(lower, upper), of_filter(wanted), condition])
         with read_transaction.reading(connection, row_security=row_security):
             counted = connection.execute(sql.SQL(_HOURS).format(where)).fetchall()
         hours += [_Hour(name, *row) for row in counted]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from auditdb._export import files, watermark
+from auditdb._export.export_request import differences
 from auditdb.errors import ExportFailed
 
 if TYPE_CHECKING:
@@ -36,10 +37,8 @@ def read(path: Path, filters: dict[str, Any]) -> Watermark | None:
     found = _load(path)
     if found is None:
         return None
-    if found.filters != filters:
-        differing = sorted(
-            key for key in filters | found.filters if filters.get(key) != found.filters.get(key)
-        )
+    # A filter that came with a later version is missing from a file that wanted all of it.
+    if differing := differences(found.filters, filters):
         raise ExportFailed(
             f"{path} is of an export that differs in {', '.join(differing)}.",
             hint="Give each incremental export a state file of its own.",

@@ -6,15 +6,16 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from auditdb._export import columns, files, manifest, reader, row_key
+from auditdb._export import files, manifest, reader
+from auditdb._query import page_cursor
 from auditdb.errors import InvalidExport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from auditdb._export.formats.base import ExportedRow
     from auditdb._export.manifest import DataFile, Manifest
-    from auditdb._export.reader import ExportedRow
     from auditdb._export.row_key import RowKey
 
 
@@ -80,14 +81,12 @@ class _Inside:
         self.last = previous
         filters = found.filters
         self._since, self._until = (
-            at and row_key.to_moment(at) for at in (filters.get("since"), filters.get("until"))
+            at and page_cursor.from_iso(at) for at in (filters.get("since"), filters.get("until"))
         )
         account = filters.get("account_id")
         self._accounts: set[bytes] | None = None
         if account is not None:
-            # What looks like a spreadsheet's apostrophe may be the account's own.
-            names = {account, columns.unguarded(account)} if found.form.spreadsheet else {account}
-            self._accounts = {name.encode() for name in names}
+            self._accounts = {name.encode() for name in found.form.accounts(account)}
 
     def mismatches(self, path: Path) -> Iterator[str]:
         """Yield what is not as the manifest says."""

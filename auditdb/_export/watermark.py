@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 from psycopg import sql
 
-from auditdb._export.selection import all_of
-from auditdb.errors import SchemaBehind, SchemaMissing, WatermarkRefused, translated
+from auditdb._export.conditions import all_of
+from auditdb.errors import SchemaBehind, WatermarkRefused, log_translated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import psycopg
 
 MOST_PENDING = 1000
 """With more transactions open than this, a watermark waits for the oldest of them."""
@@ -24,6 +25,7 @@ select pg_catalog.pg_is_in_recovery(), pg_catalog.pg_current_snapshot()::text,
      e.number, e.kind, e.floor, e.log, e.server::text) order by e.number)
    from audit.era as e)
 """
+_BEGIN_ERA = "Run once, as the owner of the log: select audit.begin_era();"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +97,10 @@ def take(connection: psycopg.Connection[Any], *, on_standby: bool = False) -> Ma
     a standby otherwise, after a restore that was not followed by audit.begin_era(), and while an
     import is not complete.
     """
-    with translated():
-        try:
-            row = connection.execute(_TAKE).fetchone()
-        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
-            raise SchemaMissing(hint="Run `auditdb upgrade`.") from error
+    with log_translated():
+        row = connection.execute(_TAKE).fetchone()
     if row is None or not row[3]:
-        raise SchemaBehind("The log has no era: the table audit.era is empty.")
+        raise SchemaBehind("The log has no era: the table audit.era is empty.", hint=_BEGIN_ERA)
     is_standby, snapshot, server, found = row
     if is_standby and not on_standby:
         raise WatermarkRefused(
@@ -112,7 +111,7 @@ def take(connection: psycopg.Connection[Any], *, on_standby: bool = False) -> Ma
     if int(known) != server:
         raise WatermarkRefused(
             "The log was restored from another server, whose transaction ids do not count here.",
-            hint="Run once, as the owner of the log: select audit.begin_era();",
+            hint=_BEGIN_ERA,
         )
     if floor is None:
         raise WatermarkRefused(

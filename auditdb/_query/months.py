@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from auditdb._connection.runner import Query
 from auditdb._query import page_cursor
-from auditdb._query.runner import Query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from auditdb._connection.runner import Reading
+    from auditdb._query.filters import Filter
     from auditdb._query.page_cursor import Position
-    from auditdb._query.runner import Reading
-    from auditdb._query.statements import Filter
 
 # So many months before the newest of a page each step begins, where it is not known which months
 # have rows: most pages end in the first one, and planning for ten years of months costs more than
@@ -120,10 +120,14 @@ def recall(wanted: Filter) -> Reading[tuple[Closed, ...]]:
 
     Where `wanted` names no account there are none: nothing is counted over all of them.
     """
-    if "account_id" not in wanted.values:
+    if wanted.account_id is None:
         return ()
-    names = {"item_type": "", "item_id": ""} | wanted.values
-    values = {name: names[name] for name in ("account_id", "item_type", "item_id")}
+    kind, number = wanted.item or ("", "")
+    values: dict[str, str | int] = {
+        "account_id": wanted.account_id,
+        "item_type": kind,
+        "item_id": number,
+    }
     ((found,),) = yield Query(_PRESENCE, values)
     return tuple(
         Closed(Span(None if first is None else _number(first), _number(end)), rows)

@@ -21,6 +21,7 @@ LAST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
 # The times that PostgreSQL can hold, 4714 BC to 294276, and the ids.
 _TIMES = range(-210_866_803_200_000_000, 9_224_318_016_000_000_000)
 _IDS = range(-(2**63), 2**63)
+_ISO = re.compile(r"(\d{4,6})(-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6})Z( BC)?", re.ASCII)
 _POSITION = re.compile(r"(-?\d{1,19}) (-?\d{1,19})", re.ASCII)
 
 
@@ -83,3 +84,30 @@ def to_text(moment: int) -> str:
     year = within.year + 400 * cycles
     era = "" if year > 0 else " BC"
     return f"{year if year > 0 else 1 - year:04}-{within:%m-%d %H:%M:%S.%f}+00{era}"
+
+
+def to_iso(moment: int) -> str:
+    """Return the time `moment` microseconds after 1970 as ISO 8601 in UTC, of any year.
+
+    >>> to_iso(1_000_000)
+    '1970-01-01T00:00:01.000000Z'
+    >>> to_iso(-62_135_596_800_000_001)
+    '0001-12-31T23:59:59.999999Z BC'
+    """
+    return to_text(moment).replace(" ", "T", 1).replace("+00", "Z")
+
+
+def from_iso(text: str) -> int:
+    """Return the time that to_iso() wrote, in microseconds since 1970; raises ValueError.
+
+    >>> from_iso("1970-01-01T00:00:01.000000Z")
+    1000000
+    """
+    found = _ISO.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is not a time such as 2026-01-31T12:00:00.000000Z")
+    year = 1 - int(found[1]) if found[3] else int(found[1])
+    cycles, within = divmod(year, 400)
+    # The year 0 of a cycle is a leap year, as 2000 was.
+    moment = datetime.fromisoformat(f"{within + 2000}{found[2]}+00:00")
+    return microseconds(moment) + (cycles - 5) * _CYCLE

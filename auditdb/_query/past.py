@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from auditdb._query import page_cursor
+from auditdb._connection.runner import Query
+from auditdb._query import declared, page_cursor
+from auditdb._query.filters import exact, filtered, moment_of
 from auditdb._query.months import whole
 from auditdb._query.records import ItemState, NoValue, parse
-from auditdb._query.runner import Query
-from auditdb._query.statements import MOMENT, exact, filtered, moment_of, select
+from auditdb._query.statements import MOMENT, select
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from auditdb._query.runner import Reading, ResultRow
-    from auditdb._query.statements import Id, Item
+    from auditdb._connection.runner import Reading, ResultRow
+    from auditdb._query.filters import Id, Item
 
 _AROUND = """
 (select distinct on (c.key) 'past', {moment}, e.id, c.key, c.value::text
@@ -29,10 +30,7 @@ union all
  where e.occurred_at > {time}
  order by c.key, e.occurred_at, e.id)
 union all
-select 'declared', {moment}, e.id, e.item_id, e.changes::text
-from audit.events as e
-where e.account_id = '' and e.item_type = 'table'
-  and e.action in ('tracking_started', 'tracking_changed') and {declared}
+{declared}
 """
 
 
@@ -78,7 +76,7 @@ def read(item: Item, time: datetime, account_id: Id | None) -> Reading[Sequence[
     text = _AROUND.format(
         moment=MOMENT,
         events=select("*", wanted, (yield from whole(wanted))),
-        declared=" and ".join((yield from whole(filtered(account_id=""))).conditions()) or "true",
+        declared=(yield from declared.statement()),
         time=moment_of("time"),
     )
     return (yield Query(text, {**wanted.values, "time": moment}))
@@ -90,7 +88,12 @@ def state(item_type: str, time: datetime, rows: Sequence[ResultRow]) -> ItemStat
 
 
 def value(item_type: str, column: str, time: datetime, rows: Sequence[ResultRow]) -> Any:
-    """Return the value of `column` in that state, or the NoValue that says why there is none."""
+    """Return the value of `column` in that state, or the NoValue that says why there is none.
+
+    Raises InvalidQuestion for a column that neither the item nor a declaration ever had.
+    """
+    if not any(kind != "declared" and name == column for kind, _, _, name, _ in rows):
+        declared.check_column(item_type, column, rows)
     found, absent = _read(item_type, time, rows)
     if column in found.values:
         return found.values[column]
@@ -120,7 +123,7 @@ def _read(item_type: str, time: datetime, rows: Sequence[ResultRow]) -> tuple[It
             values[name] = entry.change[side]
         else:
             absent.add(name)
-    columns, secrets = _declared(item_type, page_cursor.microseconds(time), rows)
+    columns, secrets = declared.columns_at(item_type, page_cursor.microseconds(time), rows)
     silent = columns - values.keys() - redacted - absent
     redacted |= silent & secrets
     return ItemState(exists, values, frozenset(redacted), frozenset(silent - secrets)), absent
@@ -145,18 +148,3 @@ def _exists(past: Iterable[_Entry], following: Iterable[_Entry]) -> bool | None:
         oldest = min(e.event for e in first)
         return not any(e.begins for e in first if e.event == oldest)
     return True if any(not e.ends for e in past) or any(not e.begins for e in following) else None
-
-
-def _declared(item_type: str, moment: int, rows: Sequence[ResultRow]) -> tuple[set[str], set[str]]:
-    """Return the audited columns of an item at a time, and the secret ones, as declared."""
-    tables: dict[str, dict[str, Any]] = {}
-    for kind, declared_at, _, table, text in sorted(rows, key=lambda row: (int(row[1]), row[2])):
-        changes = parse(text) if kind == "declared" else {}
-        now = {name: change.get("new") for name, change in changes.items()}
-        was = changes.get("table", {}).get("old") or table
-        # The first declaration stands for the time before it too.
-        if now and (int(declared_at) <= moment or was not in tables):
-            tables[table] = tables.pop(was, {}) | now
-    found = [t for t in tables.values() if t.get("item_type") == item_type and not t.get("part")]
-    columns = {name for t in found for name in t["columns"] if name not in t["operational"]}
-    return columns, {name for t in found for name in t["secret"]}

@@ -1,45 +1,25 @@
-"""Asks the log: pages of events, histories, values and states of the past, counts."""
+"""Asks the log for pages of events, for all of them, for how many there are."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-from auditdb._query import months, page_cursor, past
-from auditdb._query.records import Change, Count, Event, FieldChange, ItemState, Page, parse
-from auditdb._query.runner import Query, helper
-from auditdb._query.statements import MOMENT, filtered, moment_of, page_query, select
+from auditdb._connection.runner import Query, helper, iterator
+from auditdb._query import months, page_cursor, rows
+from auditdb._query.filters import filtered
+from auditdb._query.records import Count, Event, Page
+from auditdb._query.statements import page_query, select
 from auditdb.errors import InvalidQuestion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from auditdb._query.months import Window
-    from auditdb._query.runner import Reading, ResultRow
-    from auditdb._query.statements import ActorFilter, Filter, Id, Item
+    from auditdb._connection.runner import Reading, ResultRow, Streaming
+    from auditdb._query.filters import ActorFilter, Filter, Id, Item
+    from auditdb._query.page_cursor import Position
 
-_COLUMNS = (
-    f"id, tx, {MOMENT}, account_id, action, action_label, item_type, item_id, "
-    "item_label, parent_type, parent_id, actor_type, actor_id, actor_label, db_role, application, "
-    "is_cascade, changes::text as changes_json, context::text as context_json"
-)
-
-# Equal pairs say which part of the item a row is about; they are no change.
-_FIELD_HISTORY = """
-select id, tx, {moment}, account_id, action, actor_type, actor_id, actor_label, entry::text
-from ({events}) as e
-where entry -> 'old' is distinct from entry -> 'new' or (entry ->> 'redacted')::boolean
-order by occurred_at, id
-"""
-_OLDEST_FIRST = "select {columns} from ({events}) as e where {where} order by occurred_at, id"
 _COUNTS = "select {keys}, count(*) from ({events}) as e group by {places} order by {order}"
-_CHANGES = """
-select column_name, old_value, new_value, is_redacted
-from audit.changes
-where occurred_at {sign} {at} and account_id = cast(:account_id as text)
-  and id = cast(:id as bigint)
-order by column_name
-"""
 
 By = Literal["action", "actor", "actor_type", "item_type", "account", "day"]
 """What counts() can count by."""
@@ -77,10 +57,10 @@ def events(
     SchemaMissing, SchemaBehind, PermissionDenied and other errors of the database as AuditError.
 
     >>> page = auditdb.events(conn, item=("invoice", 42), limit=1)
-    >>> [(event.action, event.actor_label) for event in page.events]
+    >>> [(event.action, event.actor_label) for event in page]
     [('invoice_updated', 'Ana')]
     >>> older = auditdb.events(conn, item=("invoice", 42), cursor=page.next_cursor)
-    >>> [event.action for event in older.events], older.next_cursor
+    >>> [event.action for event in older], older.next_cursor
     (['invoice_created'], None)
     """
     wanted = filtered(
@@ -92,144 +72,91 @@ def events(
         since=since,
         until=until,
     )
+    return (yield from _page_of(wanted, cursor=cursor, limit=limit))
+
+
+def _page_of(wanted: Filter, *, cursor: str | None, limit: int) -> Reading[Page]:
     if limit < 1:
         raise InvalidQuestion("limit is less than 1.")
     position = None if cursor is None else page_cursor.read_cursor(cursor)
+    return (yield from _read_page(wanted, position, limit))
+
+
+page_of = helper(_page_of)
+"""Read a page as events() does, for who has a Filter."""
+
+
+@iterator
+def iter_events(
+    *,
+    account_id: Id | None = None,
+    item: Item | None = None,
+    include_parts: bool = True,
+    action: str | Sequence[str] | None = None,
+    actor: ActorFilter | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    cursor: str | None = None,
+    page_size: int = 500,
+) -> Streaming[Event]:
+    """Iterate over all events, newest first, as one page of events() after the other.
+
+    Through an asynchronous connection or session it is an asynchronous iterator: `async for event
+    in auditdb.iter_events(session)`. A page of `page_size` is read when its first event is asked
+    for; in between the connection is free for other statements. The other parameters and the
+    errors are those of events(); InvalidQuestion and InvalidCursor are raised by the call.
+
+    >>> for event in auditdb.iter_events(conn, item=("invoice", 42), page_size=1):
+    ...     print(event.action)
+    invoice_updated
+    invoice_created
+    """
+    wanted = filtered(
+        account_id=account_id,
+        item=item,
+        include_parts=include_parts,
+        action=action,
+        actor=actor,
+        since=since,
+        until=until,
+    )
+    if page_size < 1:
+        raise InvalidQuestion("page_size is less than 1.")
+    while True:
+        position = None if cursor is None else page_cursor.read_cursor(cursor)
+        page = yield from _read_page(wanted, position, page_size)
+        yield page.events
+        cursor = page.next_cursor
+        if cursor is None:
+            return
+
+
+def _read_page(wanted: Filter, position: Position | None, limit: int) -> Reading[Page]:
     last = months.newest(wanted, position)
     end = yield from months.look(last)
     # One more than asked for tells whether there is a next page.
     needed = limit + 1
-    rows: list[ResultRow] = []
+    found: list[ResultRow] = []
     # The newest months have rows of most accounts, but not of most items.
-    if not wanted.has_item or account_id is None:
+    if wanted.item is None or wanted.account_id is None:
         window, end = months.recent(wanted, last, end)
-        rows += yield page_query(_COLUMNS, wanted, window, needed, position)
-        if end is None or len(rows) == needed:
-            return _page(rows, limit)
+        found += yield page_query(rows.COLUMNS, wanted, window, needed, position)
+        if end is None or len(found) == needed:
+            return _page(found, limit)
     known = yield from months.recall(wanted)
     for window in months.windows(wanted, last, end, known, needed):
-        rows += yield page_query(_COLUMNS, wanted, window, needed - len(rows), position)
-        if len(rows) == needed:
+        found += yield page_query(rows.COLUMNS, wanted, window, needed - len(found), position)
+        if len(found) == needed:
             break
-    return _page(rows, limit)
+    return _page(found, limit)
 
 
-@helper
-def item_history(
-    item: Item,
-    *,
-    account_id: Id | None = None,
-    include_parts: bool = True,
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> Reading[tuple[Event, ...]]:
-    """Read all events of one item and its parts, oldest first: its whole life, not a page.
-
-    For an item with very many events, page through events(item=…). Parameters and errors are
-    those of events().
-
-    >>> [event.action for event in auditdb.item_history(conn, ("invoice", 42))]
-    ['invoice_created', 'invoice_updated']
-    """
-    wanted = filtered(
-        account_id=account_id, item=item, include_parts=include_parts, since=since, until=until
+def _page(found: Sequence[ResultRow], limit: int) -> Page:
+    page = found[:limit]
+    end = page_cursor.Position(int(page[-1][2]), page[-1][0]) if len(found) > limit else None
+    return Page(
+        tuple(map(rows.event, page)), None if end is None else page_cursor.write_cursor(end)
     )
-    text = _oldest_first(wanted, (yield from months.whole(wanted)))
-    return tuple(map(_event, (yield Query(text, wanted.values))))
-
-
-@helper
-def field_history(
-    item: Item,
-    column: str,
-    *,
-    account_id: Id | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> Reading[tuple[FieldChange, ...]]:
-    """Read all changes of one column of an item, oldest first.
-
-    `column` is its name, or the path of a part's column, features/F1/max_consumption. Where the
-    item began, `old` is None, where it ended, `new` is. Parameters and errors are those of
-    events().
-
-    >>> history = auditdb.field_history(conn, ("invoice", 42), "status")
-    >>> [(change.old, change.new, change.actor_label) for change in history]
-    [(None, 'open', None), ('open', 'paid', 'Ana')]
-    """
-    wanted = filtered(
-        account_id=account_id, item=item, include_parts=False, since=since, until=until
-    )
-    entry = "*, changes -> cast(:column as text) as entry"
-    window = yield from months.whole(wanted)
-    text = _FIELD_HISTORY.format(moment=MOMENT, events=select(entry, wanted, window))
-    rows = yield Query(text, {**wanted.values, "column": column})
-    return tuple(map(_field_change, rows))
-
-
-@helper
-def state_at(item: Item, time: datetime, *, account_id: Id | None = None) -> Reading[ItemState]:
-    """Return what an item was at a time (with a time zone): all its audited columns.
-
-    What happened at that very time has happened. Where the log begins after the item does, a column
-    has the value that its next change replaced; one that never changed is in `unknown`. Columns
-    of the item's parts are there by their paths, as far as the log has seen them. A TRUNCATE is one
-    row about the table: of the items that it removed, the log does not know that they are gone.
-
-    Give the account where items of several accounts may have the same id. Errors are those of
-    events(). Needs no right but to read events; which columns are unknown is read from the
-    declarations in the log.
-
-    >>> then = auditdb.state_at(conn, ("invoice", 42), before_payment)
-    >>> then.exists, then.values["status"], then.unknown
-    (True, 'open', frozenset())
-    >>> auditdb.state_at(conn, ("invoice", 42), before_payment - timedelta(days=1)).exists
-    False
-    """
-    rows = yield from past.read(item, time, account_id)
-    return past.state(item[0], time, rows)
-
-
-@helper
-def value_at(
-    item: Item, column: str, time: datetime, *, account_id: Id | None = None
-) -> Reading[Any]:
-    """Return the value that a column of an item had at a time (with a time zone).
-
-    It is the value of the JSON in the log: None for null, int or Decimal for numbers, str for
-    what JSON has no type for. Where there is none to give, it is a NoValue that says why: ABSENT,
-    UNKNOWN or REDACTED. How it is found, and the errors, are as for state_at().
-
-    >>> auditdb.value_at(conn, ("invoice", 42), "total", before_payment)
-    Decimal('99.90')
-    >>> auditdb.value_at(conn, ("invoice", 43), "total", before_payment).name
-    'UNKNOWN'
-    """
-    rows = yield from past.read(item, time, account_id)
-    return past.value(item[0], column, time, rows)
-
-
-@helper
-def transaction_events(
-    tx: int,
-    *,
-    account_id: Id | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> Reading[tuple[Event, ...]]:
-    """Read all events of one top-level transaction, `tx` of an Event, in their order.
-
-    A transaction can last; `since` and `until` (with a time zone) spare looking for it in all
-    months. Errors are those of events().
-
-    >>> (event,) = auditdb.events(conn, action="invoice_updated").events
-    >>> [event.action for event in auditdb.transaction_events(conn, event.tx)]
-    ['invoice_updated', 'payment_created']
-    """
-    wanted = filtered(account_id=account_id, since=since, until=until)
-    window = yield from months.whole(wanted)
-    text = _oldest_first(wanted, window, "tx = cast(:tx as bigint)")
-    return tuple(map(_event, (yield Query(text, {**wanted.values, "tx": tx}))))
 
 
 _KEYS: dict[str, tuple[str, ...]] = {
@@ -295,66 +222,7 @@ def counts(
         places=", ".join(map(str, range(1, len(keys) + 1))),
         order=order,
     )
-    rows = yield Query(text, values)
-    return tuple(_count(_KEYS[by], row) for row in rows)
-
-
-@helper
-def changes(event: Event) -> Reading[tuple[Change, ...]]:
-    """Read what `event` changed, column by column in the order of their names, as text.
-
-    Event.changes has the same as Python values, without asking the database. Errors are those of
-    events().
-
-    >>> (event,) = auditdb.events(conn, action="invoice_updated").events
-    >>> auditdb.changes(conn, event)
-    (Change(column='status', old='open', new='paid', is_redacted=False),)
-    """
-    moment = page_cursor.microseconds(event.occurred_at)
-    # A time at the end of Python's years stands for all beyond it.
-    sign = {page_cursor.FIRST: "<=", page_cursor.LAST: ">="}.get(moment, "=")
-    text = _CHANGES.format(sign=sign, at=moment_of("at"))
-    values: dict[str, str | int] = {
-        "at": page_cursor.to_text(moment),
-        "account_id": event.account_id,
-        "id": event.id,
-    }
-    rows = yield Query(text, values)
-    return tuple(Change(*row) for row in rows)
-
-
-def _oldest_first(wanted: Filter, window: Window, where: str = "true") -> str:
-    events = select("*", wanted, window)
-    return _OLDEST_FIRST.format(columns=_COLUMNS, events=events, where=where)
-
-
-def _page(rows: Sequence[ResultRow], limit: int) -> Page:
-    page = rows[:limit]
-    end = page_cursor.Position(int(page[-1][2]), page[-1][0]) if len(rows) > limit else None
-    return Page(tuple(map(_event, page)), None if end is None else page_cursor.write_cursor(end))
-
-
-def _event(row: ResultRow) -> Event:
-    number, tx, moment, *others = row
-    return Event(number, tx, page_cursor.to_datetime(int(moment)), *others)
-
-
-def _field_change(row: ResultRow) -> FieldChange:
-    number, tx, moment, account_id, action, actor_type, actor_id, actor_label, entry = row
-    change = parse(entry)
-    return FieldChange(
-        event_id=number,
-        tx=tx,
-        occurred_at=page_cursor.to_datetime(int(moment)),
-        account_id=account_id,
-        action=action,
-        actor_type=actor_type,
-        actor_id=actor_id,
-        actor_label=actor_label,
-        old=change.get("old"),
-        new=change.get("new"),
-        is_redacted="redacted" in change,
-    )
+    return tuple(_count(_KEYS[by], row) for row in (yield Query(text, values)))
 
 
 def _count(keys: tuple[str, ...], row: ResultRow) -> Count:

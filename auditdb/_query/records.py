@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import date, datetime
+
+# What JSON allows in a string but a terminal may obey, or a reader of lines may split at.
+_UNSAFE_IN_JSON = re.compile(
+    "[\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +66,72 @@ class Event:
         """Request id, address, reason and the like; empty where none was given."""
         return parse(self.context_json) or {}
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the event in its one JSON form, that of `auditdb log --json` and of as_json().
+
+        The keys are the columns of audit.events. Ids of rows and transactions are strings, since
+        they may exceed 2^53; `occurred_at` is ISO 8601 in UTC; `changes` and `context` are as in
+        the properties, with int or Decimal for numbers, and None where there are none. Raises
+        RecursionError as `changes` does.
+
+        >>> event = auditdb.events(conn, action="invoice_updated")[0]
+        >>> event.as_dict()["changes"], event.as_dict()["item_id"]
+        ({'status': {'new': 'paid', 'old': 'open'}}, '42')
+        """
+        return {
+            **self._plain(),
+            "changes": parse(self.changes_json),
+            "context": parse(self.context_json),
+        }
+
+    def as_json(self) -> str:
+        """Return what as_dict() returns as JSON, on one line: numbers keep every digit.
+
+        `changes` and `context` are as PostgreSQL wrote them, however deep. Characters that a
+        terminal might obey, or a reader of lines split at, are escaped.
+        """
+        plain = json.dumps(self._plain(), ensure_ascii=False)
+        line = (
+            f'{plain[:-1]}, "changes": {self.changes_json or "null"}, '
+            f'"context": {self.context_json or "null"}}}'
+        )
+        return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
+
+    def _plain(self) -> dict[str, Any]:
+        """Return all columns but those that are JSON themselves."""
+        names = [f.name for f in fields(self) if not f.name.endswith("_json")]
+        found = {name: getattr(self, name) for name in names}
+        moment = self.occurred_at.astimezone(UTC).isoformat(timespec="microseconds")
+        return found | {"id": str(self.id), "tx": str(self.tx), "occurred_at": moment}
+
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """Some events, newest first, and how to go on."""
+class Page(Sequence[Event]):
+    """Some events, newest first, and how to go on; a sequence of its events.
+
+    An empty page is false as every empty sequence is, and always the last one.
+
+    >>> page = auditdb.events(conn, item=("invoice", 42))
+    >>> len(page), [event.action for event in page], page[-1].action
+    (2, ['invoice_updated', 'invoice_created'], 'invoice_created')
+    """
 
     events: tuple[Event, ...]
     next_cursor: str | None
     """What to give as `cursor` for the next page; None on the last one."""
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self.events)
+
+    @overload
+    def __getitem__(self, index: int) -> Event: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Event, ...]: ...
+    def __getitem__(self, index: int | slice) -> Event | tuple[Event, ...]:
+        return self.events[index]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ from auditdb._tracking.operations import TrackTableOp, UntrackTableOp
 from auditdb.errors import PermissionDenied, SchemaMissing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from alembic.autogenerate.api import AutogenContext
     from alembic.operations import MigrateOperation
     from alembic.operations.ops import UpgradeOps
@@ -63,28 +65,18 @@ def compare_declarations(
     if context.dialect.name != "postgresql":
         return PriorityDispatchResult.CONTINUE
     created = {_key(context, op) for op in creates}
-    dropped = [op for op in upgrade_ops.ops if isinstance(op, DropTableOp)]
-    wanted = {
-        key: (table, declared(table))
+    tables = {
+        key: table
         for table in context.sorted_tables
         if (key := _key(context, table)) in created or _is_compared(context, key, table, schemas)
     }
-    found = _found(context, is_needed=any(now for _, now in wanted.values()))
+    found = _found(context, is_needed=any(map(declared, tables.values())))
     if found is None:
         return PriorityDispatchResult.CONTINUE
-
-    tracks: list[MigrateOperation] = []
-    untracks: list[MigrateOperation] = []
-    for key, (table, now) in wanted.items():
-        was = None if key in created else found.get(key)
-        if now and (was is None or now.resolved(table.name) != was.resolved(table.name)):
-            tracks.append(
-                TrackTableOp(
-                    table.name, now.shortened(table.name), schema=table.schema, previous=was
-                )
-            )
-        elif was and not now:
-            untracks.append(UntrackTableOp(table.name, schema=table.schema, previous=was))
+    dropped = [op for op in upgrade_ops.ops if isinstance(op, DropTableOp)]
+    # A table that is created anew is not tracked yet, whatever one of its name was.
+    tracked = {key: was for key, was in found.items() if key not in created}
+    tracks, untracks = _differences(tables, tracked)
     untracks += [
         UntrackTableOp(op.table_name, schema=op.schema, previous=was)
         for op in dropped
@@ -92,6 +84,22 @@ def compare_declarations(
     ]
     _place(upgrade_ops, tracks, untracks)
     return PriorityDispatchResult.CONTINUE
+
+
+def _differences(
+    tables: Mapping[Key, Table], tracked: Mapping[Key, Tracked]
+) -> tuple[list[MigrateOperation], list[MigrateOperation]]:
+    """Return what tracks the tables as they are declared, and what stops tracking the others."""
+    tracks: list[MigrateOperation] = []
+    untracks: list[MigrateOperation] = []
+    for key, table in tables.items():
+        now, was = declared(table), tracked.get(key)
+        if now and (was is None or now.resolved(table.name) != was.resolved(table.name)):
+            wanted = now.shortened(table.name)
+            tracks.append(TrackTableOp(table.name, wanted, schema=table.schema, previous=was))
+        elif was and not now:
+            untracks.append(UntrackTableOp(table.name, schema=table.schema, previous=was))
+    return tracks, untracks
 
 
 def _key(context: AutogenContext, what: Table | CreateTableOp | DropTableOp) -> Key:
@@ -122,7 +130,7 @@ def _found(context: AutogenContext, *, is_needed: bool) -> dict[Key, Tracked] | 
     if may_read is None:
         raise SchemaMissing(
             "The models declare tables to be tracked, and the database has no audit log.",
-            hint="Run: auditdb upgrade audit@head",
+            hint="Run `auditdb upgrade`.",
         )
     raise PermissionDenied(
         "The role may not read which tables are tracked.",

@@ -6,12 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
-from sqlalchemy import Table
-
 from auditdb.errors import InvalidDeclaration
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Table
     from sqlalchemy.orm import QueryableAttribute
 
     ColumnName = str | ColumnElement[Any] | QueryableAttribute[Any]
@@ -227,6 +225,9 @@ def declare(target: type[Any] | Table, **declaration: Unpack[Declaration]) -> No
     ... )
     >>> declare(invoices, item_label="number")
     """
+    # Here, for whoever declares nothing pays nothing for SQLAlchemy.
+    from sqlalchemy import Table
+
     table = target if isinstance(target, Table) else getattr(target, "__table__", None)
     if not isinstance(table, Table):
         raise InvalidDeclaration(f"{target!r} is no model with a table of its own, and no table.")

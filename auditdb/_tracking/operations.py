@@ -65,7 +65,7 @@ class TrackTableOp(MigrateOperation):
 
 @Operations.register_operation("untrack_table")
 class UntrackTableOp(MigrateOperation):
-    """Stops tracking a table; its rows of the log stay."""
+    """Stops tracking a table; its rows of the log stay. One that is not tracked stays as it is."""
 
     def __init__(
         self, table_name: str, *, schema: str | None = None, previous: Tracked | None = None
@@ -79,7 +79,7 @@ class UntrackTableOp(MigrateOperation):
     def untrack_table(
         cls, operations: Operations, table_name: str, *, schema: str | None = None
     ) -> None:
-        """Stop tracking a table."""
+        """Stop tracking a table; one that is not tracked stays as it is."""
         operations.invoke(cls(table_name, schema=schema))
 
     def reverse(self) -> TrackTableOp:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import psycopg
-from psycopg import sql
-from psycopg.rows import class_row
-
-from auditdb.errors import SchemaBehind, SchemaMissing, translated
+from auditdb._connection.runner import Query, helper
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
-_HINT = "Run `auditdb upgrade`."
-_CHECK = sql.SQL("select finding, severity, object, message, mend from audit.check({})")
+    from auditdb._connection.runner import Reading
+
+_CHECK = "select finding, severity, object, message, mend from audit.check({})"
+_PENDING_AFTER = "cast(cast(:pending_after as text) as interval)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +32,29 @@ class Finding:
     """The command that mends it."""
 
 
-def check(
-    connection: psycopg.Connection[Any], *, pending_after: timedelta | None = None
-) -> tuple[Finding, ...]:
+@helper
+def check(*, pending_after: timedelta | None = None) -> Reading[tuple[Finding, ...]]:
     """Return what is wrong with the log of the database; nothing where all is well.
 
-    Transactions are found that have been pending for longer than `pending_after`, by default one
-    hour. Nothing is written, and no writer waits. `connection` needs the right to call
-    audit.check().
+    `conn` is a connection or session of psycopg or SQLAlchemy; through an asynchronous one the
+    result is awaited. Its role needs the right to call audit.check(), no other. Transactions are
+    found that have been pending for longer than `pending_after`, by default one hour. Nothing is
+    written, and no writer waits.
 
     Raises SchemaMissing where the database has no log, SchemaBehind where its log has no
     audit.check() yet, PermissionDenied, and other errors of the database as AuditError.
+
+    >>> [(found.severity, found.finding, found.object) for found in auditdb.check(conn)][0]
+    ('warning', 'table_untracked', 'public.customer')
     """
-    arguments = [] if pending_after is None else [pending_after]
-    statement = _CHECK.format(sql.SQL("%s" if arguments else ""))
-    with translated():
-        try:
-            with connection.cursor(row_factory=class_row(Finding)) as cursor:
-                return tuple(cursor.execute(statement, arguments).fetchall())
-        except (psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedTable) as error:
-            raise SchemaMissing(hint=_HINT) from error
-        except psycopg.errors.UndefinedFunction as error:
-            raise SchemaBehind(hint=_HINT) from error
+    if pending_after is None:
+        rows = yield Query(_CHECK.format(""), {})
+    else:
+        text = _CHECK.format(_PENDING_AFTER)
+        rows = yield Query(text, {"pending_after": _interval(pending_after)})
+    return tuple(Finding(*row) for row in rows)
+
+
+def _interval(span: timedelta) -> str:
+    """Return `span` as PostgreSQL reads it."""
+    return f"{span.days} days {span.seconds} seconds {span.microseconds} microseconds"

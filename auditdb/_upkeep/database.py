@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import create_engine
-from sqlalchemy.pool import NullPool
 
+from auditdb._upkeep import revisions
 from auditdb.errors import DatabaseUnreachable, InvalidUrl
 
 if TYPE_CHECKING:
@@ -91,19 +90,35 @@ def _arguments(url: str) -> dict[str, Any]:
     return ours | parameters(url)
 
 
-def connect(url: str) -> psycopg.Connection[tuple[Any, ...]]:
+def connect(
+    url: str, *, accept: revisions.Accepted = "newer"
+) -> psycopg.Connection[tuple[Any, ...]]:
     """Open a connection in autocommit mode to the database at `url`, as given by resolve().
 
-    Raises DatabaseUnreachable, naming the server and its answer but no password.
+    Its log is of a revision to `accept`: any, the same as of this package, or a newer one too. A
+    database without a log is accepted as well.
+
+    Raises DatabaseUnreachable, naming the server and its answer but no password; SchemaBehind and
+    SchemaAhead for other revisions.
     """
     try:
-        return psycopg.connect("", autocommit=True, **_arguments(url))
+        connection = psycopg.connect("", autocommit=True, **_arguments(url))
     except psycopg.OperationalError as error:
         raise unreachable(url, error) from error
+    try:
+        revisions.require(connection, accept)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def engine(url: str) -> Engine:
     """Return a SQLAlchemy engine, without a pool, for the database at `url` (from resolve())."""
+    # Here, for only migrations work through SQLAlchemy.
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import NullPool
+
     return create_engine(
         "postgresql+psycopg://",
         connect_args=_arguments(url),

@@ -5,26 +5,40 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import StringIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError, to_tuple
 
-from auditdb._upkeep import database, maintenance
-from auditdb.errors import LogBusy, MigrationFailed, translated
+from auditdb._upkeep import database, maintenance, revisions
+from auditdb._upkeep.revisions import directory
+from auditdb.errors import DatabaseFailed, LogBusy, MigrationFailed, translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import psycopg
     from alembic.script import Script
 
 
+ENGINE = "audit"
+"""The branch of the log itself."""
+
+EXAMPLE = "licensing"
+"""The branch of the tables of a licensing platform: the example, and the platform of the demo."""
+
 INTERVALS = ("month", "quarter", "year")
 """What a partition of the log can span."""
+
+# A plain table: what else somebody gave this name could be code of theirs.
+_HAS_VERSIONS = """
+select from pg_catalog.pg_class as c
+join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+where n.nspname = 'audit' and c.relname = 'alembic_version' and c.relkind = 'r'
+  and not c.relrowsecurity
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +59,8 @@ class Branch:
 
     @property
     def is_behind(self) -> bool:
-        """Whether it lacks a revision; a branch that is not installed does not, except audit."""
-        return bool(self.missing) and (self.name == "audit" or self.current is not None)
+        """Whether it lacks a revision that it should have: one not installed should not."""
+        return bool(self.missing) and (self.name == ENGINE or self.current is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +79,6 @@ class MigrationStatus:
         return tuple(title for b in self.branches if b.is_behind for title in b.missing)
 
 
-def directory() -> Path:
-    """Return the folder of the migrations: in the package, or beside it in a checkout."""
-    here = Path(__file__).parents[1]
-    inside = here / "migrations"
-    return inside if inside.is_dir() else here.parent / "migrations"
-
-
 def _config(url: str, output: StringIO | None = None) -> Config:
     config = Config(output_buffer=output)
     config.set_main_option("script_location", str(directory()).replace("%", "%%"))
@@ -85,38 +92,65 @@ def _scripts() -> ScriptDirectory:
 
 
 @contextmanager
-def _failing() -> Iterator[None]:
+def _failing(url: str | None = None) -> Iterator[None]:
     try:
         with translated():
             yield
     except CommandError as error:
+        if url is not None:
+            _refuse_newer(url)
         raise MigrationFailed(f"{error}.".replace("..", ".")) from error
+    except AssertionError as error:
+        # What Alembic says of steps on a branch that the database does not have.
+        raise MigrationFailed("The database has no such revision.") from error
+
+
+def _refuse_newer(url: str) -> None:
+    with database.connect(url, accept="any") as connection:
+        unknown = current(connection).unknown
+    if unknown:
+        raise revisions.ahead(unknown)
 
 
 def upgrade(
-    url: str, revision: str = "heads", *, partition_interval: str | None = None
+    url: str, revision: str | None = None, *, partition_interval: str | None = None
 ) -> tuple[str, ...]:
-    """Bring the database at `url` to `revision`, in one transaction; return the revisions run.
+    """Bring the database at `url` up to date, in one transaction; return the revisions run.
 
-    `heads` is all there is, `audit@head` the engine alone. Tables that are tracked already get
-    their triggers recompiled, and the log partitions ahead of time if nobody uses it right then.
-    `partition_interval`, for a new log, is month (the default), quarter or year.
+    That is the engine, and the example where the database has it. `revision` names another end:
+    `licensing@head` brings the example too, `heads` is all there is. Tables that are tracked
+    already get their triggers recompiled, and the log partitions ahead of time if nobody uses it
+    right then. `partition_interval`, for a new log, is month (the default), quarter or year.
 
-    Raises ValueError for another interval, MigrationFailed for a revision that does not exist, and
-    the errors of the connection and the database.
+    Raises ValueError for another interval, MigrationFailed for a revision that does not exist,
+    SchemaForeign where a schema audit is there that auditdb did not make, SchemaAhead where a newer
+    auditdb upgraded the database, and the errors of the connection and the database.
     """
     if partition_interval not in (None, *INTERVALS):
         raise ValueError("The interval of partitions is month, quarter or year.")
     config = _config(url)
     config.attributes["partition_interval"] = partition_interval
-    with _failing():
-        command.upgrade(config, revision)
+    with _failing(url):
+        command.upgrade(config, _target(revision) or _newest(url))
         _look_ahead(url)
     return _ran(config)
 
 
+def _target(revision: str | None) -> str | None:
+    # The example is written for the newest engine, and needs more of it than it was made on.
+    return "heads" if revision == f"{EXAMPLE}@head" else revision
+
+
+def _newest(url: str) -> str:
+    """Return what brings the branches up to date that the database has, and the engine anyhow."""
+    with database.connect(url, accept="any") as connection:
+        branches = current(connection).branches
+    has_all = all(branch.current for branch in branches)
+    return "heads" if has_all else f"{ENGINE}@head"
+
+
 def _look_ahead(url: str) -> None:
-    with database.connect(url) as connection:
+    with database.connect(url, accept="any") as connection:
         found = connection.execute("select to_regprocedure('audit.maintain(interval)')").fetchone()
         if found != (None,):
             with suppress(LogBusy):
@@ -128,20 +162,41 @@ def missing_roles(url: str) -> tuple[str, ...]:
 
     Raises the errors of the connection and the database.
     """
-    with translated(), database.connect(url) as connection:
+    with translated(), database.connect(url, accept="any") as connection:
         return tuple(row[0] for row in connection.execute("select audit.grant_rights()"))
 
 
 def downgrade(url: str, revision: str) -> tuple[str, ...]:
     """Take the database at `url` back to `revision`, in one transaction; return those undone.
 
-    `licensing@base` takes the licensing tables away. Raises DowngradeRefused where rows of the
-    log would be lost, else as upgrade() does.
+    `licensing@base` takes the example away: its tables, and its actions but those that rows of
+    the log have. `audit@base` takes everything away. Nothing happens where there is nothing to
+    undo. Raises DowngradeRefused where rows of the log would be lost, MigrationFailed where others
+    built on what would go, else as upgrade() does.
     """
     config = _config(url)
-    with _failing():
+    with _failing(url), _naming_dependents():
+        with database.connect(url, accept="any") as connection:
+            state = current(connection)
+        if not state.unknown and not any(branch.current for branch in state.branches):
+            return ()
         command.downgrade(config, revision)
     return _ran(config)
+
+
+@contextmanager
+def _naming_dependents() -> Iterator[None]:
+    """Say what depends on that which cannot be dropped; PostgreSQL has it in the detail alone."""
+    try:
+        yield
+    except DatabaseFailed as error:
+        if not isinstance(error.__cause__, psycopg.errors.DependentObjectsStillExist):
+            raise
+        dependents = "; ".join((error.__cause__.diag.message_detail or "").splitlines())
+        raise MigrationFailed(
+            f"Others built on what would be taken away: {dependents}.",
+            hint="Drop or move what depends on it, then run the same command again.",
+        ) from error.__cause__
 
 
 def _ran(config: Config) -> tuple[str, ...]:
@@ -150,14 +205,16 @@ def _ran(config: Config) -> tuple[str, ...]:
     return tuple(_title(scripts.get_revision(s.up_revision_id)) for s in steps)
 
 
-def script(revision: str = "heads") -> str:
+def script(revision: str | None = None) -> str:
     """Return the SQL that brings an empty database to `revision`, for `psql -1 -f`.
 
-    `FROM:TO` gives the script between two revisions. Raises MigrationFailed as upgrade() does.
+    Without one that is the engine alone, else as for upgrade(); `FROM:TO` gives the script between
+    two revisions. Raises MigrationFailed as upgrade() does.
     """
     output = StringIO()
     with _failing():
-        command.upgrade(_config("postgresql://", output), revision, sql=True)
+        target = _target(revision) or f"{ENGINE}@head"
+        command.upgrade(_config("postgresql://", output), target, sql=True)
     return output.getvalue()
 
 
@@ -189,7 +246,7 @@ def current(connection: psycopg.Connection[Any]) -> MigrationStatus:
 
 
 def _versions(connection: psycopg.Connection[Any]) -> frozenset[str]:
-    if connection.execute("select to_regclass('audit.alembic_version')").fetchone() == (None,):
+    if connection.execute(_HAS_VERSIONS).fetchone() is None:
         return frozenset()
     rows = connection.execute("select version_num from audit.alembic_version")
     return frozenset(row[0] for row in rows)

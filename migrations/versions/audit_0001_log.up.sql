@@ -232,7 +232,8 @@ comment on column audit.tracked.on_truncate is 'Whether TRUNCATE is logged (log)
 comment on column audit.tracked.tables is 'The table and those that its lookups lead to.';
 comment on column audit.tracked.columns is
   'The columns of these tables that the compiled functions rely on, as they were when compiled.';
-comment on column audit.tracked.compiled is 'Functions and triggers that were compiled, with their text.';
+comment on column audit.tracked.compiled is
+  'Functions and triggers that were compiled, with their text: the columns of type audit.compiled.';
 
 -- UPDATEs of partitioned tables while they run: a setting carries the row that is on its way, and
 -- only a row in here, which no writer can make, lets the triggers believe the setting.
@@ -306,8 +307,8 @@ as $$
 $$;
 
 comment on function audit.has_own_policies() is
-  'Whether the log has policies besides those that it came with. Then audit.presence is for nobody '
-  'who is under row security.';
+  'Public. Whether the log has policies besides those that it came with. Then audit.presence is '
+  'for nobody who is under row security.';
 
 -- Which accounts and items have rows in which closed partition: after years of partitions an item is
 -- found in the few that know it, and the others are neither planned for nor locked.
@@ -337,6 +338,1989 @@ comment on column audit.presence.item_type is
 comment on column audit.presence.item_id is 'Id of the item; empty for all of the account.';
 comment on column audit.presence.partition is 'Name of the partition in schema audit.';
 comment on column audit.presence.rows is 'Number of its rows.';
+
+-- How a compiled function says what the log keeps of a row: what audit.bind_row() makes of a
+-- declaration, and the bodies of the compiled functions are built from.
+create type audit.row_sql as (
+  account     text,
+  item_id     text,
+  item_label  text,
+  parent_type text,
+  parent_id   text,
+  part_name   text,
+  key_text    text,
+  joins       text,
+  names       jsonb
+);
+
+comment on type audit.row_sql is
+  'What a declaration says of a row, as SQL over new, over old, or over both merged.';
+comment on column audit.row_sql.account is
+  'SQL for the tenant; an empty string where there is none.';
+comment on column audit.row_sql.item_id is 'SQL for the id of the item.';
+comment on column audit.row_sql.item_label is 'SQL for the name of the item, or for a null.';
+comment on column audit.row_sql.parent_type is
+  'SQL for the kind of the item on whose page the action shows too, or for a null.';
+comment on column audit.row_sql.parent_id is 'SQL for the id of that item, or for a null.';
+comment on column audit.row_sql.part_name is
+  'SQL for the name of the part: one segment of a path, with ~ and / written as ~0 and ~1.';
+comment on column audit.row_sql.key_text is
+  'SQL for the primary key, which tells parts of one name apart.';
+comment on column audit.row_sql.joins is
+  'The joins that the other expressions need, after a FROM; empty where they need none.';
+comment on column audit.row_sql.names is
+  'SQL for each column of the table by its name: what a declared expression is rewritten with.';
+
+-- What a declaration compiles to: made by audit.compile_table(), put in place by
+-- audit.install_compiled(), and kept in audit.tracked.compiled as JSON with these keys.
+create type audit.compiled as (
+  name        text,
+  fingerprint text,
+  functions   jsonb,
+  triggers    jsonb
+);
+
+comment on type audit.compiled is 'The functions and triggers that a declaration compiles to.';
+comment on column audit.compiled.name is 'The table, with its schema, as it was called then.';
+comment on column audit.compiled.fingerprint is
+  'What audit.fingerprint() said of the table then: where it says something else, this is stale.';
+comment on column audit.compiled.functions is
+  'The trigger functions: for each name, without its schema, the statement that creates it.';
+comment on column audit.compiled.triggers is
+  'The triggers: for each name what follows it in CREATE TRIGGER, with the table as regclass shows '
+  'it.';
+
+-- What audit.check() found wrong: what, how bad, where, in words, and the command that mends it.
+create type audit.finding as (
+  finding  text,
+  severity text,
+  object   text,
+  message  text,
+  mend     text
+);
+
+comment on type audit.finding is 'Something that audit.check() found wrong with the log.';
+comment on column audit.finding.finding is 'Code of what is wrong, the same in every version.';
+comment on column audit.finding.severity is
+  'error where rows are missed, changed or seen by the wrong people, or will be; else warning.';
+comment on column audit.finding.object is 'The table, trigger, role or the like that is wrong.';
+comment on column audit.finding.message is 'What is wrong and what follows from it, for people.';
+comment on column audit.finding.mend is 'The command that mends it.';
+
+-- How a table is named in the log: with its schema, whatever the search_path.
+create or replace function audit.name_of(relation regclass)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select format('%I.%I', n.nspname, c.relname)
+  from pg_class as c
+  join pg_namespace as n on n.oid = c.relnamespace
+  where c.oid = relation
+$$;
+
+revoke all on function audit.name_of(regclass) from public;
+
+comment on function audit.name_of(regclass) is 'The schema-qualified name of a table.';
+
+-- PostgreSQL cuts names at 63 bytes: two long actions must not become one variable.
+create or replace function audit.short_name(name text)
+  returns text
+  language sql
+  immutable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select case when octet_length(name) > 50 then md5(name) else name end
+$$;
+
+revoke all on function audit.short_name(text) from public;
+
+comment on function audit.short_name(text) is 'A name, or its digest where it is long.';
+
+-- One spelling for a name however it was quoted, so that declared names can be compared.
+create or replace function audit.fold_name(token text)
+  returns text
+  language plpgsql
+  immutable
+  set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+as $$
+begin
+  -- Most are of this kind, and looking up a plan takes longer than the rest.
+  if token ~ '^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*$' then
+    return token;
+  elsif token ~ '^(?:"(?:[^"]|"")+"|(?!\d)[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|(?!\d)[\w$]+))*$' then
+    return string_agg(
+        case when p[1] like '"%' then replace(substr(p[1], 2, length(p[1]) - 2), '""', '"')
+          else lower(p[1]) end, '.' order by n)
+      from regexp_matches(token, '"(?:[^"]|"")+"|[\w$]+', 'g') with ordinality as m (p, n);
+  end if;
+  return null;
+end;
+$$;
+
+revoke all on function audit.fold_name(text) from public;
+
+comment on function audit.fold_name(text) is
+  'The name that a token of SQL stands for, its parts joined by dots; null for other tokens.';
+
+-- Declared expressions are taken apart here and nowhere else: a token is a string, a chain of
+-- identifiers, a number or else one character. Names that an opening bracket follows are functions.
+create or replace function audit.tokens_of(expression text)
+  returns table (number bigint, token text, name text)
+  language plpgsql
+  immutable
+  set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+as $$
+begin
+  return query
+    select m.number, concat(m.match[1], m.match[2]),
+      case when m.match[2] is null then audit.fold_name(m.match[1]) end
+    from regexp_matches(tokens_of.expression,
+      '([eE]''(?:[^''\\]|\\.|'''')*''|''(?:[^'']|'''')*'''
+      '|(?:"(?:[^"]|"")+"|(?!\d)[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|(?!\d)[\w$]+))*'
+      '|\d[\w.]*|.)(\s*\()?', 'g') with ordinality as m (match, number);
+end;
+$$;
+
+revoke all on function audit.tokens_of(text) from public;
+
+comment on function audit.tokens_of(text) is
+  'The tokens of an SQL expression in order; a name is that of a column, as audit.fold_name() '
+  'spells it, and null for other tokens.';
+
+-- Which columns a declared expression needs: asked when triggers are compiled and compared.
+create or replace function audit.names_in(expression text)
+  returns setof text
+  language sql
+  immutable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select distinct t.name
+  from audit.tokens_of(names_in.expression) as t
+  where t.name is not null
+$$;
+
+revoke all on function audit.names_in(text) from public;
+
+comment on function audit.names_in(text) is
+  'The names in an SQL expression that are neither strings nor functions.';
+
+-- Declared expressions name columns; this puts in what a name stands for in the compiled code.
+create or replace function audit.rewrite_expression(expression text, names jsonb)
+  returns text
+  language sql
+  immutable
+  strict
+  set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(string_agg(coalesce(names ->> t.name, t.token), '' order by t.number), '')
+  from audit.tokens_of(rewrite_expression.expression) as t
+$$;
+
+revoke all on function audit.rewrite_expression(text, jsonb) from public;
+
+comment on function audit.rewrite_expression(text, jsonb) is
+  'Replaces names of columns in an SQL expression; strings and names of functions stay.';
+
+-- Times are stored as UTC whatever the time zone of the writer.
+create or replace function audit.utc(moment timestamptz)
+  returns text
+  language sql
+  immutable
+  strict
+  parallel safe
+as $$
+  select case
+    when not pg_catalog.isfinite(moment) then pg_catalog.to_jsonb(moment) #>> '{}'
+    when moment operator(pg_catalog.<) '0001-01-01 00:00:00+00'::pg_catalog.timestamptz
+      then pg_catalog.replace(
+        pg_catalog.to_jsonb(pg_catalog.timezone('UTC', moment)) #>> '{}', ' BC', '+00:00 BC')
+    else (pg_catalog.to_jsonb(pg_catalog.timezone('UTC', moment)) #>> '{}') || '+00:00'
+  end
+$$;
+
+revoke all on function audit.utc(timestamptz) from public;
+
+comment on function audit.utc(timestamptz) is 'A time as ISO 8601 text in UTC.';
+
+-- What a type is made of: itself, or the element of an array, without the domains around it.
+create or replace function audit.element_of(type oid)
+  returns oid
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with recursive inner_type (type, depth) as (
+    select element_of.type, 0
+    union all
+    select case when t.typtype = 'd' then t.typbasetype else t.typelem end, i.depth + 1
+    from inner_type as i
+    join pg_type as t on t.oid = i.type
+    where t.typtype = 'd' or (t.typelem <> 0 and t.typlen = -1)
+  )
+  select i.type from inner_type as i order by i.depth desc limit 1
+$$;
+
+revoke all on function audit.element_of(oid) from public;
+
+comment on function audit.element_of(oid) is
+  'The type of the elements of an array, or the type itself; domains are looked through.';
+
+-- How a value of a type gets into the log: exact, and the same whatever the writer's settings.
+create or replace function audit.json_value(type oid, expression text, is_utc boolean default false)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select case
+    when type = 'timestamptz'::regtype and not is_utc then format('audit.utc(%s)', expression)
+    when type = 'bytea'::regtype then format('(chr(92) || ''x'' || encode(%s, ''hex''))', expression)
+    -- jsonb has no negative zero.
+    when type in ('float4'::regtype, 'float8'::regtype) then format(
+      'case when %1$s::text = ''-0'' then to_jsonb(''-0''::text) else to_jsonb(%1$s) end',
+      expression)
+    -- json may hold what jsonb refuses (U+0000, duplicate keys): it is kept as the text it is.
+    when type = 'json'::regtype then expression || '::text'
+    -- A type that a user made may have a cast to json or text, and the cast would run here with
+    -- the rights of the log's owner. concat() calls the type's output function, never a cast.
+    when type >= 16384 or type = 'json[]'::regtype then (
+      select case when e.type >= 16384 or e.type = 'json'::regtype then
+          format('case when num_nulls(%1$s) = 0 then concat(%1$s)%2$s end', expression,
+            case when e.type <> json_value.type then '::text[]' else '' end)
+        else expression end
+      from audit.element_of(json_value.type) as e (type))
+    else expression
+  end
+$$;
+
+revoke all on function audit.json_value(oid, text, boolean) from public;
+
+comment on function audit.json_value(oid, text, boolean) is
+  'SQL that turns a column into the value that the log keeps; shorter where the time zone is UTC.';
+
+-- Ids and labels are text; those of common types need no detour through jsonb.
+create or replace function audit.text_value(type oid, expression text)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select case
+    when type in ('text'::regtype, 'varchar'::regtype, 'int2'::regtype, 'int4'::regtype,
+      'int8'::regtype, 'uuid'::regtype, 'bool'::regtype, 'numeric'::regtype, 'bpchar'::regtype,
+      'name'::regtype, 'oid'::regtype) then expression || '::text'
+    when type in ('timestamptz'::regtype, 'bytea'::regtype, 'json'::regtype)
+      or (type >= 16384 and audit.element_of(type) = type)
+      then audit.json_value(type, expression)
+    else format('(to_jsonb(%s) #>> ''{}'')', audit.json_value(type, expression))
+  end
+$$;
+
+revoke all on function audit.text_value(oid, text) from public;
+
+comment on function audit.text_value(oid, text) is
+  'SQL that turns a column into the text that names it in the log.';
+
+-- A setting is pinned only on the tables whose types depend on it: each costs a little.
+create or replace function audit.settings_of(types oid[])
+  returns text[]
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with element (type, is_array) as (
+    select distinct coalesce(nullif(t.typelem, 0), t.oid), t.typelem <> 0
+    from pg_type as t
+    where t.oid = any (types)
+  ), kind as (
+    select
+      e.type,
+      e.is_array,
+      e.type in (
+        'bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'uuid'::regtype,
+        'numeric'::regtype, 'date'::regtype, 'timestamp'::regtype, 'time'::regtype,
+        'timetz'::regtype, 'oid'::regtype, 'name'::regtype, 'char'::regtype, 'text'::regtype,
+        'varchar'::regtype, 'bpchar'::regtype, 'json'::regtype, 'jsonb'::regtype)
+      or (t.typtype = 'e' and not e.is_array) as is_steady
+    from element as e
+    join pg_type as t on t.oid = e.type
+  )
+  select coalesce(array_agg(distinct s order by s), '{}')
+  from kind as k
+  cross join lateral unnest(case
+    when k.is_steady then '{}'::text[]
+    when not k.is_array and k.type in ('timestamptz'::regtype, 'bytea'::regtype) then '{}'
+    when k.type = 'timestamptz'::regtype then array['timezone = ''UTC''']
+    when k.type = 'bytea'::regtype then array['bytea_output = ''hex''']
+    when k.type in ('float4'::regtype, 'float8'::regtype) then array['extra_float_digits = ''1''']
+    when k.type = 'interval'::regtype then array['intervalstyle = ''postgres''']
+    else array['timezone = ''UTC''', 'datestyle = ''ISO''', 'intervalstyle = ''postgres''',
+      'extra_float_digits = ''1''', 'bytea_output = ''hex''', 'lc_monetary = ''C''', 'array_nulls = ''on''',
+      'quote_all_identifiers = ''off''']
+  end) as s
+$$;
+
+revoke all on function audit.settings_of(oid[]) from public;
+
+comment on function audit.settings_of(oid[]) is
+  'The settings that a function must pin to write values of these types the same for everybody.';
+
+-- The equality that a key of this type is unique by, found without any search_path.
+create or replace function audit.equality_of(type oid)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with recursive base (type) as (
+    select equality_of.type
+    union all
+    select t.typbasetype from base as b join pg_type as t on t.oid = b.type where t.typtype = 'd'
+  )
+  select format('operator(%I.%s)', n.nspname, o.oprname)
+  from base as b
+  join pg_type as t on t.oid = b.type and t.typtype <> 'd'
+  join pg_opclass as c on c.opcdefault
+    and c.opcmethod = (select m.oid from pg_am as m where m.amname = 'btree')
+  join pg_amop as p on p.amopfamily = c.opcfamily and p.amopstrategy = 3
+    and p.amoplefttype = c.opcintype and p.amoprighttype = c.opcintype
+  join pg_operator as o on o.oid = p.amopopr
+  join pg_namespace as n on n.oid = o.oprnamespace
+  where c.opcintype = t.oid
+    or c.opcintype = case
+      when t.oid = 'varchar'::regtype then 'text'::regtype
+      when t.typtype = 'e' then 'anyenum'::regtype
+      when t.typtype = 'r' then 'anyrange'::regtype
+      when t.typtype = 'm' then 'anymultirange'::regtype
+      when t.typtype = 'c' then 'record'::regtype
+      when t.typelem <> 0 and t.typlen = -1 then 'anyarray'::regtype
+    end
+  order by c.opcintype = t.oid desc
+  limit 1
+$$;
+
+revoke all on function audit.equality_of(oid) from public;
+
+comment on function audit.equality_of(oid) is 'The equality operator of a type, schema-qualified.';
+
+-- The columns of a table as the compiler sees them.
+create or replace function audit.columns_of(target regclass)
+  returns table (
+    number smallint,
+    name text,
+    ident text,
+    type oid,
+    declared_type oid,
+    is_key boolean,
+    is_plain boolean
+  )
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query
+    with recursive base (attnum, type) as (
+      select a.attnum, a.atttypid
+      from pg_attribute as a
+      -- A virtual generated column has no value of its own in a trigger; its sources are audited.
+      where a.attrelid = columns_of.target and a.attnum > 0 and not a.attisdropped
+        and a.attgenerated <> 'v'
+      union all
+      select b.attnum, t.typbasetype
+      from base as b
+      join pg_type as t on t.oid = b.type
+      where t.typtype = 'd'
+    )
+    select
+      a.attnum,
+      a.attname::text,
+      quote_ident(a.attname),
+      b.type,
+      a.atttypid,
+      coalesce(a.attnum = any (i.indkey), false),
+      -- Types whose equality is identity, so that "is distinct from" sees every change.
+      (t.typtype = 'e' or b.type in (
+        'bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'uuid'::regtype,
+        'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'bytea'::regtype,
+        'oid'::regtype, 'name'::regtype, 'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype,
+        'time'::regtype))
+        and coalesce((select c.collisdeterministic from pg_collation as c
+                      where c.oid = a.attcollation), true)
+    from base as b
+    join pg_type as t on t.oid = b.type and t.typtype <> 'd'
+    join pg_attribute as a on a.attrelid = columns_of.target and a.attnum = b.attnum
+    left join pg_index as i on i.indrelid = columns_of.target and i.indisprimary
+    order by a.attnum;
+end;
+$$;
+
+revoke all on function audit.columns_of(regclass) from public;
+
+comment on function audit.columns_of(regclass) is
+  'The columns of a table that can be audited, with base type, key membership and equality.';
+
+-- The columns whose change is an action, with the SQL that compares and shows them.
+create or replace function audit.audited_columns(t audit.tracked)
+  returns table (
+    number smallint,
+    name text,
+    ident text,
+    is_key boolean,
+    differs text,
+    old_entry text,
+    new_entry text,
+    both_entry text
+  )
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query
+    select
+      c.number, c.name, c.ident, c.is_key,
+      case when c.is_plain then format('old.%1$s is distinct from new.%1$s', c.ident)
+        -- Equal is not the same: 1.1 and 1.10, '1 day' and '24 hours'. Their images differ.
+        else format('record_image_ne(row(old.%1$s), row(new.%1$s))', c.ident) end,
+      -- Functions that show whole rows run in UTC: audit.settings_for.
+      case when c.name = any (t.secret) then '(select true as redacted)'
+        else format('(select %s as old)', audit.json_value(c.type, 'old.' || c.ident, true)) end,
+      case when c.name = any (t.secret) then '(select true as redacted)'
+        else format('(select %s as new)', audit.json_value(c.type, 'new.' || c.ident, true)) end,
+      case when c.name = any (t.secret) then 'jsonb ''{"redacted": true}'''
+        -- What becomes a JSON string anyway needs no look at its type.
+        else format(case when c.type in ('text'::regtype, 'varchar'::regtype,
+            'timestamptz'::regtype, 'bytea'::regtype, 'json'::regtype)
+            then 'jsonb_object(array[''old'', %s, ''new'', %s]::text[])'
+            else 'jsonb_build_object(''old'', %s, ''new'', %s)' end,
+          audit.json_value(c.type, 'old.' || c.ident) || s.cast,
+          audit.json_value(c.type, 'new.' || c.ident) || s.cast) end
+    from audit.columns_of(t.target) as c
+    cross join lateral (
+      -- In an array the names old and new must not take on a domain.
+      select case when c.type in ('text'::regtype, 'varchar'::regtype)
+        and c.type <> c.declared_type then '::text' else '' end as cast
+    ) as s
+    where c.name <> all (t.operational)
+    order by c.number;
+end;
+$$;
+
+revoke all on function audit.audited_columns(audit.tracked) from public;
+
+comment on function audit.audited_columns(audit.tracked) is
+  'The audited columns of a declaration, with SQL to compare them and to show their values.';
+
+-- What about a table decides the kind of its triggers.
+create or replace function audit.table_trait(target regclass)
+  returns table (
+    is_partitioned boolean,
+    has_before_update boolean,
+    has_after_insert boolean,
+    has_after_delete boolean,
+    partition_columns text[]
+  )
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select
+    c.relkind = 'p',
+    -- tgtype: 1 row, 2 before, 4 insert, 8 delete, 16 update, 64 instead of.
+    coalesce(bool_or(g.tgtype & 19 = 19), false),
+    coalesce(bool_or(g.tgtype & 71 = 5), false),
+    coalesce(bool_or(g.tgtype & 75 = 9), false),
+    coalesce((
+      select case when 0 = any (p.partattrs::int2[]) then null
+        else (select array_agg(a.attname::text order by a.attnum) from pg_attribute as a
+              where a.attrelid = p.partrelid and a.attnum = any (p.partattrs::int2[])) end
+      from pg_partitioned_table as p where p.partrelid = c.oid
+    ), '{}')
+  from pg_class as c
+  left join lateral (
+    select g.tgtype
+    from pg_trigger as g
+    where not g.tgisinternal and g.tgname !~ '^_audit_'
+      and (g.tgrelid = c.oid
+        or (c.relkind = 'p' and g.tgrelid in (select relid from pg_partition_tree(c.oid))))
+  ) as g on true
+  where c.oid = table_trait.target
+  group by c.oid, c.relkind
+$$;
+
+revoke all on function audit.table_trait(regclass) from public;
+
+comment on function audit.table_trait(regclass) is
+  'Whether a table is partitioned, by which columns, and which triggers of its own it has.';
+
+-- The declared actions of one event, in order of precedence.
+create or replace function audit.rules_of(t audit.tracked, event text)
+  returns table (
+    number bigint,
+    action text,
+    columns text[],
+    condition text,
+    is_grouped boolean
+  )
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select
+    r.number,
+    r.rule ->> 'action',
+    case when r.rule ? 'columns' then
+      (select array_agg(c.value) from jsonb_array_elements_text(r.rule -> 'columns') as c) end,
+    r.rule ->> 'when',
+    coalesce((r.rule -> 'grouped')::boolean, false)
+  from jsonb_array_elements(t.actions) with ordinality as r (rule, number)
+  where r.rule -> 'on' @> to_jsonb(rules_of.event)
+  order by r.number
+$$;
+
+revoke all on function audit.rules_of(audit.tracked, text) from public;
+
+comment on function audit.rules_of(audit.tracked, text) is
+  'The actions that a declaration gives to one event.';
+
+-- A lookup names a column; its foreign key says which row is meant.
+create or replace function audit.foreign_key_of(relation regclass, column_name text)
+  returns table (
+    target regclass,
+    key_column text,
+    key_type oid,
+    key_operator text
+  )
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query
+    select
+      c.confrelid::regclass,
+      k.attname::text,
+      a.atttypid,
+      format('operator(%I.%s)', n.nspname, o.oprname)
+    from pg_constraint as c
+    join pg_attribute as a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
+    join pg_attribute as k on k.attrelid = c.confrelid and k.attnum = c.confkey[1]
+    join pg_operator as o on o.oid = c.conpfeqop[1]
+    join pg_namespace as n on n.oid = o.oprnamespace
+    where c.conrelid = foreign_key_of.relation
+      and c.contype = 'f'
+      -- A key to a partitioned table has a copy of itself for each partition.
+      and not exists (select from pg_constraint as q
+                      where q.oid = c.conparentid and q.conrelid = c.conrelid)
+      and cardinality(c.conkey) = 1
+      and a.attname = foreign_key_of.column_name
+    order by c.conname
+    limit 1;
+end;
+$$;
+
+revoke all on function audit.foreign_key_of(regclass, text) from public;
+
+comment on function audit.foreign_key_of(regclass, text) is
+  'The table and key that a single-column foreign key refers to.';
+
+-- Where each declared lookup leads: the table, its key, and which of its columns are asked for.
+create or replace function audit.lookups_of(t audit.tracked)
+  returns table (
+    depth integer,
+    alias text,
+    source text,
+    source_column text,
+    target regclass,
+    key_column text,
+    key_type oid,
+    key_operator text,
+    columns text[]
+  )
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query
+    with recursive wanted as (
+      select
+        e.key as alias,
+        case when strpos(e.value, '.') > 0 then split_part(e.value, '.', 1) end as source,
+        case when strpos(e.value, '.') > 0 then split_part(e.value, '.', 2) else e.value end as col
+      from jsonb_each_text(t.lookups) as e
+    ), resolved as (
+      select 1 as depth, w.alias, w.source, w.col, k.*
+      from wanted as w
+      cross join lateral audit.foreign_key_of(t.target, w.col) as k
+      where w.source is null
+      union all
+      select r.depth + 1, w.alias, w.source, w.col, k.*
+      from resolved as r
+      join wanted as w on w.source = r.alias
+      cross join lateral audit.foreign_key_of(r.target, w.col) as k
+      where r.depth < 8
+    )
+    select
+      r.depth, r.alias, r.source, r.col, r.target, r.key_column, r.key_type, r.key_operator,
+      coalesce((
+        select array_agg(distinct substr(n, length(r.alias) + 2)
+                         order by substr(n, length(r.alias) + 2))
+        from unnest(array[t.item_id, t.item_label, t.account, t.parent_id, t.part_name]) as e
+        cross join lateral audit.names_in(e) as n
+        where starts_with(n, r.alias || '.')
+      ), '{}') || coalesce((
+        select array_agg(w.col) from wanted as w where w.source = r.alias
+      ), '{}')
+    from resolved as r
+    order by r.depth, r.alias;
+end;
+$$;
+
+revoke all on function audit.lookups_of(audit.tracked) from public;
+
+comment on function audit.lookups_of(audit.tracked) is
+  'The lookups of a declaration, resolved through foreign keys, in the order they depend.';
+
+-- The settings that the compiled functions of a table pin: for the values of its columns, and for
+-- what its expressions make of times. A function that shows whole rows runs in UTC, which costs less
+-- than to convert each time; one that shows what changed seldom has a time to show.
+create or replace function audit.settings_for(t audit.tracked, whole_rows boolean)
+  returns text[]
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with expression as (
+    select e.text
+    from unnest(array[t.item_id, t.item_label, t.account, t.accounts, t.parent_id, t.part_name]
+      || array(select r ->> 'when' from jsonb_array_elements(t.actions) as r)) as e (text)
+    where e.text is not null
+  ), used as (
+    select c.type
+    from expression as e
+    cross join lateral audit.names_in(e.text) as n
+    join audit.columns_of(t.target) as c on n in (c.name, 'old.' || c.name, 'new.' || c.name)
+    union
+    select c.type
+    from audit.lookups_of(t) as l
+    join audit.columns_of(l.target) as c on c.name = any (l.columns || l.key_column)
+  )
+  select coalesce(array_agg(distinct s.setting order by s.setting), '{}')
+  from (
+    select unnest(audit.settings_of(array(
+        select c.type from audit.columns_of(t.target) as c where c.name <> all (t.operational))
+      || array(select u.type from used as u))) as setting
+    union all
+    select 'timezone = ''UTC'''
+    where whole_rows and exists (select from audit.columns_of(t.target) as c
+      where c.name <> all (t.operational) and c.type = 'timestamptz'::regtype)
+    union all
+    select unnest(array['timezone = ''UTC''', 'datestyle = ''ISO'''])
+    where exists (select from used as u where u.type in ('timestamptz'::regtype,
+      'timestamp'::regtype, 'date'::regtype, 'timetz'::regtype))
+  ) as s
+$$;
+
+revoke all on function audit.settings_for(audit.tracked, boolean) from public;
+
+comment on function audit.settings_for(audit.tracked, boolean) is
+  'The settings that the compiled functions of a table pin; more where they show whole rows.';
+
+-- The joins of a compiled statement that fetch looked-up rows. Lateral with a limit, so that every
+-- plan is one index probe for each row: a plan made for one row then serves a hundred thousand.
+create or replace function audit.lookup_join(t audit.tracked, names jsonb, with_departed boolean)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(string_agg(format(
+E'\n  left join lateral (\n    %s\n  ) as %I on true',
+    format(case when with_departed
+        then E'(select %1$s from %2$s as p where p.%3$I %4$s %5$s limit 1)'
+          '\n    union all'
+          '\n    select %6$s from jsonb_to_record(_audit.v_departed -> (%7$L || %8$s)) as p(%9$s)'
+          '\n    where _audit.v_departed ? (%7$L || %8$s)'
+          '\n    limit 1'
+        else 'select %1$s from %2$s as p where p.%3$I %4$s %5$s limit 1' end,
+      f.list, format('%I.%I', f.nspname, f.relname), f.key_column, f.key_operator, f.source_value,
+      f.list, f.alias || ':', audit.text_value(f.key_type, f.source_value), f.typed_list),
+    f.alias), '' order by f.depth, f.alias), '')
+  from (
+    select l.*, n.nspname, c.relname,
+      case when l.source is null then names ->> l.source_column
+        else format('%I.%I', l.source, l.source_column) end as source_value,
+      (select coalesce(string_agg(distinct format('p.%I', x), ', '),
+                       format('p.%I', l.key_column)) from unnest(l.columns) as x) as list,
+      (select coalesce(string_agg(distinct format('%I %s', x.name, x.type), ', '),
+                       format('%I %s', l.key_column, format_type(l.key_type, null)))
+       -- The base type: a domain's check is code of the user.
+       from (select c.name, format_type(c.type, null) as type
+             from audit.columns_of(l.target) as c
+             where c.name = any (l.columns)) as x) as typed_list
+    from audit.lookups_of(t) as l
+    join pg_class as c on c.oid = l.target
+    join pg_namespace as n on n.oid = c.relnamespace
+  ) as f
+$$;
+
+revoke all on function audit.lookup_join(audit.tracked, jsonb, boolean) from public;
+
+comment on function audit.lookup_join(audit.tracked, jsonb, boolean) is
+  'SQL that joins the rows which the expressions of a declaration look up.';
+
+-- A declared expression as text over the bound row. A lone column is turned into text the way its
+-- type is; anything else by a cast.
+create or replace function audit.bind_text(t audit.tracked, expression text, names jsonb)
+  returns text
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_name text := audit.fold_name(trim(bind_text.expression));
+begin
+  if bind_text.expression is null then
+    return '(null)::text';
+  end if;
+  return coalesce(
+    (select audit.text_value(c.type, format('(%s)', names ->> c.name))
+     from audit.columns_of(t.target) as c
+     where c.name = v_name),
+    (select audit.text_value(c.type, format('%I.%I', l.alias, c.name))
+     from audit.lookups_of(t) as l
+     cross join lateral audit.columns_of(l.target) as c
+     where l.alias || '.' || c.name = v_name and bind_text.expression ~ '^[a-zA-Z0-9_$."]+$'),
+    format('(%s)::text', audit.rewrite_expression(bind_text.expression, names)));
+end;
+$$;
+
+revoke all on function audit.bind_text(audit.tracked, text, jsonb) from public;
+
+comment on function audit.bind_text(audit.tracked, text, jsonb) is
+  'SQL for a declared expression, as text.';
+
+-- What a declaration says of an item, as SQL over the new row, the old one, or both merged.
+create or replace function audit.bind_row(t audit.tracked, side text, with_departed boolean)
+  returns audit.row_sql
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_key text;
+  v_qualified jsonb;
+  v_row audit.row_sql;
+begin
+  select 'new.' || c.ident into v_key
+    from audit.columns_of(t.target) as c where c.is_key order by c.number limit 1;
+  select
+      jsonb_object_agg(c.name, s.value),
+      jsonb_object_agg('new.' || c.name, s.value),
+      case when count(*) filter (where c.is_key) = 1
+        then min(audit.text_value(c.type, s.value)) filter (where c.is_key)
+        else string_agg(format('replace(replace(%s, ''~'', ''~0''), ''/'', ''~1'')',
+            audit.text_value(c.type, s.value)), ' || ''/'' || ' order by c.number)
+          filter (where c.is_key) end,
+      string_agg(audit.text_value(c.type, s.value), ' || '','' || ' order by c.number)
+        filter (where c.is_key)
+    into v_row.names, v_qualified, v_row.item_id, v_row.key_text
+    from audit.columns_of(t.target) as c
+    cross join lateral (select case side
+        when 'merged' then format('case when %1$s is null then old.%2$s else new.%2$s end',
+          v_key, c.ident)
+        else side || '.' || c.ident end as value) as s;
+
+  if t.item_id is not null then
+    v_row.item_id := audit.bind_text(t, t.item_id, v_row.names);
+  end if;
+  v_row.item_label := audit.bind_text(t, t.item_label, v_row.names);
+  v_row.account := case
+    when t.accounts is not null then 'coalesce(account.id::text, '''')'
+    when t.account is null then ''''''
+    when exists (select from pg_attribute as a
+                 where a.attrelid = t.target and quote_ident(a.attname) = t.account
+                   and a.attnotnull) and side <> 'merged'
+      then audit.bind_text(t, t.account, v_row.names)
+    else format('coalesce(%s, '''')', audit.bind_text(t, t.account, v_row.names)) end;
+  v_row.parent_type := coalesce(quote_literal(t.parent_type), 'null');
+  v_row.parent_id := audit.bind_text(t, t.parent_id, v_row.names);
+  -- A name is one segment of a path: ~ and / are written as in a JSON pointer (RFC 6901).
+  v_row.part_name := format('replace(replace(coalesce(%s, %s), ''~'', ''~0''), ''/'', ''~1'')',
+    audit.bind_text(t, t.part_name, v_row.names), v_row.key_text);
+  v_row.joins := audit.lookup_join(t, v_row.names, with_departed)
+    || case when t.accounts is not null
+      then format(E'\n  left join lateral (\n    %s\n  ) as account(id) on true',
+        audit.rewrite_expression(t.accounts, v_qualified)) else '' end;
+  return v_row;
+end;
+$$;
+
+revoke all on function audit.bind_row(audit.tracked, text, boolean) from public;
+
+comment on function audit.bind_row(audit.tracked, text, boolean) is
+  'SQL for the item, label, account, parent and part of a row, and the joins they need.';
+
+-- What a compiled function relies on. When it changes, the function is out of date. Asked in every
+-- new session at the first write to a table, so it reads the catalogue and parses nothing.
+create or replace function audit.fingerprint(t audit.tracked)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select left(md5(concat_ws(E'\n',
+    (select string_agg(concat_ws(' ', a.atttypid::regtype, a.attcollation,
+                                 a.attgenerated, a.attname), E'\n' order by a.attnum)
+     from pg_attribute as a
+     where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped),
+    (select string_agg(a.attname, ' ' order by a.attname)
+     from pg_index as i
+     join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
+     where i.indrelid = t.target and i.indisprimary),
+    (select string_agg(concat_ws(' ', c ->> 'alias', audit.name_of(a.attrelid),
+                                 a.atttypid::regtype, a.attname),
+                       E'\n' order by c ->> 'alias', c ->> 'name')
+     from jsonb_array_elements(t.columns) as c
+     join pg_attribute as a
+       on a.attrelid = t.tables[(c ->> 'table')::int]
+       and case when a.attrelid::text = c ->> 'relation' then a.attnum = (c ->> 'number')::int
+         else a.attname = c ->> 'name' end
+     where c ->> 'alias' is not null),
+    (select string_agg(audit.name_of(r), ' ' order by n)
+     from unnest(t.tables) with ordinality as u (r, n) where r <> t.target))), 12)
+$$;
+
+revoke all on function audit.fingerprint(audit.tracked) from public;
+
+comment on function audit.fingerprint(audit.tracked) is
+  'Digest of the columns and triggers that the compiled functions of a table rely on.';
+
+-- The frame of every compiled function.
+create or replace function audit.compile_function(
+  t audit.tracked, event text, variables text[], body text, uses_lookups boolean,
+  settings text[], volatility text default 'volatile'
+)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+as $$
+  select format(
+'create or replace function audit.%I()
+  returns trigger
+  language plpgsql
+  %s
+  security definer
+  set search_path = pg_catalog, pg_temp%s
+as %L',
+    t.slug || '_' || event, volatility,
+    -- A lookup is one index probe for each row, also in a plan made when its table was empty, and
+    -- it sees all rows or fails. Compiling such a plan to machine code would cost more than it does.
+    case when uses_lookups then
+      E'\n  set enable_seqscan = off\n  set jit = off\n  set row_security = off' else '' end
+    || coalesce((select string_agg(E'\n  set ' || s, '' order by s) from unnest(settings) as s), '')
+    || case when body ~ '\\' then E'\n  set standard_conforming_strings = on' else '' end,
+    format(
+'
+-- Compiled from the declaration of %s (audit.tracked); audit.refresh() compiles it anew.
+#variable_conflict use_column
+<<_audit>>
+declare
+  v_current constant boolean := audit.is_current(%s, %L, %s);
+%sbegin
+%s  return null;
+end;
+',
+      translate(t.target::text, E'\n\r', '  '), t.id, audit.fingerprint(t),
+      (select string_agg(format('%L::regclass', r::oid::text), ', ' order by n)
+       from unnest(t.tables) with ordinality as u (r, n)),
+      (select coalesce(string_agg('  ' || v || E';\n', '' order by n), '')
+       from unnest(variables) with ordinality as u (v, n)),
+      body))
+$$;
+
+revoke all on function
+  audit.compile_function(audit.tracked, text, text[], text, boolean, text[], text) from public;
+
+comment on function
+  audit.compile_function(audit.tracked, text, text[], text, boolean, text[], text) is
+  'DDL of a compiled trigger function around its body.';
+
+-- Compiled functions are read by people: blocks are indented.
+create or replace function audit.indent(code text, spaces integer)
+  returns text
+  language sql
+  immutable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select regexp_replace(code, '^(?=.)', repeat(' ', spaces), 'gn')
+$$;
+
+revoke all on function audit.indent(text, integer) from public;
+
+comment on function audit.indent(text, integer) is 'Indents the lines of compiled code.';
+
+-- What read_actor() reads the actor into.
+create or replace function audit.actor_variables()
+  returns text[]
+  language sql
+  immutable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select array['v_actor text[]', 'v_actor_type text', 'v_actor_id text', 'v_actor_label text',
+    'v_context jsonb']
+$$;
+
+revoke all on function audit.actor_variables() from public;
+
+comment on function audit.actor_variables() is
+  'Declarations of the variables for the actor in a compiled function.';
+
+-- The actor of the transaction: one setting, read once; without it, the login role.
+create or replace function audit.read_actor()
+  returns text
+  language sql
+  immutable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select
+'  v_actor := string_to_array(current_setting(''audit.actor'', true), chr(31), '''');
+  v_actor_type := coalesce(v_actor[1], ''database'');
+  v_actor_id := coalesce(v_actor[2], session_user);
+  v_actor_label := v_actor[3];
+  if v_actor[4] is not null then
+    v_context := v_actor[4]::jsonb;
+  end if;
+'
+$$;
+
+revoke all on function audit.read_actor() from public;
+
+comment on function audit.read_actor() is 'Statements that read the actor of the transaction.';
+
+-- The statement at the end of every compiled function: rows of the table in, rows of the log out.
+create or replace function audit.insert_log(
+  t audit.tracked, row_sql audit.row_sql, action text, changes text, is_cascade text, source text,
+  condition text
+)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select format(
+E'  insert into audit.log (
+    account_id, action, item_type, item_id, item_label, parent_type, parent_id,
+    actor_type, actor_id, actor_label, db_role, application, is_cascade, changes, context
+  )
+  select
+    %s,
+    %s,
+    %L,
+    %s,
+    %s,
+    %s,
+    %s,
+    _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label, session_user,
+    current_setting(''application_name''),
+    %s,
+    %s,
+    _audit.v_context%s%s;
+%s',
+    row_sql.account, action, t.item_type, row_sql.item_id, row_sql.item_label,
+    row_sql.parent_type, row_sql.parent_id, is_cascade, changes,
+    case when source <> '' then E'\n  from ' || source || row_sql.joins
+      when row_sql.joins <> '' then E'\n  from (select) as here' || row_sql.joins
+      else '' end,
+    case when condition <> '' then E'\n  where ' || condition else '' end,
+    case when t.require_actor then
+E'  if v_actor_type = ''database'' and found then
+    perform audit.demand_actor(''' || replace(t.target::text, '''', '''''') || E''');
+  end if;\n' else '' end)
+$$;
+
+revoke all on function audit.insert_log(audit.tracked, audit.row_sql, text, text, text, text, text)
+  from public;
+
+comment on function audit.insert_log(audit.tracked, audit.row_sql, text, text, text, text, text) is
+  'SQL that writes the rows of the log for one action.';
+
+-- All audited columns of a row that came or went, as the value of changes. One conversion of nested
+-- rows costs half of what building an object for each column does, and keys in the order that jsonb
+-- keeps them in, shorter ones first, need no sorting.
+create or replace function audit.row_changes(t audit.tracked, side text)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(format(
+'(
+      select to_jsonb(_r)
+      from (
+        select
+          %s
+        from
+          %s
+      ) as _r
+    )',
+      string_agg(format('_e%s as %s', a.number, a.ident), E',\n          '
+        order by octet_length(a.name), a.name collate "C"),
+      string_agg(format('%s as _e%s', case side when 'new' then a.new_entry else a.old_entry end,
+        a.number), E',\n          ' order by a.number)), '(select jsonb ''{}'')')
+  from audit.audited_columns(t) as a
+$$;
+
+revoke all on function audit.row_changes(audit.tracked, text) from public;
+
+comment on function audit.row_changes(audit.tracked, text) is
+  'SQL for the changes of a created (new) or deleted (old) row.';
+
+-- An update of a part says which part it was: its key columns, with equal old and new.
+create or replace function audit.part_identity(t audit.tracked)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select case when t.part is not null and count(*) > 0 then
+    'jsonb_build_object(' || string_agg(format('%L, %s', a.name, a.both_entry), ', '
+      order by a.number) || ')' end
+  from audit.audited_columns(t) as a
+  where a.is_key
+    and a.name <> all (array(select audit.names_in(t.item_id)))
+    and t.part_name is distinct from a.ident
+$$;
+
+revoke all on function audit.part_identity(audit.tracked) from public;
+
+comment on function audit.part_identity(audit.tracked) is
+  'SQL for the key columns of a part, which its updates carry; null where there are none.';
+
+-- The keys of a part's columns are paths below the item: features/F1/max_consumption.
+create or replace function audit.part_changes(t audit.tracked, row_sql audit.row_sql, changes text)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select case when t.part is null then changes else format(
+    E'(select jsonb_object_agg(%L || %s || ''/'' || c.key, c.value)'
+    '\n     from jsonb_each(%s) as c)', t.part || '/', row_sql.part_name, changes) end
+$$;
+
+revoke all on function audit.part_changes(audit.tracked, audit.row_sql, text) from public;
+
+comment on function audit.part_changes(audit.tracked, audit.row_sql, text) is
+  'SQL that puts the path of a part before the keys of its changes.';
+
+-- A row deleted by its parent's deletion: inside the cascade the parent is already invisible.
+create or replace function audit.cascade_test(t audit.tracked)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(string_agg(format(
+    '(%s and not exists (select from %I.%I as p where %s))',
+    f.given, n.nspname, r.relname, f.matches), E'\n      or ' order by f.conname), 'false')
+  from (
+    select
+      c.confrelid,
+      c.conname,
+      string_agg(format('old.%I is not null', a.attname), ' and ' order by k.n) as given,
+      string_agg(format('p.%I operator(%I.%s) old.%I', b.attname, s.nspname, o.oprname, a.attname),
+        ' and ' order by k.n) as matches
+    from pg_constraint as c
+    cross join lateral unnest(c.conkey, c.confkey, c.conpfeqop)
+      with ordinality as k (child, parent, equals, n)
+    join pg_attribute as a on a.attrelid = c.conrelid and a.attnum = k.child
+    join pg_attribute as b on b.attrelid = c.confrelid and b.attnum = k.parent
+    join pg_operator as o on o.oid = k.equals
+    join pg_namespace as s on s.oid = o.oprnamespace
+    where c.conrelid = t.target and c.contype = 'f' and c.confdeltype = 'c'
+      -- A key to a partitioned table has a copy of itself for each partition.
+      and not exists (select from pg_constraint as q
+                      where q.oid = c.conparentid and q.conrelid = c.conrelid)
+    group by c.oid, c.confrelid, c.conname
+  ) as f
+  join pg_class as r on r.oid = f.confrelid
+  join pg_namespace as n on n.oid = r.relnamespace
+$$;
+
+revoke all on function audit.cascade_test(audit.tracked) from public;
+
+comment on function audit.cascade_test(audit.tracked) is
+  'SQL that is true for a row deleted by the deletion of a row it refers to.';
+
+-- One row of the log for each item and statement, whatever number of its parts changed.
+create or replace function audit.group_body(
+  t audit.tracked, row_sql audit.row_sql, action text, changes text, is_cascade text, source text,
+  condition text
+)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select audit.insert_log(t, jsonb_populate_record(row_sql, jsonb_build_object(
+      'account', 'g.account_id', 'item_id', 'g.item_id', 'item_label', 'g.item_label',
+      'parent_id', 'g.parent_id', 'joins', '')),
+    'g.action', 'g.changes', 'g.is_cascade',
+    format(
+'(
+    select d.action, d.account_id, d.item_id, d.item_label, d.parent_id,
+      bool_and(d.is_cascade) as is_cascade,
+      jsonb_object_agg(%L || d.name || ''/'' || c.key, c.value) as changes
+    from (
+      select r.action, r.account_id, r.item_id, r.item_label, r.parent_id, r.is_cascade, r.changes,
+        -- Two parts of one name in one row of the log are told apart by their keys.
+        case when count(*) over (partition by r.account_id, r.item_id, r.name) > 1
+          then r.name || ''#'' || r.key else r.name end as name
+      from (
+        select
+          %s as action,
+          %s as account_id,
+          %s as item_id,
+          %s as item_label,
+          %s as parent_id,
+          %s as name,
+          %s as key,
+          %s as is_cascade,
+          %s as changes
+        from %s%s%s
+      ) as r
+      where r.changes is not null
+    ) as d
+    cross join lateral jsonb_each(d.changes) as c
+    group by 1, 2, 3, 4, 5
+  ) as g',
+      coalesce(t.part, t.item_type) || '/', action, row_sql.account, row_sql.item_id,
+      row_sql.item_label, row_sql.parent_id, row_sql.part_name,
+      row_sql.key_text, is_cascade, changes, source, row_sql.joins,
+      case when condition <> '' then E'\n        where ' || condition else '' end),
+    '')
+$$;
+
+revoke all on function audit.group_body(audit.tracked, audit.row_sql, text, text, text, text, text)
+  from public;
+
+comment on function audit.group_body(audit.tracked, audit.row_sql, text, text, text, text, text) is
+  'Body that writes one row of the log for each item that a statement touched.';
+
+-- Bodies for rows that came (new) or went (old): one row of the log each, or one for each item.
+create or replace function audit.write_body(t audit.tracked, event text, is_row_level boolean)
+  returns text
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_side text := case event when 'insert' then 'new' else 'old' end;
+  v_row audit.row_sql := audit.bind_row(t, v_side, event = 'delete');
+  v_source text := case when is_row_level then '' else format('%1$s_rows as %1$s', v_side) end;
+  v_changes text := audit.row_changes(t, v_side);
+  v_cascade text := case event when 'delete' then audit.cascade_test(t) else 'false' end;
+  v_action text;
+  v_condition text;
+begin
+  select
+      case when count(*) = 1 then min(quote_literal(r.action))
+        else 'case ' || string_agg(format('when %s then %L', coalesce(r.condition, 'true'),
+          r.action), ' ' order by r.number) || ' end' end,
+      case when bool_and(r.condition is not null) then
+        string_agg('(' || r.condition || ')', ' or ' order by r.number) else '' end
+    into v_action, v_condition
+    from audit.rules_of(t, event) as r;
+  if v_action is null then
+    return null;
+  end if;
+  if (select bool_or(r.is_grouped) from audit.rules_of(t, event) as r) and not is_row_level then
+    return audit.group_body(t, v_row, v_action, v_changes, v_cascade, v_source, v_condition);
+  end if;
+  if t.part is null and not is_row_level then
+    -- Beside the rows the query becomes part of the plan; as a value it would be a plan of its own.
+    v_source := format(E'%s\n  cross join lateral %s as _shown (_changes)', v_source, v_changes);
+    v_changes := '_shown._changes';
+  end if;
+  return audit.insert_log(t, v_row, v_action, audit.part_changes(t, v_row, v_changes), v_cascade,
+    v_source, v_condition);
+end;
+$$;
+
+revoke all on function audit.write_body(audit.tracked, text, boolean) from public;
+
+comment on function audit.write_body(audit.tracked, text, boolean) is
+  'Body of the compiled function for INSERT or DELETE; null where the event has no action.';
+
+-- UPDATE of parts whose action is one row for each item and statement.
+create or replace function audit.merge_body(t audit.tracked)
+  returns text
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_row audit.row_sql := audit.bind_row(t, 'merged', false);
+  v_rule record;
+  v_key text;
+  v_pairs text;
+  v_differences text;
+begin
+  select * into strict v_rule from audit.rules_of(t, 'update') as r where r.is_grouped;
+  -- Old and new row are the same part while neither its key nor its item changed. A full join can
+  -- only hash or merge: a plan made for one row stays linear for a hundred thousand.
+  select min(c.ident) filter (where c.is_key),
+      string_agg(format('old.%1$s %2$s new.%1$s', c.ident, audit.equality_of(c.declared_type)),
+        ' and ' order by c.number)
+    into v_key, v_pairs
+    from audit.columns_of(t.target) as c
+    where c.is_key or c.name in (select audit.names_in(t.item_id));
+  select string_agg(format('case when %s then jsonb_build_object(%L, %s) else ''{}'' end',
+      a.differs, a.name, a.both_entry), E'\n            || ' order by a.number)
+    into v_differences
+    from audit.audited_columns(t) as a
+    where v_rule.columns is null or a.name = any (v_rule.columns);
+  return audit.group_body(t, v_row, quote_literal(v_rule.action),
+    format(E'case
+            when new.%1$s is null then %2$s
+            when old.%1$s is null then %3$s
+            else %4$s nullif(%5$s, ''{}'')
+          end', v_key, audit.row_changes(t, 'old'), audit.row_changes(t, 'new'),
+      coalesce(audit.part_identity(t) || ' ||', ''), v_differences),
+    'false', format('old_rows as old full join new_rows as new on %s', v_pairs),
+    coalesce(v_rule.condition, ''));
+end;
+$$;
+
+revoke all on function audit.merge_body(audit.tracked) from public;
+
+comment on function audit.merge_body(audit.tracked) is
+  'Body of the compiled function for UPDATE where an action is one row per item and statement.';
+
+-- The end of UPDATE, row by row: what an action collected is written.
+create or replace function audit.update_insert(
+  t audit.tracked, row_sql audit.row_sql, action text, step integer
+)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select format(E'  if %s is not null then\n%s  end if;\n', v.changes, audit.indent(
+    audit.read_actor()
+    || coalesce(s.assignments, '')
+    || audit.insert_log(t,
+      jsonb_populate_record(row_sql, coalesce(s.variables, '{}')),
+      quote_literal(action),
+      audit.part_changes(t, row_sql, concat_ws(' || ', audit.part_identity(t), '_audit.' || v.changes)),
+      'false', '', ''), 2 * step))
+  from (
+    -- In a transaction of many statements a variable is cheaper than the same in the insert; what
+    -- reads nothing of the row is cheaper there.
+    select
+      string_agg(format(E'  v_%s := %s;\n', f.variable, f.value), '' order by f.field)
+        as assignments,
+      jsonb_object_agg(f.field, '_audit.v_' || f.variable) as variables
+    from (
+      values ('account', 'account_id', row_sql.account), ('item_id', 'item_id', row_sql.item_id),
+        ('item_label', 'item_label', row_sql.item_label)
+    ) as f (field, variable, value)
+    where row_sql.joins = '' and f.value ~ '\mnew\.'
+  ) as s
+  cross join (select quote_ident('v_' || audit.short_name(action) || '_changes') as changes) as v
+$$;
+
+revoke all on function audit.update_insert(audit.tracked, audit.row_sql, text, integer) from public;
+
+comment on function audit.update_insert(audit.tracked, audit.row_sql, text, integer) is
+  'SQL that writes the row of the log for one action of an UPDATE.';
+
+-- UPDATE, row by row: each changed column goes to one action, each action with columns to the log.
+create or replace function audit.update_body(t audit.tracked)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with style as (
+    -- No indentation where it could reach into a string of the declaration.
+    select case when strpos((to_jsonb(t) - 'compiled')::text, E'\\n') > 0 then 0 else 1 end as step
+  ), rule as (
+    select r.*, quote_ident('v_' || audit.short_name(r.action) || '_changes') as variable
+    from audit.rules_of(t, 'update') as r
+  ), taker as (
+    select
+      a.number, a.differs, r.condition,
+      format('%1$s := jsonb_set(coalesce(%1$s, ''{}''), %2$L, %3$s);',
+        r.variable, array[a.name], a.both_entry) as assignment,
+      row_number() over (partition by a.number
+                         order by (r.columns is null)::int, r.number) as n
+    from audit.audited_columns(t) as a
+    join rule as r on r.columns is null or a.name = any (r.columns)
+  ), taken as (
+    select
+      k.number,
+      k.differs,
+      bool_and(k.condition is null) as is_simple,
+      -- Nothing comes after the first taker without a condition.
+      case when min(k.n) filter (where k.condition is null) = 1
+        then E'  ' || min(k.assignment) filter (where k.n = 1) || E'\n'
+        else string_agg(format(E'  %s\n    %s\n',
+            case when k.n > 1 and k.condition is null then 'else'
+              else format('%s %s then', case when k.n = 1 then 'if' else 'elsif' end, k.condition)
+              end, k.assignment), '' order by k.n) || E'  end if;\n' end as assignments
+    from taker as k
+    where not exists (select from taker as o
+                      where o.number = k.number and o.n < k.n and o.condition is null)
+    group by k.number, k.differs
+  ), block as (
+    select b.place, count(*) as size, min(b.number) as number,
+      string_agg(b.differs, E'\n    or ' order by b.number) as differs,
+      string_agg(format(E'if %s then\n%send if;\n', b.differs, b.assignments), ''
+        order by b.number) as statements
+    from (
+      -- Most updates change few columns: one question for five of them, then the five. Where there
+      -- are no more than five, the question alone would be one too many.
+      select k.*, case when k.is_simple and count(*) over (partition by k.is_simple) > 5
+        then (row_number() over (partition by k.is_simple order by k.number) - 1) / 5
+        else -k.number end as place
+      from taken as k
+    ) as b
+    group by b.place
+  )
+  select
+    (select string_agg(case when b.size = 1 then audit.indent(b.statements, 2 * s.step)
+        else format(E'  if %s then\n%s  end if;\n', b.differs,
+          audit.indent(b.statements, 4 * s.step)) end,
+        '' order by b.number) from block as b)
+    || (select string_agg(audit.update_insert(t, b.row_sql, r.action, s.step), ''
+                          order by r.number)
+        from (select action, min(number) as number from rule group by 1) as r)
+  from (select audit.bind_row(t, 'new', false) as row_sql) as b
+  cross join style as s
+$$;
+
+revoke all on function audit.update_body(audit.tracked) from public;
+
+comment on function audit.update_body(audit.tracked) is
+  'Body of the compiled function for UPDATE, row by row; null where UPDATE has no action.';
+
+-- The column list of the trigger for UPDATE: statements that name none of these pass for free.
+create or replace function audit.update_list(t audit.tracked)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select case
+    -- A BEFORE trigger may change columns that the statement does not name; and where no event
+    -- trigger follows DDL, a column added since is not in the list. There every UPDATE is looked at.
+    when r.has_before_update
+      or not exists (select from pg_event_trigger as e
+                     where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D') then ''
+    else ' of ' || (
+      select string_agg(a.ident, ', ' order by a.number)
+      from audit.audited_columns(t) as a
+      where exists (
+        select from audit.rules_of(t, 'update') as u
+        where u.columns is null or a.name = any (u.columns)))
+    end
+  from audit.table_trait(t.target) as r
+$$;
+
+revoke all on function audit.update_list(audit.tracked) from public;
+
+comment on function audit.update_list(audit.tracked) is
+  'The column list of the trigger for UPDATE; empty where every UPDATE must be looked at.';
+
+-- The variables of a compiled function for UPDATE: the changes of each action.
+create or replace function audit.update_variables(t audit.tracked)
+  returns text[]
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select audit.actor_variables() || array['v_account_id text', 'v_item_id text', 'v_item_label text'] || array(
+    select quote_ident('v_' || audit.short_name(r.action) || '_changes') || ' jsonb'
+    from audit.rules_of(t, 'update') as r
+    group by r.action
+    order by min(r.number))
+$$;
+
+revoke all on function audit.update_variables(audit.tracked) from public;
+
+comment on function audit.update_variables(audit.tracked) is
+  'Declarations of the variables that a compiled function for UPDATE collects changes in.';
+
+-- Before deleted rows are logged, what they look up is fetched from where it still is, also when the
+-- same statement deleted that too (a cascade, a CTE): a trigger function declared stable does not
+-- see the changes of the statement that fired it. A further hop starts from what the first fetched.
+create or replace function audit.departed_body(t audit.tracked, is_row_level boolean)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select string_agg(format(
+E'  select coalesce(_audit.v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L || f.k, f.v), ''{}'')
+    into v_departed
+    from (
+      select %2$s as k, (select to_jsonb(_q) from (%3$s) as _q) as v%4$s
+    ) as f
+    where f.k is not null and f.v is not null;\n',
+    l.alias || ':',
+    audit.text_value(l.key_type, s.value),
+    format('select %s from %I.%I as p where p.%I %s %s limit 1',
+      (select coalesce(string_agg(distinct format('p.%I', x), ', '), format('p.%I', l.key_column))
+       from unnest(l.columns) as x),
+      n.nspname, c.relname, l.key_column, l.key_operator, s.value),
+    case
+      when l.source is not null then format(
+        E'\n      from jsonb_each(_audit.v_departed) as _s'
+        '\n      cross join lateral jsonb_to_record(_s.value) as _p(%s %s)'
+        '\n      where starts_with(_s.key, %L)',
+        k.ident, format_type(k.type, null), l.source || ':')
+      when is_row_level then ''
+      else format(E'\n      from (select distinct d.%1$s from old_rows as d) as old', k.ident)
+    end),
+    '' order by l.depth, l.alias)
+    || E'  perform set_config(''audit.departed'', coalesce(v_departed::text, ''''), true);\n'
+  from audit.lookups_of(t) as l
+  join pg_class as c on c.oid = l.target
+  join pg_namespace as n on n.oid = c.relnamespace
+  left join audit.lookups_of(t) as h on h.alias = l.source
+  join audit.columns_of(coalesce(h.target, t.target)) as k on k.name = l.source_column
+  cross join lateral (
+    select case when l.source is null then 'old.' else '_p.' end || k.ident as value) as s
+$$;
+
+revoke all on function audit.departed_body(audit.tracked, boolean) from public;
+
+comment on function audit.departed_body(audit.tracked, boolean) is
+  'Body of the compiled function that fetches what deleted rows look up; or null.';
+
+-- The compiled function for INSERT or DELETE of a table that is not partitioned.
+create or replace function audit.write_function(
+  t audit.tracked, event text, is_row_level boolean, settings text[]
+)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select audit.compile_function(t, event,
+    audit.actor_variables()
+      || case when d.uses_departed then array[
+        'v_departed constant jsonb := nullif(current_setting(''audit.departed'', true), '''')::jsonb']
+        else '{}' end,
+    audit.read_actor() || b.body || case when d.uses_departed
+      then E'  perform set_config(''audit.departed'', '''', true);\n' else '' end,
+    t.lookups <> '{}' or t.accounts is not null
+      or (event = 'delete' and audit.cascade_test(t) <> 'false'),
+    settings)
+  from (select audit.write_body(t, event, is_row_level) as body) as b
+  cross join (
+    select event = 'delete' and exists (
+      select from audit.lookups_of(t) as l where l.source is null) as uses_departed
+  ) as d
+  where b.body is not null
+$$;
+
+revoke all on function audit.write_function(audit.tracked, text, boolean, text[]) from public;
+
+comment on function audit.write_function(audit.tracked, text, boolean, text[]) is
+  'DDL of the compiled function for INSERT or DELETE; null where the event has no action.';
+
+-- The compiled function that runs before the one for DELETE and fetches what that looks up.
+create or replace function audit.departed_function(
+  t audit.tracked, is_row_level boolean, settings text[]
+)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select audit.compile_function(t, 'cascade', array['v_departed jsonb'], b.body, true, settings,
+    'stable')
+  from (select audit.departed_body(t, is_row_level) as body) as b
+  where b.body is not null
+    and exists (select from audit.rules_of(t, 'delete'))
+$$;
+
+revoke all on function audit.departed_function(audit.tracked, boolean, text[]) from public;
+
+comment on function audit.departed_function(audit.tracked, boolean, text[]) is
+  'DDL of the compiled function that fetches what deleted rows look up; or null.';
+
+-- One trigger and its function, added to what a table compiles to.
+create or replace function audit.add_trigger(
+  compiled audit.compiled, t audit.tracked, event text, timing text, transition text,
+  function_ddl text
+)
+  returns audit.compiled
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if function_ddl is not null then
+    compiled.functions := compiled.functions
+      || jsonb_build_object(t.slug || '_' || event, function_ddl);
+    compiled.triggers := compiled.triggers || jsonb_build_object('_audit_' || event,
+      format('%s on %s %sfor each %s execute function audit.%I()', timing, t.target,
+        coalesce('referencing ' || transition || ' ', ''),
+        case when transition is null then 'row' else 'statement' end, t.slug || '_' || event));
+  end if;
+  return compiled;
+end;
+$$;
+
+revoke all on function
+  audit.add_trigger(audit.compiled, audit.tracked, text, text, text, text) from public;
+
+comment on function audit.add_trigger(audit.compiled, audit.tracked, text, text, text, text) is
+  'Adds a trigger and its function to a compilation; adds nothing where there is no function.';
+
+-- The row on its way from one partition to another: one setting, believed only as far as audit.move
+-- bears it out.
+create or replace function audit.read_move(t audit.tracked)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select format(
+E'  v_moving := nullif(current_setting(%s, true), '''');
+  v_row := null;
+  if v_moving ~ ''^[0-9]{1,18}:'' then
+    v_move := split_part(v_moving, '':'', 1)::bigint;
+    v_row := nullif(substr(v_moving, strpos(v_moving, '':'') + 1), '''');
+    select m.is_started into v_started from audit.move as m
+      where m.id = v_move and m.tracked_id = %s and m.pid = pg_backend_pid();
+    if not found then
+      v_moving := null;
+      v_row := null;
+    elsif not v_started then
+      v_row := null;
+      update audit.move as m set is_started = true where m.id = v_move;
+    end if;
+  else
+    v_moving := null;
+  end if;\n', quote_literal('audit.moving_' || t.id), t.id)
+$$;
+
+revoke all on function audit.read_move(audit.tracked) from public;
+
+comment on function audit.read_move(audit.tracked) is
+  'Statements that read which row of a partitioned table is on its way to another partition.';
+
+-- The statement triggers around an UPDATE that may move rows from one partition to another.
+create or replace function audit.compile_moves(
+  t audit.tracked, compiled audit.compiled, variables text[], setting text, root text,
+  read_move text, delete_body text, settings text[]
+)
+  returns audit.compiled
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_list text;
+begin
+  select case when r.has_before_update or r.partition_columns = '{}' then ''
+      else ' of ' || (select string_agg(quote_ident(c), ', ')
+                      from unnest(r.partition_columns) as c) end
+    into v_list
+    from audit.table_trait(t.target) as r;
+  compiled.functions := compiled.functions || jsonb_build_object(t.slug || '_move',
+    audit.compile_function(t, 'move', variables, format(
+E'  if tg_when = ''BEFORE'' then
+    insert into audit.move (tracked_id) values (%4$s) returning id into v_move;
+    perform set_config(%1$s, v_move || '':'', true);
+    return null;
+  end if;
+%5$s  if v_moving is null then
+    raise exception ''the setting %%, which belongs to audit triggers, was changed'', %1$s
+      using errcode = ''UA003'', hint = ''Leave settings whose names begin with audit. alone.'';
+  end if;
+  delete from audit.move as m where m.id = v_move;
+  perform set_config(%1$s, '''', true);
+  if v_row is not null then
+    declare
+      old %2$s := v_row::%2$s;
+    begin
+%3$s    end;
+  end if;
+', setting, root, delete_body, t.id, read_move), true, settings));
+  compiled.triggers := compiled.triggers || jsonb_build_object(
+    '_audit_move', format('before update%s on %s for each statement execute function audit.%I()',
+      v_list, t.target, t.slug || '_move'),
+    '_audit_moved', format('after update%s on %s for each statement execute function audit.%I()',
+      v_list, t.target, t.slug || '_move'));
+  return compiled;
+end;
+$$;
+
+revoke all on function
+  audit.compile_moves(
+    audit.tracked, audit.compiled, text[], text, text, text, text, text[]) from public;
+
+comment on function
+  audit.compile_moves(
+    audit.tracked, audit.compiled, text[], text, text, text, text, text[]) is
+  'Adds the triggers that put together what a row moving between partitions is taken apart into.';
+
+-- Partitioned tables: row triggers, which PostgreSQL clones to every partition, so that a write
+-- straight into a partition is seen too. A row that moves comes as a deletion followed by an
+-- insertion; between two statement triggers of the UPDATE the pair is put together again.
+create or replace function audit.compile_partitioned(
+  t audit.tracked, settings text[], compiled audit.compiled
+)
+  returns audit.compiled
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  -- Rows on their way are kept as text, whatever their types.
+  v_all_settings constant text[] := audit.settings_of(array['record'::regtype::oid]);
+  v_root text := audit.name_of(t.target);
+  v_setting text := quote_literal('audit.moving_' || t.id);
+  v_insert text := coalesce(audit.write_body(t, 'insert', true), '');
+  v_delete text := coalesce(audit.write_body(t, 'delete', true)
+    || E'  perform set_config(''audit.departed'', '''', true);\n', '');
+  v_update text := coalesce(audit.update_body(t), '');
+  v_actor text := audit.read_actor();
+  v_moving text := audit.read_move(t);
+  v_variables text[] := audit.update_variables(t)
+    || array['v_moving text', 'v_started boolean', 'v_move bigint', 'v_row text',
+      'v_departed jsonb := nullif(current_setting(''audit.departed'', true), '''')::jsonb'];
+  v_columns text[];
+  v_stay text;
+  v_columns_of_row text;
+begin
+  select r.partition_columns into v_columns from audit.table_trait(t.target) as r;
+  select string_agg(format('old.%1$s %2$s new.%1$s', c.ident, audit.equality_of(c.declared_type)),
+      ' and ' order by c.number)
+    into v_stay
+    from audit.columns_of(t.target) as c where c.is_key and c.name <> all (v_columns);
+  select string_agg(case when a.attgenerated = 'v' then 'null' else format('old.%I', a.attname) end,
+      ', ' order by a.attnum)
+    into v_columns_of_row
+    from pg_attribute as a
+    where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped;
+
+  compiled := audit.add_trigger(compiled, t, 'insert', 'after insert', null,
+    audit.compile_function(t, 'insert', v_variables, v_moving || v_actor || format(
+E'  if v_row is not null then
+    perform set_config(%1$s, v_move || '':'', true);
+    declare
+      old %2$s := v_row::%2$s;
+    begin
+      if %3$s then
+%4$s        return null;
+      end if;
+%5$s    end;
+  end if;
+%6$s', v_setting, v_root, coalesce(v_stay, 'true'), v_update, v_delete, v_insert),
+      true, v_all_settings));
+  compiled := audit.add_trigger(compiled, t, 'delete', 'after delete', null,
+    audit.compile_function(t, 'delete', v_variables, v_moving || v_actor || format(
+E'  if v_moving is not null then
+    perform set_config(%1$s, v_move || '':'' || row(%2$s)::%3$s::text, true);
+    if v_row is null then
+      return null;
+    end if;
+    declare
+      old %3$s := v_row::%3$s;
+    begin
+%4$s    end;
+    return null;
+  end if;
+%4$s', v_setting, v_columns_of_row, v_root, v_delete), true, v_all_settings));
+  compiled := audit.add_trigger(compiled, t, 'update', 'after update' || audit.update_list(t), null,
+    case when v_update <> '' then
+      audit.compile_function(t, 'update', audit.update_variables(t), v_update,
+        true, settings) end);
+  compiled := audit.add_trigger(compiled, t, 'cascade', 'after delete', null,
+    audit.departed_function(t, true, settings));
+  return audit.compile_moves(t, compiled, v_variables, v_setting, v_root, v_moving, v_actor || v_delete,
+    v_all_settings);
+end;
+$$;
+
+revoke all on function audit.compile_partitioned(audit.tracked, text[], audit.compiled) from public;
+
+comment on function audit.compile_partitioned(audit.tracked, text[], audit.compiled) is
+  'The functions and triggers that the declaration of a partitioned table compiles to.';
+
+-- A declaration becomes functions and triggers: this says which, and with what text.
+--
+-- In goes a row of audit.tracked: what audit.track() was told of a table, or what audit.refresh()
+-- made of that after DDL. Out comes an audit.compiled: the text of each function and trigger, which
+-- audit.install_compiled() then puts in place. In between nothing is written: every step reads the
+-- declaration and the catalogue, and returns SQL as text. The steps:
+--
+-- 1. What the table is like. columns_of and audited_columns: its columns, with the SQL that compares
+--    and shows them (json_value, text_value, equality_of). rules_of: the actions of an event.
+--    lookups_of: where each lookup leads (foreign_key_of). table_trait: whether it is partitioned,
+--    and which triggers of its own it has.
+-- 2. What the expressions mean. tokens_of takes one apart, rewrite_expression puts in what a name
+--    stands for, bind_text makes text of it. bind_row does so for all that the log keeps of a row:
+--    audit.row_sql.
+-- 3. A body for each event. write_body: rows that came or went, a whole statement at once.
+--    update_body, with update_insert: a row that changed, each column in the variable of the action
+--    that takes it. merge_body and group_body: one row of the log for each item, however many of its
+--    parts a statement touched. departed_body: what deleted rows look up, fetched before it is gone.
+--    All but the last end in insert_log.
+-- 4. The frame. compile_function puts around a body its variables, the settings that its values
+--    depend on (settings_for) and the guard is_current, which raises an error where the table is not
+--    as fingerprint saw it. add_trigger adds the function and its trigger to the result.
+-- 5. Partitioned tables have row triggers alone, and rows that move from one partition to another:
+--    compile_partitioned, compile_moves.
+--
+-- For example, in a database that has nothing but schema audit,
+--
+--   create table public.note (id integer primary key, title text);
+--   select audit.track('public.note', item_label => 'title',
+--     actions => '[{"action": "renamed", "on": "update", "columns": ["title"]}]');
+--
+-- compiles to this function, but for the number of the table, and the trigger "_audit_update after
+-- update of title on public.note for each row":
+--
+--   CREATE OR REPLACE FUNCTION audit.public_note_update()
+--    RETURNS trigger
+--    LANGUAGE plpgsql
+--    SECURITY DEFINER
+--    SET search_path TO 'pg_catalog', 'pg_temp'
+--   AS $function$
+--   -- Compiled from the declaration of public.note (audit.tracked); audit.refresh() compiles it anew.
+--   #variable_conflict use_column
+--   <<_audit>>
+--   declare
+--     v_current constant boolean := audit.is_current(1, '10c3de1cf8bd', '16384'::regclass);
+--     v_actor text[];
+--     v_actor_type text;
+--     v_actor_id text;
+--     v_actor_label text;
+--     v_context jsonb;
+--     v_account_id text;
+--     v_item_id text;
+--     v_item_label text;
+--     v_renamed_changes jsonb;
+--   begin
+--     if old.title is distinct from new.title then
+--       v_renamed_changes := jsonb_set(coalesce(v_renamed_changes, '{}'), '{title}', jsonb_object(array['old', old.title, 'new', new.title]::text[]));
+--     end if;
+--     if v_renamed_changes is not null then
+--       v_actor := string_to_array(current_setting('audit.actor', true), chr(31), '');
+--       v_actor_type := coalesce(v_actor[1], 'database');
+--       v_actor_id := coalesce(v_actor[2], session_user);
+--       v_actor_label := v_actor[3];
+--       if v_actor[4] is not null then
+--         v_context := v_actor[4]::jsonb;
+--       end if;
+--       v_item_id := new.id::text;
+--       v_item_label := (new.title)::text;
+--       insert into audit.log (
+--         account_id, action, item_type, item_id, item_label, parent_type, parent_id,
+--         actor_type, actor_id, actor_label, db_role, application, is_cascade, changes, context
+--       )
+--       select
+--         '',
+--         'renamed',
+--         'note',
+--         _audit.v_item_id,
+--         _audit.v_item_label,
+--         null,
+--         (null)::text,
+--         _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label, session_user,
+--         current_setting('application_name'),
+--         false,
+--         _audit.v_renamed_changes,
+--         _audit.v_context;
+--     end if;
+--     return null;
+--   end;
+--   $function$
+create or replace function audit.compile_table(t audit.tracked)
+  returns audit.compiled
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_trait record;
+  v_settings text[] := audit.settings_for(t, false);
+  v_row_settings text[] := audit.settings_for(t, true);
+  v_insert_by_row boolean;
+  v_delete_by_row boolean;
+  v_result audit.compiled;
+begin
+  v_result.name := audit.name_of(t.target);
+  v_result.fingerprint := audit.fingerprint(t);
+  v_result.functions := '{}';
+  v_result.triggers := jsonb_build_object('_audit_truncate', format(
+    'after truncate on %s for each statement execute function audit.log_truncate(%L, %L)',
+    t.target, t.on_truncate, v_result.name));
+  select * into strict v_trait from audit.table_trait(t.target);
+  if v_trait.is_partitioned then
+    return audit.compile_partitioned(t, v_settings, v_result);
+  end if;
+  -- A trigger of the application that runs row by row would be logged before its cause.
+  v_insert_by_row := v_trait.has_after_insert;
+  v_delete_by_row := v_trait.has_after_delete;
+
+  v_result := audit.add_trigger(v_result, t, 'insert', 'after insert',
+    case when not v_insert_by_row then 'new table as new_rows' end,
+    audit.write_function(t, 'insert', v_insert_by_row, v_row_settings));
+  if (select bool_or(r.is_grouped) from audit.rules_of(t, 'update') as r) then
+    v_result := audit.add_trigger(v_result, t, 'update', 'after update',
+      'old table as old_rows new table as new_rows',
+      audit.compile_function(t, 'update',
+        audit.actor_variables(),
+        audit.read_actor() || audit.merge_body(t), true, v_row_settings));
+  elsif exists (select from audit.rules_of(t, 'update')) then
+    v_result := audit.add_trigger(v_result, t, 'update', 'after update' || audit.update_list(t), null,
+      audit.compile_function(t, 'update', audit.update_variables(t), audit.update_body(t),
+        t.lookups <> '{}', v_settings));
+  end if;
+  v_result := audit.add_trigger(v_result, t, 'cascade', 'after delete',
+    case when not v_delete_by_row then 'old table as old_rows' end,
+    audit.departed_function(t, v_delete_by_row, v_settings));
+  v_result := audit.add_trigger(v_result, t, 'delete', 'after delete',
+    case when not v_delete_by_row then 'old table as old_rows' end,
+    audit.write_function(t, 'delete', v_delete_by_row, v_row_settings));
+  return v_result;
+end;
+$$;
+
+revoke all on function audit.compile_table(audit.tracked) from public;
+
+comment on function audit.compile_table(audit.tracked) is
+  'The functions and triggers, by name, that a declaration compiles to.';
+
+-- The relations that carry triggers for a tracked table: itself and, for TRUNCATE, its partitions.
+create or replace function audit.triggered_relations(target regclass)
+  returns setof regclass
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select target
+  union all
+  select p.relid
+  from pg_partition_tree(target) as p
+  where p.relid <> target
+$$;
+
+revoke all on function audit.triggered_relations(regclass) from public;
+
+comment on function audit.triggered_relations(regclass) is
+  'A tracked table and its partitions.';
+
+-- Whether a trigger is there and fires always, also in a session that plays the replica.
+create or replace function audit.has_trigger(
+  relation regclass, trigger_name text, or_disabled boolean default false
+)
+  returns boolean
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select exists (
+    select from pg_trigger as g
+    where g.tgrelid = relation and g.tgname = trigger_name
+      and (g.tgenabled = 'A' or (or_disabled and g.tgenabled = 'D')))
+$$;
+
+revoke all on function audit.has_trigger(regclass, text, boolean) from public;
+
+comment on function audit.has_trigger(regclass, text, boolean) is
+  'Whether a trigger of this name exists on a table and is enabled always (or disabled by hand).';
+
+-- Puts compiled functions and triggers in place, touching only what differs: replacing a function
+-- takes no lock on the table, replacing a trigger does.
+create or replace function audit.install_compiled(t audit.tracked, compiled audit.compiled)
+  returns boolean
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_was audit.compiled := jsonb_populate_record(null::audit.compiled, t.compiled);
+  v_owner text := (select quote_ident(pg_get_userbyid(c.relowner))
+                   from pg_class as c where c.oid = 'audit.log'::regclass);
+  v_relation regclass;
+  v_name text;
+  v_text text;
+  v_changed boolean := false;
+begin
+  for v_name, v_text in select e.key, e.value from jsonb_each_text(compiled.functions) as e loop
+    continue when v_text = v_was.functions ->> v_name
+      and exists (select from pg_proc as f
+                  where f.oid = to_regproc(format('audit.%I', v_name))
+                    and right(v_text, length(quote_literal(f.prosrc))) = quote_literal(f.prosrc));
+    execute v_text;
+    execute format('revoke all on function audit.%I() from public', v_name);
+    execute format('alter function audit.%I() owner to %s', v_name, v_owner);
+    execute format('comment on function audit.%I() is %L', v_name,
+      format('Compiled by audit.track() for %s.', audit.name_of(t.target)));
+    v_changed := true;
+  end loop;
+
+  for v_relation in select audit.triggered_relations(t.target) loop
+    for v_name, v_text in
+      select e.key, e.value from jsonb_each_text(compiled.triggers) as e
+      where v_relation = t.target or e.key = '_audit_truncate'
+      order by e.key
+    loop
+      -- One that the owner disabled stays so.
+      continue when audit.has_trigger(v_relation, v_name, true)
+        and v_text = v_was.triggers ->> v_name;
+      if exists (select from pg_trigger as g
+                 where g.tgrelid = v_relation and g.tgname = v_name) then
+        execute format('drop trigger %I on %s', v_name, audit.name_of(v_relation));
+      end if;
+      execute format('create trigger %I %s', v_name,
+        replace(v_text, format(' on %s ', t.target), format(' on %s ', audit.name_of(v_relation))));
+      execute format('alter table %s enable always trigger %I', audit.name_of(v_relation), v_name);
+      v_changed := true;
+    end loop;
+  end loop;
+
+  for v_name in select jsonb_object_keys(v_was.triggers)
+    except select jsonb_object_keys(compiled.triggers)
+  loop
+    execute format('drop trigger if exists %I on %s', v_name, audit.name_of(t.target));
+    v_changed := true;
+  end loop;
+  for v_name in select jsonb_object_keys(v_was.functions)
+    except select jsonb_object_keys(compiled.functions)
+  loop
+    execute format('drop function if exists audit.%I()', v_name);
+    v_changed := true;
+  end loop;
+  return v_changed;
+end;
+$$;
+
+revoke all on function audit.install_compiled(audit.tracked, audit.compiled) from public;
+
+comment on function audit.install_compiled(audit.tracked, audit.compiled) is
+  'Creates the compiled functions and triggers of a table where they differ; says whether any did.';
 
 -- Application to transaction: names who is responsible for what follows.
 create or replace function audit.set_actor(
@@ -395,7 +2379,50 @@ $$;
 grant execute on function audit.set_actor(text, text, text, jsonb) to public;
 
 comment on function audit.set_actor(text, text, text, jsonb) is
-  'Names the actor of the current transaction: type, id, label, and context such as a request id.';
+  'Public. Names the actor of the current transaction: type, id, label, and context such as a '
+  'request id.';
+
+-- The guard of every compiled function against a table that has changed since.
+create or replace function audit.is_current(
+  tracked_id integer, fingerprint text, variadic tables regclass[]
+)
+  returns boolean
+  language plpgsql
+  -- Declared immutable so that it is answered once, when a session plans it. The plan depends on
+  -- the tables named by the constants in its arguments, so any ALTER TABLE asks again.
+  immutable
+  set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
+as $$
+declare
+  v_tracked audit.tracked;
+begin
+  select * into v_tracked from audit.tracked as k where k.id = tracked_id;
+  if not found then
+    raise exception 'this trigger was compiled from a declaration that is gone (number %)',
+      tracked_id
+      using errcode = 'UA003',
+        hint = 'Declare the table again with audit.track(), or drop its triggers _audit_*.';
+  end if;
+  if audit.fingerprint(v_tracked) <> is_current.fingerprint
+    -- A trigger that may change columns which the statement does not name needs the wider trigger.
+    or (v_tracked.compiled -> 'triggers' ->> '_audit_update' like 'after update of %'
+      and (select r.has_before_update from audit.table_trait(v_tracked.target) as r))
+  then
+    raise exception 'table % has changed since its audit triggers were compiled',
+      v_tracked.target
+      using errcode = 'UA003',
+        detail = 'Its columns, those it looks up or its triggers are not what they were.',
+        hint = format('Run: select audit.refresh(%L);', v_tracked.target);
+  end if;
+  return true;
+end;
+$$;
+
+revoke all on function audit.is_current(integer, text, regclass[]) from public;
+
+comment on function audit.is_current(integer, text, regclass[]) is
+  'True, or an error that names audit.refresh() when a table no longer fits its triggers.';
 
 -- Refuses a write without an actor where the declaration requires one.
 create or replace function audit.demand_actor(name text)
@@ -480,80 +2507,6 @@ revoke all on function audit.write_log_event(text, text, jsonb) from public;
 comment on function audit.write_log_event(text, text, jsonb) is
   'Writes a row of the log about the log, and returns its id.';
 
--- Whoever takes rows out of the database leaves a row about it.
-create or replace function audit.record_export(details jsonb)
-  returns bigint
-  language sql
-  security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-  select audit.write_log_event('log_exported', details ->> 'account_id', details)
-$$;
-
-revoke all on function audit.record_export(jsonb) from public;
-
-comment on function audit.record_export(jsonb) is
-  'Writes the row log_exported: what was exported, as an object with range, rows, hash; returns its id.';
-
--- Before an import: exports wait until audit.begin_era() says that its rows are complete.
-create or replace function audit.open_import()
-  returns integer
-  language sql
-  set search_path = pg_catalog, pg_temp
-as $$
-  insert into audit.era (number, log, server, kind)
-  select e.number + 1, e.log, (select s.system_identifier from pg_control_system() as s), 'imported'
-  from audit.era as e
-  where e.number = (select max(m.number) from audit.era as m) and e.floor is not null
-  returning number
-$$;
-
-revoke all on function audit.open_import() from public;
-
-comment on function audit.open_import() is
-  'Begins an import of rows with transaction ids of another server; null where one was begun.';
-
--- After a restore or an import: all that the log has now is past, whatever its transaction ids.
-create or replace function audit.begin_era()
-  returns integer
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-  set lock_timeout = '10s'
-as $$
-declare
-  v_floor bigint;
-  v_number integer;
-begin
-  -- Nobody is writing now, so that every row is visible, and every later one has a greater id.
-  lock table audit.log in share row exclusive mode;
-  select greatest(coalesce((select max(l.id) from audit.log as l), 0),
-      case when s.is_called then s.last_value else s.last_value - 1 end)
-    into v_floor
-    from audit.log_id_seq as s;
-  if v_floor > 0 then
-    perform setval('audit.log_id_seq', v_floor);
-  end if;
-  update audit.era as e
-    set floor = v_floor, began_at = clock_timestamp()
-    where e.floor is null
-    returning e.number into v_number;
-  if not found then
-    insert into audit.era (number, log, server, kind, floor)
-    select coalesce(max(e.number), 0) + 1,
-        coalesce((array_agg(e.log order by e.number desc))[1], gen_random_uuid()),
-        (select s.system_identifier from pg_control_system() as s), 'restored', v_floor
-      from audit.era as e
-      returning number into v_number;
-  end if;
-  return v_number;
-end;
-$$;
-
-revoke all on function audit.begin_era() from public;
-
-comment on function audit.begin_era() is
-  'To be called once after the log was restored on another server: exports then count from here.';
-
 -- TRUNCATE of a tracked table: one row of the log for each table, or a refusal.
 create or replace function audit.log_truncate()
   returns trigger
@@ -618,22 +2571,941 @@ create trigger refuse_truncate
 
 alter table audit.log enable always trigger refuse_truncate;
 
--- How a table is named in the log: with its schema, whatever the search_path.
-create or replace function audit.name_of(relation regclass)
+-- Before an import: exports wait until audit.begin_era() says that its rows are complete.
+create or replace function audit.open_import()
+  returns integer
+  language sql
+  set search_path = pg_catalog, pg_temp
+as $$
+  insert into audit.era (number, log, server, kind)
+  select e.number + 1, e.log, (select s.system_identifier from pg_control_system() as s), 'imported'
+  from audit.era as e
+  where e.number = (select max(m.number) from audit.era as m) and e.floor is not null
+  returning number
+$$;
+
+revoke all on function audit.open_import() from public;
+
+comment on function audit.open_import() is
+  'Begins an import of rows with transaction ids of another server; null where one was begun.';
+
+-- Whoever takes rows out of the database leaves a row about it.
+create or replace function audit.record_export(details jsonb)
+  returns bigint
+  language sql
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+  select audit.write_log_event('log_exported', details ->> 'account_id', details)
+$$;
+
+revoke all on function audit.record_export(jsonb) from public;
+
+comment on function audit.record_export(jsonb) is
+  'Public. Writes the row log_exported: what was exported, as an object with range, rows, hash; '
+  'returns its id.';
+
+-- After a restore or an import: all that the log has now is past, whatever its transaction ids.
+create or replace function audit.begin_era()
+  returns integer
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set lock_timeout = '10s'
+as $$
+declare
+  v_floor bigint;
+  v_number integer;
+begin
+  -- Nobody is writing now, so that every row is visible, and every later one has a greater id.
+  lock table audit.log in share row exclusive mode;
+  select greatest(coalesce((select max(l.id) from audit.log as l), 0),
+      case when s.is_called then s.last_value else s.last_value - 1 end)
+    into v_floor
+    from audit.log_id_seq as s;
+  if v_floor > 0 then
+    perform setval('audit.log_id_seq', v_floor);
+  end if;
+  update audit.era as e
+    set floor = v_floor, began_at = clock_timestamp()
+    where e.floor is null
+    returning e.number into v_number;
+  if not found then
+    insert into audit.era (number, log, server, kind, floor)
+    select coalesce(max(e.number), 0) + 1,
+        coalesce((array_agg(e.log order by e.number desc))[1], gen_random_uuid()),
+        (select s.system_identifier from pg_control_system() as s), 'restored', v_floor
+      from audit.era as e
+      returning number into v_number;
+  end if;
+  return v_number;
+end;
+$$;
+
+revoke all on function audit.begin_era() from public;
+
+comment on function audit.begin_era() is
+  'Public. To be called once after the log was restored on another server: exports then count from '
+  'here.';
+
+-- What cannot be tracked is refused, with the reason and a way out.
+create or replace function audit.validate_trackable(target regclass)
+  returns void
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_class record;
+  v_reason text;
+  v_hint text;
+begin
+  select c.*, n.nspname,
+      exists (select from pg_index as i where i.indrelid = c.oid and i.indisprimary) as has_key,
+      exists (select from pg_inherits as h where h.inhparent = c.oid or h.inhrelid = c.oid)
+        as has_inheritance,
+      exists (select from pg_partition_tree(c.oid) as p join pg_class as f on f.oid = p.relid
+              where f.relkind = 'f') as has_foreign_partition
+    into v_class
+    from pg_class as c
+    join pg_namespace as n on n.oid = c.relnamespace
+    where c.oid = validate_trackable.target;
+
+  if v_class.relkind is null then
+    v_reason := 'there is no such table';
+    v_hint := 'Name a table.';
+  elsif v_class.nspname = 'audit' then
+    v_reason := 'it belongs to the audit log itself';
+    v_hint := 'Track the tables of your application.';
+  elsif v_class.nspname in ('pg_catalog', 'information_schema', 'pg_toast') then
+    v_reason := 'it belongs to PostgreSQL';
+    v_hint := 'Track the tables of your application.';
+  elsif v_class.relkind in ('v', 'm') then
+    v_reason := 'it is a view';
+    v_hint := 'Track the tables that it reads: a write through the view fires their triggers.';
+  elsif v_class.relkind = 'f' then
+    v_reason := 'it is a foreign table, which others write without firing triggers here';
+    v_hint := 'Track the table on the server that it lives on.';
+  elsif v_class.relkind not in ('r', 'p') then
+    v_reason := 'it is not a table';
+    v_hint := 'Name a table.';
+  elsif v_class.relpersistence = 't' then
+    v_reason := 'it is a temporary table, gone with its session';
+    v_hint := 'Track a permanent table.';
+  elsif v_class.relispartition then
+    v_reason := 'it is a partition';
+    v_hint := format('Track the table it is a partition of: %s.',
+      (select audit.name_of(root) from pg_partition_root(validate_trackable.target) as root));
+  elsif v_class.relkind = 'r' and v_class.has_inheritance then
+    v_reason := 'it inherits or is inherited from, so one trigger does not see all its rows';
+    v_hint := 'Use declarative partitioning, or separate tables.';
+  elsif v_class.has_foreign_partition then
+    v_reason := 'one of its partitions is a foreign table';
+    v_hint := 'Detach the foreign partition, or track the table on the server that it lives on.';
+  elsif not v_class.has_key then
+    v_reason := 'it has no primary key, so its rows have no identity';
+    v_hint := format('alter table %s add primary key (...);',
+      audit.name_of(validate_trackable.target));
+  else
+    return;
+  end if;
+  raise exception 'cannot track %: %', validate_trackable.target, v_reason
+    using errcode = 'UA001', hint = v_hint;
+end;
+$$;
+
+revoke all on function audit.validate_trackable(regclass) from public;
+
+comment on function audit.validate_trackable(regclass) is
+  'Raises an error with the reason if a relation cannot be tracked.';
+
+-- The declared actions, looked over: well-formed, and no column nobody can own.
+create or replace function audit.problem_of_rules(t audit.tracked)
   returns text
   language sql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select format('%I.%I', n.nspname, c.relname)
-  from pg_class as c
-  join pg_namespace as n on n.oid = c.relnamespace
-  where c.oid = relation
+  with rule as (
+    select r.rule, r.n,
+      case jsonb_typeof(r.rule -> 'on') when 'array' then r.rule -> 'on'
+        else jsonb_build_array(r.rule -> 'on') end as events
+    from jsonb_array_elements(t.actions) with ordinality as r (rule, n)
+  ), problem as (
+    select r.n, case
+      when jsonb_typeof(r.rule) <> 'object' then 'an action is a JSON object'
+      when coalesce(r.rule ->> 'action', '') = '' then 'an action needs a name'
+      when not r.rule ? 'on' or r.events = '[]'
+        or exists (select from jsonb_array_elements_text(r.events) as e
+                   where e.value is null or e.value not in ('insert', 'update', 'delete'))
+        then format('action %s: "on" is insert, update, delete or a list of them',
+          r.rule ->> 'action')
+      when exists (select from jsonb_object_keys(r.rule) as k
+                   where k not in ('action', 'on', 'columns', 'when', 'grouped', 'label',
+                                   'description'))
+        then format('action %s: unknown key in %s', r.rule ->> 'action', r.rule)
+      when r.rule ? 'columns' and (jsonb_typeof(r.rule -> 'columns') <> 'array'
+          or r.rule -> 'columns' = '[]'
+          or exists (select from jsonb_array_elements_text(r.rule -> 'columns') as c
+                     where c.value is null
+                       or c.value not in (select a.name from audit.audited_columns(t) as a)))
+        then format('action %s: "columns" must list audited columns of the table',
+          r.rule ->> 'action')
+      when jsonb_typeof(r.rule -> 'grouped') <> 'boolean'
+        then format('action %s: "grouped" is true or false', r.rule ->> 'action')
+      when r.events @> '["update"]' and (r.rule -> 'grouped')::boolean
+        and (select count(*) from rule as o where o.events @> '["update"]') > 1
+        then format('action %s: a grouped action must be the only one on update',
+          r.rule ->> 'action')
+    end as text
+    from rule as r
+  )
+  select p.text from problem as p where p.text is not null order by p.n limit 1
 $$;
 
-revoke all on function audit.name_of(regclass) from public;
+revoke all on function audit.problem_of_rules(audit.tracked) from public;
 
-comment on function audit.name_of(regclass) is 'The schema-qualified name of a table.';
+comment on function audit.problem_of_rules(audit.tracked) is
+  'What is wrong with the actions of a declaration; null if nothing.';
+
+-- The expressions of a declaration are tried on the table, which reads no row.
+create or replace function audit.validate_expressions(t audit.tracked)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_row audit.row_sql := audit.bind_row(t, 'new', false);
+  v_query text;
+begin
+  -- Accounts are a query of one column: in a select list no other may stand.
+  v_query := format('select %s, %s, %s, %s, %s%s from %s as new %s limit 0',
+    v_row.item_id, v_row.item_label, v_row.account, v_row.parent_id,
+    v_row.part_name, ', (' || t.accounts || ')', audit.name_of(t.target), v_row.joins);
+  -- A condition has the rows that its event has, and no lookups; bare and in brackets, so that it
+  -- is whole, and compared with a boolean, so that it is one.
+  select v_query || coalesce(string_agg(format(
+      '; select %2$s from %1$s where ((%2$s) is true) limit 0',
+      case e.event when 'insert' then format('%s as new', audit.name_of(t.target))
+        when 'delete' then format('%s as old', audit.name_of(t.target))
+        else format('%1$s as old, %1$s as new', audit.name_of(t.target)) end,
+      r.condition), ''), '')
+    into v_query
+    from (values ('insert'), ('update'), ('delete')) as e (event)
+    cross join lateral audit.rules_of(t, e.event) as r
+    where r.condition is not null;
+  begin
+    execute v_query;
+  exception
+    when syntax_error_or_access_rule_violation or data_exception then
+      if sqlstate = '42501' then
+        raise;
+      end if;
+      raise exception 'invalid declaration of %: %', t.target, sqlerrm
+        using errcode = 'UA005',
+          hint = 'Expressions name columns of the table, or alias.column of a lookup; conditions '
+            'name old.column and new.column.';
+  end;
+end;
+$$;
+
+revoke all on function audit.validate_expressions(audit.tracked) from public;
+
+comment on function audit.validate_expressions(audit.tracked) is
+  'Raises an error that says what is wrong with the expressions of a declaration.';
+
+-- A declaration is looked over before anything is compiled from it.
+create or replace function audit.validate_declaration(t audit.tracked)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_problem text;
+begin
+  if t.accounts is not null and t.account is not null then
+    raise exception 'invalid declaration of %: give account or accounts, not both', t.target
+      using errcode = 'UA005';
+  end if;
+  if (t.parent_type is null) <> (t.parent_id is null)
+    or (t.part is null) <> (t.part_name is null)
+    or t.on_truncate not in ('log', 'refuse') or jsonb_typeof(t.actions) <> 'array' then
+    raise exception 'invalid declaration of %: parent_type goes with parent_id and part with '
+      'part_name, on_truncate is log or refuse, actions is an array', t.target
+      using errcode = 'UA005';
+  end if;
+  if jsonb_typeof(t.lookups) <> 'object' then
+    raise exception 'invalid declaration of %: lookups is an object {"alias": "column"}', t.target
+      using errcode = 'UA005';
+  end if;
+  select coalesce(
+      (select format('there is no column %s to be operational or secret', quote_ident(c))
+       from unnest(t.operational || t.secret) as c
+       where not exists (select from pg_attribute as a
+                         where a.attrelid = t.target and a.attname = c and a.attnum > 0
+                           and not a.attisdropped)
+       limit 1),
+      (select format('the lookup %s has no foreign key to follow (%s)', e.key, e.value)
+       from jsonb_each_text(t.lookups) as e
+       where e.key not in (select l.alias from audit.lookups_of(t) as l) limit 1),
+      audit.problem_of_rules(t))
+    into v_problem;
+  if v_problem is not null then
+    raise exception 'invalid declaration of %: %', t.target, v_problem
+      using errcode = 'UA005';
+  end if;
+  perform audit.validate_expressions(t);
+end;
+$$;
+
+revoke all on function audit.validate_declaration(audit.tracked) from public;
+
+comment on function audit.validate_declaration(audit.tracked) is
+  'Raises an error that says what is wrong with a declaration.';
+
+-- The columns that a declaration may name, with their numbers: so a renamed one is known again.
+create or replace function audit.columns_now(t audit.tracked)
+  returns jsonb
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(jsonb_agg(jsonb_build_object('table', c.place, 'alias', c.alias,
+    'relation', c.relation::text, 'number', c.number, 'name', c.name, 'type', c.type) order by c.alias nulls first, c.number), '[]')
+  from (
+    select 1 as place, a.attrelid as relation, null as alias, a.attnum as number, a.attname as name,
+      format_type(a.atttypid, a.atttypmod) as type
+    from pg_attribute as a
+    where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped
+    union all
+    select array_position(t.tables, l.target), a.attrelid, l.alias, a.attnum, a.attname,
+      format_type(a.atttypid, a.atttypmod)
+    from audit.lookups_of(t) as l
+    join pg_attribute as a
+      on a.attrelid = l.target and a.attname = any (l.columns || l.key_column)
+  ) as c
+$$;
+
+revoke all on function audit.columns_now(audit.tracked) from public;
+
+comment on function audit.columns_now(audit.tracked) is
+  'The columns of a tracked table and of its lookups as they are now.';
+
+-- A list of columns after DDL.
+create or replace function audit.follow_names(names text[], renamed jsonb, dropped text[])
+  returns text[]
+  language sql
+  immutable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(array_agg(coalesce(renamed ->> u.name, u.name) order by u.n), '{}')
+  from unnest(names) with ordinality as u (name, n)
+  where u.name <> all (dropped)
+$$;
+
+revoke all on function audit.follow_names(text[], jsonb, text[]) from public;
+
+comment on function audit.follow_names(text[], jsonb, text[]) is
+  'A list of column names with renamed ones renamed and dropped ones left out.';
+
+-- The actions after DDL: an action whose columns or condition are gone goes too, and what it owned
+-- falls to the next.
+create or replace function audit.follow_rules(
+  actions jsonb, renamed jsonb, names jsonb, dropped text[]
+)
+  returns jsonb
+  language sql
+  immutable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(jsonb_agg(r.rule
+    || case when r.rule ? 'columns' then jsonb_build_object('columns', r.columns) else '{}' end
+    || case when r.rule ? 'when' then jsonb_build_object('when',
+        audit.rewrite_expression(r.rule ->> 'when', names)) else '{}' end
+    order by r.n), '[]')
+  from (
+    select u.rule, u.n, audit.follow_names(
+        array(select c.value from jsonb_array_elements_text(u.rule -> 'columns') as c),
+        renamed, dropped) as columns
+    from jsonb_array_elements(actions) with ordinality as u (rule, n)
+  ) as r
+  where (not r.rule ? 'columns' or cardinality(r.columns) > 0)
+    and not exists (
+      select from audit.names_in(coalesce(r.rule ->> 'when', '')) as w
+      cross join unnest(dropped) as d (name)
+      where w in ('old.' || d.name, 'new.' || d.name))
+$$;
+
+revoke all on function audit.follow_rules(jsonb, jsonb, jsonb, text[]) from public;
+
+comment on function audit.follow_rules(jsonb, jsonb, jsonb, text[]) is
+  'The actions of a declaration after columns were renamed or dropped.';
+
+-- After DDL the declaration follows: renamed columns get their new names, dropped ones leave.
+create or replace function audit.follow_columns(t audit.tracked)
+  returns audit.tracked
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_renamed jsonb;
+  v_names jsonb;
+  v_dropped text[];
+begin
+  with now as (
+    select c ->> 'alias' as alias, c ->> 'name' as name, a.attname as new_name
+    from jsonb_array_elements(t.columns) as c
+    left join pg_attribute as a
+      on a.attrelid = t.tables[(c ->> 'table')::int] and a.attnum > 0 and not a.attisdropped
+      -- A restored table is another one, with columns numbered anew: there the names hold.
+      and case when a.attrelid::text = c ->> 'relation' then a.attnum = (c ->> 'number')::int
+        else a.attname = c ->> 'name' end
+  )
+  select
+      coalesce(jsonb_object_agg(n.name, n.new_name)
+        filter (where n.alias is null and n.new_name <> n.name), '{}'),
+      coalesce(jsonb_object_agg(concat_ws('.', n.alias, n.name),
+        concat_ws('.', quote_ident(n.alias), quote_ident(n.new_name)))
+        filter (where n.new_name <> n.name), '{}'),
+      coalesce(array_agg(n.name) filter (where n.alias is null and n.new_name is null), '{}')
+    into v_renamed, v_names, v_dropped
+    from now as n;
+
+  select v_names
+      || coalesce(jsonb_object_agg('old.' || e.key, 'old.' || quote_ident(e.value)), '{}')
+      || coalesce(jsonb_object_agg('new.' || e.key, 'new.' || quote_ident(e.value)), '{}')
+    into v_names from jsonb_each_text(v_renamed) as e;
+  t.item_id := audit.rewrite_expression(t.item_id, v_names);
+  t.item_label := audit.rewrite_expression(t.item_label, v_names);
+  t.account := audit.rewrite_expression(t.account, v_names);
+  t.accounts := audit.rewrite_expression(t.accounts, v_names);
+  t.parent_id := audit.rewrite_expression(t.parent_id, v_names);
+  t.part_name := audit.rewrite_expression(t.part_name, v_names);
+  t.operational := audit.follow_names(t.operational, v_renamed, v_dropped);
+  t.secret := audit.follow_names(t.secret, v_renamed, v_dropped);
+  t.actions := audit.follow_rules(t.actions, v_renamed, v_names, v_dropped);
+  select coalesce(jsonb_object_agg(e.key, coalesce(v_renamed ->> e.value, e.value)), '{}')
+    into t.lookups from jsonb_each_text(t.lookups) as e;
+  if t.item_label is not null
+    and exists (select from audit.names_in(t.item_label) as n where n = any (v_dropped)) then
+    t.item_label := null;
+  end if;
+  return t;
+end;
+$$;
+
+revoke all on function audit.follow_columns(audit.tracked) from public;
+
+comment on function audit.follow_columns(audit.tracked) is
+  'The declaration with the names that the columns have now.';
+
+-- Whether DDL left a tracked table different from what was compiled for it.
+create or replace function audit.is_stale(t audit.tracked, touched oid[])
+  returns boolean
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set jit = off
+as $$
+  select audit.name_of(t.target) is null
+    or audit.name_of(t.target) <> t.compiled ->> 'name'
+    or exists (
+      select from jsonb_object_keys(t.compiled -> 'triggers') as g
+      where not audit.has_trigger(t.target, g, true))
+    or exists (
+      select from pg_partition_tree(t.target) as p
+      where not audit.has_trigger(p.relid, '_audit_truncate', true))
+    or (t.tables::oid[] && touched
+      and (audit.fingerprint(t) <> t.compiled ->> 'fingerprint'
+        or not t.compiled @> to_jsonb(audit.compile_table(t))))
+$$;
+
+revoke all on function audit.is_stale(audit.tracked, oid[]) from public;
+
+comment on function audit.is_stale(audit.tracked, oid[]) is
+  'Whether a tracked table, one of those touched, no longer fits what was compiled for it.';
+
+-- The actions of a table that declares none.
+create or replace function audit.default_actions(item_type text)
+  returns jsonb
+  language sql
+  immutable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select jsonb_build_array(
+    jsonb_build_object('action', item_type || '_created', 'on', 'insert'),
+    jsonb_build_object('action', item_type || '_updated', 'on', 'update'),
+    jsonb_build_object('action', item_type || '_deleted', 'on', 'delete'))
+$$;
+
+revoke all on function audit.default_actions(text) from public;
+
+comment on function audit.default_actions(text) is
+  'Created, updated and deleted, for a table that declares no actions of its own.';
+
+-- The name that a table's compiled functions begin with: readable, unique, and kept for life.
+create or replace function audit.slug_for(relation regclass)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with base as (
+    select left(trim('_' from regexp_replace(lower(n.nspname || '_' || c.relname),
+      '[^a-z0-9]+', '_', 'g')), 40) as slug
+    from pg_class as c
+    join pg_namespace as n on n.oid = c.relnamespace
+    where c.oid = relation
+  )
+  select b.slug || s.suffix
+  from base as b
+  cross join lateral (
+    select '' as suffix, 0 as n
+    union all
+    select '_' || i, i from generate_series(2, 1 + (select count(*)::int from audit.tracked) + 1) as i
+  ) as s
+  where not exists (select from audit.tracked as k where k.slug = b.slug || s.suffix)
+  order by s.n
+  limit 1
+$$;
+
+revoke all on function audit.slug_for(regclass) from public;
+
+comment on function audit.slug_for(regclass) is
+  'A free name for the compiled functions of a table.';
+
+-- Labels of declared actions; the log may show them long after the declaration is gone.
+create or replace function audit.name_actions(actions jsonb)
+  returns void
+  language sql
+  set search_path = pg_catalog, pg_temp
+as $$
+  insert into audit.action as a (action, label, description)
+  select
+    r.rule ->> 'action',
+    coalesce(min(r.rule ->> 'label'), upper(left(r.rule ->> 'action', 1))
+      || replace(substr(r.rule ->> 'action', 2), '_', ' ')),
+    coalesce(min(r.rule ->> 'description'), '')
+  from jsonb_array_elements(actions) as r (rule)
+  group by r.rule ->> 'action'
+  on conflict (action) do update
+    set label = excluded.label,
+      description = coalesce(nullif(excluded.description, ''), a.description)
+    where (a.label, a.description) is distinct from
+        (excluded.label, coalesce(nullif(excluded.description, ''), a.description))
+      and exists (select from jsonb_array_elements(actions) as r (rule)
+                  where r.rule ->> 'action' = a.action
+                    and (r.rule ? 'label' or r.rule ? 'description'))
+$$;
+
+revoke all on function audit.name_actions(jsonb) from public;
+
+comment on function audit.name_actions(jsonb) is
+  'Stores the labels and descriptions that a declaration gives its actions.';
+
+-- A declaration as the log shows it when it begins, changes or ends.
+create or replace function audit.declaration_of(t audit.tracked)
+  returns jsonb
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select to_jsonb(t) - '{id,slug,target,tables,columns,compiled}'::text[] || jsonb_build_object(
+    'table', coalesce(t.compiled ->> 'name', audit.name_of(t.target)),
+    'columns', (
+      select coalesce(jsonb_object_agg(c ->> 'name', c ->> 'type'), '{}')
+      from jsonb_array_elements(t.columns) as c
+      where c ->> 'alias' is null))
+$$;
+
+revoke all on function audit.declaration_of(audit.tracked) from public;
+
+comment on function audit.declaration_of(audit.tracked) is
+  'A declaration and the columns of its table, as one JSON object.';
+
+-- Makes a declaration true: checked, stored, compiled, installed, and the fact itself in the log.
+create or replace function audit.apply_declaration(was audit.tracked, now audit.tracked)
+  returns text
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_before jsonb := audit.declaration_of(was);
+  v_after jsonb;
+  v_compiled audit.compiled;
+  v_rebuilt boolean;
+begin
+  perform audit.validate_declaration(now);
+
+  now.tables := now.target || array(
+    select l.target from audit.lookups_of(now) as l where l.target <> now.target
+    union
+    select c.confrelid from pg_constraint as c
+    where c.conrelid = now.target and c.contype = 'f' and c.confdeltype = 'c'
+      and c.confrelid <> now.target
+    order by 1);
+  now.columns := audit.columns_now(now);
+  if was.id is null then
+    now.slug := audit.slug_for(now.target);
+    now.compiled := '{}';
+    insert into audit.tracked (target, slug, item_type, actions)
+      values (now.target, now.slug, now.item_type, now.actions)
+      returning id into now.id;
+  end if;
+  update audit.tracked as k
+    set target = now.target, item_type = now.item_type, item_id = now.item_id,
+      item_label = now.item_label, account = now.account, accounts = now.accounts,
+      parent_type = now.parent_type, parent_id = now.parent_id, lookups = now.lookups,
+      part = now.part, part_name = now.part_name, operational = now.operational,
+      secret = now.secret, actions = now.actions, require_actor = now.require_actor,
+      on_truncate = now.on_truncate, tables = now.tables, columns = now.columns
+    where k.id = now.id;
+  perform audit.name_actions(now.actions);
+
+  v_compiled := audit.compile_table(now);
+  v_rebuilt := audit.install_compiled(now, v_compiled);
+  now.compiled := to_jsonb(v_compiled);
+  update audit.tracked as k set compiled = now.compiled where k.id = now.id;
+
+  v_after := audit.declaration_of(now);
+  if was.id is null then
+    perform audit.write_table_event('tracking_started', audit.name_of(now.target),
+      (select jsonb_object_agg(e.key, jsonb_build_object('new', e.value))
+       from jsonb_each(v_after) as e));
+    return 'started';
+  elsif v_rebuilt or v_after <> v_before then
+    perform audit.write_table_event('tracking_changed', audit.name_of(now.target),
+      (select coalesce(jsonb_object_agg(e.key,
+          jsonb_build_object('old', v_before -> e.key, 'new', e.value)), '{}')
+       from jsonb_each(v_after) as e where e.value is distinct from v_before -> e.key));
+    return 'changed';
+  end if;
+  return 'unchanged';
+end;
+$$;
+
+revoke all on function audit.apply_declaration(audit.tracked, audit.tracked) from public;
+
+comment on function audit.apply_declaration(audit.tracked, audit.tracked) is
+  'Stores, compiles and installs a declaration; says whether it started, changed or is unchanged.';
+
+-- Takes a declaration away with all that was compiled from it, also when its table is gone already.
+create or replace function audit.remove_declaration(t audit.tracked)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_compiled audit.compiled := jsonb_populate_record(null::audit.compiled, t.compiled);
+  v_relation regclass;
+  v_name text;
+begin
+  if audit.name_of(t.target) is not null then
+    for v_relation in select audit.triggered_relations(t.target) loop
+      for v_name in select jsonb_object_keys(v_compiled.triggers) loop
+        if v_relation = t.target or v_name = '_audit_truncate' then
+          execute format('drop trigger if exists %I on %s', v_name, audit.name_of(v_relation));
+        end if;
+      end loop;
+    end loop;
+  end if;
+  for v_name in select jsonb_object_keys(v_compiled.functions) loop
+    execute format('drop function if exists audit.%I()', v_name);
+  end loop;
+  delete from audit.tracked as k where k.id = t.id;
+  perform audit.write_table_event('tracking_stopped',
+    coalesce(audit.name_of(t.target), v_compiled.name, t.target::text),
+    (select jsonb_object_agg(e.key, jsonb_build_object('old', e.value))
+     from jsonb_each(audit.declaration_of(t)) as e));
+end;
+$$;
+
+revoke all on function audit.remove_declaration(audit.tracked) from public;
+
+comment on function audit.remove_declaration(audit.tracked) is
+  'Removes a declaration, its triggers and its functions, and says so in the log.';
+
+-- Declares a table: from here on its essential actions are in the log. Idempotent.
+create or replace function audit.track(
+  target regclass,
+  item_type text default null,
+  item_id text default null,
+  item_label text default null,
+  account text default null,
+  accounts text default null,
+  parent_type text default null,
+  parent_id text default null,
+  lookups jsonb default '{}',
+  part text default null,
+  part_name text default null,
+  operational text[] default '{}',
+  secret text[] default '{}',
+  actions jsonb default null,
+  require_actor boolean default false,
+  on_truncate text default 'log'
+)
+  returns text
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
+  set jit = off
+as $$
+declare
+  v_new audit.tracked;
+  v_old audit.tracked;
+begin
+  perform audit.validate_trackable(track.target);
+  lock table audit.tracked in share row exclusive mode;
+  select * into v_old from audit.tracked as k where k.target = track.target;
+  v_new := v_old;
+  v_new.target := track.target;
+  v_new.item_type := coalesce(track.item_type,
+    (select c.relname from pg_class as c where c.oid = track.target));
+  v_new.item_id := track.item_id;
+  v_new.item_label := track.item_label;
+  v_new.account := track.account;
+  v_new.accounts := track.accounts;
+  v_new.parent_type := track.parent_type;
+  v_new.parent_id := track.parent_id;
+  v_new.lookups := coalesce(track.lookups, '{}');
+  v_new.part := track.part;
+  v_new.part_name := track.part_name;
+  v_new.operational := coalesce(track.operational, '{}');
+  v_new.secret := coalesce(track.secret, '{}');
+  v_new.actions := coalesce(track.actions, audit.default_actions(v_new.item_type));
+  v_new.require_actor := coalesce(track.require_actor, false);
+  v_new.on_truncate := coalesce(track.on_truncate, 'log');
+  return audit.apply_declaration(v_old, v_new);
+end;
+$$;
+
+revoke all on function audit.track(regclass, text, text, text, text, text, text, text, jsonb, text,
+  text, text[], text[], jsonb, boolean, text) from public;
+
+comment on function audit.track(regclass, text, text, text, text, text, text, text, jsonb, text,
+  text, text[], text[], jsonb, boolean, text) is
+  'Public. Tracks a table, or changes how it is tracked; says whether it started, changed or is '
+  'unchanged.';
+
+-- Ends the tracking of a table: its triggers and functions go, its history stays. Idempotent.
+create or replace function audit.untrack(target regclass)
+  returns text
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
+  set jit = off
+as $$
+declare
+  v_tracked audit.tracked;
+begin
+  lock table audit.tracked in share row exclusive mode;
+  select * into v_tracked from audit.tracked as k where k.target = untrack.target;
+  if not found then
+    return 'unchanged';
+  end if;
+  perform audit.remove_declaration(v_tracked);
+  return 'stopped';
+end;
+$$;
+
+revoke all on function audit.untrack(regclass) from public;
+
+comment on function audit.untrack(regclass) is
+  'Public. Stops tracking a table, whose rows of the log stay; says whether it stopped or is '
+  'unchanged.';
+
+-- After DDL: declarations follow their tables and are compiled anew where something changed.
+create or replace function audit.refresh(target regclass default null)
+  returns setof text
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
+  set jit = off
+as $$
+declare
+  v_tracked audit.tracked;
+begin
+  lock table audit.tracked in share row exclusive mode;
+  for v_tracked in
+    select * from audit.tracked as k
+    where refresh.target is null or k.target = refresh.target
+    order by k.id
+  loop
+    if audit.name_of(v_tracked.target) is null then
+      perform audit.remove_declaration(v_tracked);
+      return next v_tracked.compiled ->> 'name';
+      continue;
+    end if;
+    perform audit.validate_trackable(v_tracked.target);
+    if audit.apply_declaration(v_tracked, audit.follow_columns(v_tracked)) = 'changed' then
+      return next audit.name_of(v_tracked.target);
+    end if;
+  end loop;
+  if not found and refresh.target is not null then
+    raise exception 'table % is not tracked', refresh.target
+      using errcode = 'UA009', hint = 'Declare it with audit.track().';
+  end if;
+end;
+$$;
+
+revoke all on function audit.refresh(regclass) from public;
+
+comment on function audit.refresh(regclass) is
+  'Public. Compiles one tracked table or all anew after DDL; returns the names of those that '
+  'changed.';
+
+-- Before DDL that retypes or drops an audited column: PostgreSQL refuses it while the trigger for
+-- UPDATE lists the column. The wider trigger lists none; refresh() puts the narrow one back.
+create or replace function audit.widen(target regclass)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
+  set jit = off
+as $$
+declare
+  v_tracked audit.tracked;
+  v_compiled audit.compiled;
+  v_narrow text;
+begin
+  select * into v_tracked from audit.tracked as k where k.target = widen.target;
+  if not found then
+    raise exception 'table % is not tracked', widen.target
+      using errcode = 'UA009', hint = 'Declare it with audit.track().';
+  end if;
+  v_compiled := jsonb_populate_record(null::audit.compiled, v_tracked.compiled);
+  v_narrow := v_compiled.triggers ->> '_audit_update';
+  if v_narrow like 'after update of %' then
+    v_compiled.triggers := v_compiled.triggers || jsonb_build_object('_audit_update',
+      'after update' || substr(v_narrow, strpos(v_narrow, format(' on %s for each', target))));
+    perform audit.install_compiled(v_tracked, v_compiled);
+    update audit.tracked as k set compiled = to_jsonb(v_compiled) where k.id = v_tracked.id;
+  end if;
+end;
+$$;
+
+revoke all on function audit.widen(regclass) from public;
+
+comment on function audit.widen(regclass) is
+  'Public. Replaces the trigger for UPDATE by one without a column list, so that columns can be '
+  'altered.';
+
+-- ALTER TABLE on an audited column would be refused because the trigger lists it: widen it first.
+create or replace function audit.before_ddl()
+  returns event_trigger
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set jit = off
+  set standard_conforming_strings = on
+  set quote_all_identifiers = off
+as $$
+declare
+  v_query text := lower(coalesce(current_query(), ''));
+  v_stack text;
+  v_target regclass;
+begin
+  get diagnostics v_stack = pg_context;
+  if v_query !~ '\m(type|drop)\M'
+    or v_stack ~ 'function audit\.(install_compiled|remove_declaration)\('
+  then
+    return;
+  end if;
+  -- The command's target is not known yet: every tracked table that the text names is widened,
+  -- which changes nothing but the cost of its next updates, until after_ddl() narrows it again.
+  for v_target in
+    select k.target
+    from audit.tracked as k
+    join pg_class as c on c.oid = k.target
+    where strpos(v_query, lower(c.relname)) > 0
+  loop
+    perform audit.widen(v_target);
+  end loop;
+end;
+$$;
+
+revoke all on function audit.before_ddl() from public;
+
+comment on function audit.before_ddl() is
+  'Event trigger: makes way for ALTER TABLE on the columns of tracked tables.';
+
+-- After DDL on a tracked table its triggers are compiled anew in the same transaction.
+create or replace function audit.after_ddl()
+  returns event_trigger
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+  set quote_all_identifiers = off
+  set jit = off
+as $$
+declare
+  v_stack text;
+  v_touched oid[];
+begin
+  get diagnostics v_stack = pg_context;
+  if v_stack ~ 'function audit\.(install_compiled|remove_declaration)\(' then
+    return;
+  end if;
+  select array_agg(distinct coalesce(g.tgrelid, r.oid, c.objid))
+    into v_touched
+    from pg_event_trigger_ddl_commands() as c
+    left join pg_trigger as g on c.classid = 'pg_trigger'::regclass and g.oid = c.objid
+    left join pg_class as r on c.classid = 'pg_namespace'::regclass and r.relnamespace = c.objid;
+  -- Triggers that the owner disabled stay so (a restore does it), but not in silence.
+  perform audit.write_table_event('tracking_changed', audit.name_of(k.target),
+      jsonb_build_object('triggers', jsonb_build_object('new', 'disabled')))
+    from audit.tracked as k
+    where k.target = any (v_touched::regclass[])
+      and exists (select from pg_trigger as g
+                  where g.tgrelid = k.target and g.tgenabled = 'D' and g.tgname ~ '^_audit_');
+  perform audit.refresh(k.target)
+    from audit.tracked as k
+    where audit.is_stale(k, coalesce(v_touched, '{}'));
+end;
+$$;
+
+revoke all on function audit.after_ddl() from public;
+
+comment on function audit.after_ddl() is
+  'Event trigger: compiles tracked tables anew that a command has changed.';
+
+-- Event triggers take a superuser; without them audit.refresh() is called by hand after DDL.
+create or replace function audit.follow_ddl()
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if not (select r.rolsuper from pg_roles as r where r.rolname = current_user) then
+    return;
+  end if;
+  if not exists (select from pg_event_trigger as e where e.evtname = 'audit_before_ddl') then
+    create event trigger audit_before_ddl on ddl_command_start
+      when tag in ('ALTER TABLE')
+      execute function audit.before_ddl();
+    comment on event trigger audit_before_ddl is
+      'Makes way for ALTER TABLE on the columns of tracked tables.';
+  end if;
+  if not exists (select from pg_event_trigger as e where e.evtname = 'audit_after_ddl') then
+    create event trigger audit_after_ddl on ddl_command_end
+      when tag in ('ALTER TABLE', 'ALTER SCHEMA', 'CREATE TABLE', 'CREATE TRIGGER',
+        'ALTER TRIGGER', 'DROP TRIGGER', 'DROP TABLE', 'DROP SCHEMA', 'DROP OWNED')
+      execute function audit.after_ddl();
+    comment on event trigger audit_after_ddl is
+      'Compiles tracked tables anew that a command has changed.';
+  end if;
+  alter event trigger audit_before_ddl enable always;
+  alter event trigger audit_after_ddl enable always;
+end;
+$$;
+
+revoke all on function audit.follow_ddl() from public;
+
+comment on function audit.follow_ddl() is
+  'Creates and enables the event triggers; does nothing for a role that may not.';
+
+select audit.follow_ddl();
 
 -- A policy of the log as it is written for a partition of it.
 create or replace function audit.policy_ddl(policy oid, relation regclass)
@@ -894,6 +3766,42 @@ revoke all on function audit.fill_log(timestamptz, timestamptz, timestamptz) fro
 comment on function audit.fill_log(timestamptz, timestamptz, timestamptz) is
   'Adds partitions of the log between two times; returns how many.';
 
+-- A spare that would rather be partitions of the interval, far enough ahead that no row is due; or
+-- else the partition for all that is to come, where the spares do not reach far enough.
+create or replace function audit.spare_to_split(wanted_until timestamptz, spares_until timestamptz)
+  returns text
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+as $$
+declare
+  v_spare text;
+begin
+  select l.partition into v_spare
+    from audit.partition_list() as l
+    where l.lower_bound >= now() + interval '1 day'
+      and l.lower_bound < spare_to_split.wanted_until
+      and l.upper_bound > audit.interval_after(l.lower_bound)
+      and audit.is_partition_empty(l.partition)
+    order by l.lower_bound
+    limit 1;
+  if not found then
+    select l.partition into v_spare
+      from audit.partition_list() as l
+      where l.upper_bound = 'infinity' and l.lower_bound < spare_to_split.spares_until
+        and l.lower_bound >= now() + interval '1 day'
+        and audit.is_partition_empty(l.partition);
+  end if;
+  return v_spare;
+end;
+$$;
+
+revoke all on function audit.spare_to_split(timestamptz, timestamptz) from public;
+
+comment on function audit.spare_to_split(timestamptz, timestamptz) is
+  'The empty partition that is to make room for others; null where there is none.';
+
 -- Keeps partitions of the log ahead of time, one step a call. Only a step that takes an empty
 -- partition out of the way locks the log: for milliseconds, and it gives up at once where it would
 -- have to wait, since writers and readers would queue behind it.
@@ -938,22 +3846,7 @@ begin
     end if;
   end loop;
 
-  -- A spare that would rather be partitions of the interval, far enough ahead that no row is due.
-  select l.partition into v_spare
-    from audit.partition_list() as l
-    where l.lower_bound >= now() + interval '1 day'
-      and l.lower_bound < v_until
-      and l.upper_bound > audit.interval_after(l.lower_bound)
-      and audit.is_partition_empty(l.partition)
-    order by l.lower_bound
-    limit 1;
-  if not found then
-    select l.partition into v_spare
-      from audit.partition_list() as l
-      where l.upper_bound = 'infinity' and l.lower_bound < v_spares_until
-        and l.lower_bound >= now() + interval '1 day'
-        and audit.is_partition_empty(l.partition);
-  end if;
+  v_spare := audit.spare_to_split(v_until, v_spares_until);
   if v_spare is null then
     return 0;
   end if;
@@ -973,2856 +3866,8 @@ $$;
 revoke all on function audit.maintain(interval) from public;
 
 comment on function audit.maintain(interval) is
-  'Makes a step towards partitions for the given time ahead; returns the number of changes made, 0 '
-  'when there is nothing left to do.';
-
--- PostgreSQL cuts names at 63 bytes: two long actions must not become one variable.
-create or replace function audit.short_name(name text)
-  returns text
-  language sql
-  immutable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select case when octet_length(name) > 50 then md5(name) else name end
-$$;
-
-revoke all on function audit.short_name(text) from public;
-
-comment on function audit.short_name(text) is 'A name, or its digest where it is long.';
-
--- One spelling for a name however it was quoted, so that declared names can be compared.
-create or replace function audit.fold_name(token text)
-  returns text
-  language plpgsql
-  immutable
-  set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on
-as $$
-begin
-  -- Most are of this kind, and looking up a plan takes longer than the rest.
-  if token ~ '^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*$' then
-    return token;
-  elsif token ~ '^(?:"(?:[^"]|"")+"|(?!\d)[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|(?!\d)[\w$]+))*$' then
-    return string_agg(
-        case when p[1] like '"%' then replace(substr(p[1], 2, length(p[1]) - 2), '""', '"')
-          else lower(p[1]) end, '.' order by n)
-      from regexp_matches(token, '"(?:[^"]|"")+"|[\w$]+', 'g') with ordinality as m (p, n);
-  end if;
-  return null;
-end;
-$$;
-
-revoke all on function audit.fold_name(text) from public;
-
-comment on function audit.fold_name(text) is
-  'The name that a token of SQL stands for, its parts joined by dots; null for other tokens.';
-
--- Which columns a declared expression needs: asked when triggers are compiled and compared.
-create or replace function audit.names_in(expression text)
-  returns setof text
-  language sql
-  immutable
-  set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on
-as $$
-  select distinct audit.fold_name(m[1])
-  from regexp_matches(names_in.expression,
-    '([eE]''(?:[^''\\]|\\.|'''')*''|''(?:[^'']|'''')*'''
-    '|(?:"(?:[^"]|"")+"|(?!\d)[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|(?!\d)[\w$]+))*'
-    '|\d[\w.]*|.)(\s*\()?', 'g') as m
-  where m[2] is null and audit.fold_name(m[1]) is not null
-$$;
-
-revoke all on function audit.names_in(text) from public;
-
-comment on function audit.names_in(text) is
-  'The names in an SQL expression that are neither strings nor functions.';
-
--- Declared expressions name columns; this puts in what a name stands for in the compiled code.
-create or replace function audit.rewrite_expression(expression text, names jsonb)
-  returns text
-  language plpgsql
-  immutable
-  strict
-  set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on
-as $$
-declare
-  -- A string, or a chain of identifiers with what tells a function's name from a column's, or else
-  -- one character.
-  v_tokens constant text :=
-    '([eE]''(?:[^''\\]|\\.|'''')*''|''(?:[^'']|'''')*'''
-    '|(?:"(?:[^"]|"")+"|(?!\d)[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|(?!\d)[\w$]+))*'
-    '|\d[\w.]*|.)(\s*\((?!\s*\+\s*\)))?';
-  v_token text[];
-  v_name text;
-  v_result text := '';
-begin
-  for v_token in select m from regexp_matches(rewrite_expression.expression, v_tokens, 'g') as m loop
-    v_name := audit.fold_name(v_token[1]);
-    if v_token[2] is null and v_name is not null and names ? v_name then
-      v_result := v_result || (names ->> v_name);
-    else
-      v_result := v_result || v_token[1] || coalesce(v_token[2], '');
-    end if;
-  end loop;
-  return v_result;
-end;
-$$;
-
-revoke all on function audit.rewrite_expression(text, jsonb) from public;
-
-comment on function audit.rewrite_expression(text, jsonb) is
-  'Replaces names of columns in an SQL expression; strings and names of functions stay.';
-
--- Times are stored as UTC whatever the time zone of the writer.
-create or replace function audit.utc(moment timestamptz)
-  returns text
-  language sql
-  immutable
-  strict
-  parallel safe
-as $$
-  select case
-    when not pg_catalog.isfinite(moment) then pg_catalog.to_jsonb(moment) #>> '{}'
-    when moment operator(pg_catalog.<) '0001-01-01 00:00:00+00'::pg_catalog.timestamptz
-      then pg_catalog.replace(
-        pg_catalog.to_jsonb(pg_catalog.timezone('UTC', moment)) #>> '{}', ' BC', '+00:00 BC')
-    else (pg_catalog.to_jsonb(pg_catalog.timezone('UTC', moment)) #>> '{}') || '+00:00'
-  end
-$$;
-
-revoke all on function audit.utc(timestamptz) from public;
-
-comment on function audit.utc(timestamptz) is 'A time as ISO 8601 text in UTC.';
-
--- What a type is made of: itself, or the element of an array, without the domains around it.
-create or replace function audit.element_of(type oid)
-  returns oid
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  with recursive inner_type (type, depth) as (
-    select element_of.type, 0
-    union all
-    select case when t.typtype = 'd' then t.typbasetype else t.typelem end, i.depth + 1
-    from inner_type as i
-    join pg_type as t on t.oid = i.type
-    where t.typtype = 'd' or (t.typelem <> 0 and t.typlen = -1)
-  )
-  select i.type from inner_type as i order by i.depth desc limit 1
-$$;
-
-revoke all on function audit.element_of(oid) from public;
-
-comment on function audit.element_of(oid) is
-  'The type of the elements of an array, or the type itself; domains are looked through.';
-
--- How a value of a type gets into the log: exact, and the same whatever the writer's settings.
-create or replace function audit.json_value(type oid, expression text, is_utc boolean default false)
-  returns text
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select case
-    when type = 'timestamptz'::regtype and not is_utc then format('audit.utc(%s)', expression)
-    when type = 'bytea'::regtype then format('(chr(92) || ''x'' || encode(%s, ''hex''))', expression)
-    -- jsonb has no negative zero.
-    when type in ('float4'::regtype, 'float8'::regtype) then format(
-      'case when %1$s::text = ''-0'' then to_jsonb(''-0''::text) else to_jsonb(%1$s) end',
-      expression)
-    -- json may hold what jsonb refuses (U+0000, duplicate keys): it is kept as the text it is.
-    when type = 'json'::regtype then expression || '::text'
-    -- A type that a user made may have a cast to json or text, and the cast would run here with
-    -- the rights of the log's owner. concat() calls the type's output function, never a cast.
-    when type >= 16384 or type = 'json[]'::regtype then (
-      select case when e.type >= 16384 or e.type = 'json'::regtype then
-          format('case when num_nulls(%1$s) = 0 then concat(%1$s)%2$s end', expression,
-            case when e.type <> json_value.type then '::text[]' else '' end)
-        else expression end
-      from audit.element_of(json_value.type) as e (type))
-    else expression
-  end
-$$;
-
-revoke all on function audit.json_value(oid, text, boolean) from public;
-
-comment on function audit.json_value(oid, text, boolean) is
-  'SQL that turns a column into the value that the log keeps; shorter where the time zone is UTC.';
-
--- Ids and labels are text; those of common types need no detour through jsonb.
-create or replace function audit.text_value(type oid, expression text)
-  returns text
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select case
-    when type in ('text'::regtype, 'varchar'::regtype, 'int2'::regtype, 'int4'::regtype,
-      'int8'::regtype, 'uuid'::regtype, 'bool'::regtype, 'numeric'::regtype, 'bpchar'::regtype,
-      'name'::regtype, 'oid'::regtype) then expression || '::text'
-    when type in ('timestamptz'::regtype, 'bytea'::regtype, 'json'::regtype)
-      or (type >= 16384 and audit.element_of(type) = type)
-      then audit.json_value(type, expression)
-    else format('(to_jsonb(%s) #>> ''{}'')', audit.json_value(type, expression))
-  end
-$$;
-
-revoke all on function audit.text_value(oid, text) from public;
-
-comment on function audit.text_value(oid, text) is
-  'SQL that turns a column into the text that names it in the log.';
-
--- A setting is pinned only on the tables whose types depend on it: each costs a little.
-create or replace function audit.settings_of(types oid[])
-  returns text[]
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  with element (type, is_array) as (
-    select distinct coalesce(nullif(t.typelem, 0), t.oid), t.typelem <> 0
-    from pg_type as t
-    where t.oid = any (types)
-  ), kind as (
-    select
-      e.type,
-      e.is_array,
-      e.type in (
-        'bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'uuid'::regtype,
-        'numeric'::regtype, 'date'::regtype, 'timestamp'::regtype, 'time'::regtype,
-        'timetz'::regtype, 'oid'::regtype, 'name'::regtype, 'char'::regtype, 'text'::regtype,
-        'varchar'::regtype, 'bpchar'::regtype, 'json'::regtype, 'jsonb'::regtype)
-      or (t.typtype = 'e' and not e.is_array) as is_steady
-    from element as e
-    join pg_type as t on t.oid = e.type
-  )
-  select coalesce(array_agg(distinct s order by s), '{}')
-  from kind as k
-  cross join lateral unnest(case
-    when k.is_steady then '{}'::text[]
-    when not k.is_array and k.type in ('timestamptz'::regtype, 'bytea'::regtype) then '{}'
-    when k.type = 'timestamptz'::regtype then array['timezone = ''UTC''']
-    when k.type = 'bytea'::regtype then array['bytea_output = ''hex''']
-    when k.type in ('float4'::regtype, 'float8'::regtype) then array['extra_float_digits = ''1''']
-    when k.type = 'interval'::regtype then array['intervalstyle = ''postgres''']
-    else array['timezone = ''UTC''', 'datestyle = ''ISO''', 'intervalstyle = ''postgres''',
-      'extra_float_digits = ''1''', 'bytea_output = ''hex''', 'lc_monetary = ''C''', 'array_nulls = ''on''',
-      'quote_all_identifiers = ''off''']
-  end) as s
-$$;
-
-revoke all on function audit.settings_of(oid[]) from public;
-
-comment on function audit.settings_of(oid[]) is
-  'The settings that a function must pin to write values of these types the same for everybody.';
-
--- The equality that a key of this type is unique by, found without any search_path.
-create or replace function audit.equality_of(type oid)
-  returns text
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  with recursive base (type) as (
-    select equality_of.type
-    union all
-    select t.typbasetype from base as b join pg_type as t on t.oid = b.type where t.typtype = 'd'
-  )
-  select format('operator(%I.%s)', n.nspname, o.oprname)
-  from base as b
-  join pg_type as t on t.oid = b.type and t.typtype <> 'd'
-  join pg_opclass as c on c.opcdefault
-    and c.opcmethod = (select m.oid from pg_am as m where m.amname = 'btree')
-  join pg_amop as p on p.amopfamily = c.opcfamily and p.amopstrategy = 3
-    and p.amoplefttype = c.opcintype and p.amoprighttype = c.opcintype
-  join pg_operator as o on o.oid = p.amopopr
-  join pg_namespace as n on n.oid = o.oprnamespace
-  where c.opcintype = t.oid
-    or c.opcintype = case
-      when t.oid = 'varchar'::regtype then 'text'::regtype
-      when t.typtype = 'e' then 'anyenum'::regtype
-      when t.typtype = 'r' then 'anyrange'::regtype
-      when t.typtype = 'm' then 'anymultirange'::regtype
-      when t.typtype = 'c' then 'record'::regtype
-      when t.typelem <> 0 and t.typlen = -1 then 'anyarray'::regtype
-    end
-  order by c.opcintype = t.oid desc
-  limit 1
-$$;
-
-revoke all on function audit.equality_of(oid) from public;
-
-comment on function audit.equality_of(oid) is 'The equality operator of a type, schema-qualified.';
-
--- The columns of a table as the compiler sees them.
-create or replace function audit.column_of(target regclass)
-  returns table (
-    number smallint,
-    name text,
-    ident text,
-    type oid,
-    declared_type oid,
-    is_key boolean,
-    is_plain boolean
-  )
-  language plpgsql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-#variable_conflict use_column
-begin
-  return query
-    with recursive base (attnum, type) as (
-      select a.attnum, a.atttypid
-      from pg_attribute as a
-      -- A virtual generated column has no value of its own in a trigger; its sources are audited.
-      where a.attrelid = column_of.target and a.attnum > 0 and not a.attisdropped
-        and a.attgenerated <> 'v'
-      union all
-      select b.attnum, t.typbasetype
-      from base as b
-      join pg_type as t on t.oid = b.type
-      where t.typtype = 'd'
-    )
-    select
-      a.attnum,
-      a.attname::text,
-      quote_ident(a.attname),
-      b.type,
-      a.atttypid,
-      coalesce(a.attnum = any (i.indkey), false),
-      -- Types whose equality is identity, so that "is distinct from" sees every change.
-      (t.typtype = 'e' or b.type in (
-        'bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'uuid'::regtype,
-        'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'bytea'::regtype,
-        'oid'::regtype, 'name'::regtype, 'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype,
-        'time'::regtype))
-        and coalesce((select c.collisdeterministic from pg_collation as c
-                      where c.oid = a.attcollation), true)
-    from base as b
-    join pg_type as t on t.oid = b.type and t.typtype <> 'd'
-    join pg_attribute as a on a.attrelid = column_of.target and a.attnum = b.attnum
-    left join pg_index as i on i.indrelid = column_of.target and i.indisprimary
-    order by a.attnum;
-end;
-$$;
-
-revoke all on function audit.column_of(regclass) from public;
-
-comment on function audit.column_of(regclass) is
-  'The columns of a table that can be audited, with base type, key membership and equality.';
-
--- The columns whose change is an action, with the SQL that compares and shows them.
-create or replace function audit.audited_column(t audit.tracked)
-  returns table (
-    number smallint,
-    name text,
-    ident text,
-    is_key boolean,
-    differs text,
-    old_entry text,
-    new_entry text,
-    both_entry text
-  )
-  language plpgsql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-#variable_conflict use_column
-begin
-  return query
-    select
-      c.number, c.name, c.ident, c.is_key,
-      case when c.is_plain then format('old.%1$s is distinct from new.%1$s', c.ident)
-        -- Equal is not the same: 1.1 and 1.10, '1 day' and '24 hours'. Their images differ.
-        else format('record_image_ne(row(old.%1$s), row(new.%1$s))', c.ident) end,
-      -- Functions that show whole rows run in UTC: audit.settings_for.
-      case when c.name = any (t.secret) then '(select true as redacted)'
-        else format('(select %s as old)', audit.json_value(c.type, 'old.' || c.ident, true)) end,
-      case when c.name = any (t.secret) then '(select true as redacted)'
-        else format('(select %s as new)', audit.json_value(c.type, 'new.' || c.ident, true)) end,
-      case when c.name = any (t.secret) then 'jsonb ''{"redacted": true}'''
-        -- What becomes a JSON string anyway needs no look at its type.
-        else format(case when c.type in ('text'::regtype, 'varchar'::regtype,
-            'timestamptz'::regtype, 'bytea'::regtype, 'json'::regtype)
-            then 'jsonb_object(array[''old'', %s, ''new'', %s]::text[])'
-            else 'jsonb_build_object(''old'', %s, ''new'', %s)' end,
-          audit.json_value(c.type, 'old.' || c.ident) || s.cast,
-          audit.json_value(c.type, 'new.' || c.ident) || s.cast) end
-    from audit.column_of(t.target) as c
-    cross join lateral (
-      -- In an array the names old and new must not take on a domain.
-      select case when c.type in ('text'::regtype, 'varchar'::regtype)
-        and c.type <> c.declared_type then '::text' else '' end as cast
-    ) as s
-    where c.name <> all (t.operational)
-    order by c.number;
-end;
-$$;
-
-revoke all on function audit.audited_column(audit.tracked) from public;
-
-comment on function audit.audited_column(audit.tracked) is
-  'The audited columns of a declaration, with SQL to compare them and to show their values.';
-
--- What about a table decides the kind of its triggers.
-create or replace function audit.table_trait(target regclass)
-  returns table (
-    is_partitioned boolean,
-    has_before_update boolean,
-    has_after_insert boolean,
-    has_after_delete boolean,
-    partition_columns text[]
-  )
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select
-    c.relkind = 'p',
-    -- tgtype: 1 row, 2 before, 4 insert, 8 delete, 16 update, 64 instead of.
-    coalesce(bool_or(g.tgtype & 19 = 19), false),
-    coalesce(bool_or(g.tgtype & 71 = 5), false),
-    coalesce(bool_or(g.tgtype & 75 = 9), false),
-    coalesce((
-      select case when 0 = any (p.partattrs::int2[]) then null
-        else (select array_agg(a.attname::text order by a.attnum) from pg_attribute as a
-              where a.attrelid = p.partrelid and a.attnum = any (p.partattrs::int2[])) end
-      from pg_partitioned_table as p where p.partrelid = c.oid
-    ), '{}')
-  from pg_class as c
-  left join lateral (
-    select g.tgtype
-    from pg_trigger as g
-    where not g.tgisinternal and g.tgname !~ '^_audit_'
-      and (g.tgrelid = c.oid
-        or (c.relkind = 'p' and g.tgrelid in (select relid from pg_partition_tree(c.oid))))
-  ) as g on true
-  where c.oid = table_trait.target
-  group by c.oid, c.relkind
-$$;
-
-revoke all on function audit.table_trait(regclass) from public;
-
-comment on function audit.table_trait(regclass) is
-  'Whether a table is partitioned, by which columns, and which triggers of its own it has.';
-
--- The declared actions of one event, in order of precedence.
-create or replace function audit.rule_of(t audit.tracked, event text)
-  returns table (
-    number bigint,
-    action text,
-    columns text[],
-    condition text,
-    is_grouped boolean
-  )
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select
-    r.number,
-    r.rule ->> 'action',
-    case when r.rule ? 'columns' then
-      (select array_agg(c.value) from jsonb_array_elements_text(r.rule -> 'columns') as c) end,
-    r.rule ->> 'when',
-    coalesce((r.rule -> 'grouped')::boolean, false)
-  from jsonb_array_elements(t.actions) with ordinality as r (rule, number)
-  where r.rule -> 'on' @> to_jsonb(rule_of.event)
-  order by r.number
-$$;
-
-revoke all on function audit.rule_of(audit.tracked, text) from public;
-
-comment on function audit.rule_of(audit.tracked, text) is
-  'The actions that a declaration gives to one event.';
-
--- A lookup names a column; its foreign key says which row is meant.
-create or replace function audit.foreign_key_of(relation regclass, column_name text)
-  returns table (
-    target regclass,
-    key_column text,
-    key_type oid,
-    key_operator text
-  )
-  language plpgsql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-#variable_conflict use_column
-begin
-  return query
-    select
-      c.confrelid::regclass,
-      k.attname::text,
-      a.atttypid,
-      format('operator(%I.%s)', n.nspname, o.oprname)
-    from pg_constraint as c
-    join pg_attribute as a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
-    join pg_attribute as k on k.attrelid = c.confrelid and k.attnum = c.confkey[1]
-    join pg_operator as o on o.oid = c.conpfeqop[1]
-    join pg_namespace as n on n.oid = o.oprnamespace
-    where c.conrelid = foreign_key_of.relation
-      and c.contype = 'f'
-      -- A key to a partitioned table has a copy of itself for each partition.
-      and not exists (select from pg_constraint as q
-                      where q.oid = c.conparentid and q.conrelid = c.conrelid)
-      and cardinality(c.conkey) = 1
-      and a.attname = foreign_key_of.column_name
-    order by c.conname
-    limit 1;
-end;
-$$;
-
-revoke all on function audit.foreign_key_of(regclass, text) from public;
-
-comment on function audit.foreign_key_of(regclass, text) is
-  'The table and key that a single-column foreign key refers to.';
-
--- Where each declared lookup leads: the table, its key, and which of its columns are asked for.
-create or replace function audit.lookup_of(t audit.tracked)
-  returns table (
-    depth integer,
-    alias text,
-    source text,
-    source_column text,
-    target regclass,
-    key_column text,
-    key_type oid,
-    key_operator text,
-    columns text[]
-  )
-  language plpgsql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-#variable_conflict use_column
-begin
-  return query
-    with recursive wanted as (
-      select
-        e.key as alias,
-        case when strpos(e.value, '.') > 0 then split_part(e.value, '.', 1) end as source,
-        case when strpos(e.value, '.') > 0 then split_part(e.value, '.', 2) else e.value end as col
-      from jsonb_each_text(t.lookups) as e
-    ), resolved as (
-      select 1 as depth, w.alias, w.source, w.col, k.*
-      from wanted as w
-      cross join lateral audit.foreign_key_of(t.target, w.col) as k
-      where w.source is null
-      union all
-      select r.depth + 1, w.alias, w.source, w.col, k.*
-      from resolved as r
-      join wanted as w on w.source = r.alias
-      cross join lateral audit.foreign_key_of(r.target, w.col) as k
-      where r.depth < 8
-    )
-    select
-      r.depth, r.alias, r.source, r.col, r.target, r.key_column, r.key_type, r.key_operator,
-      coalesce((
-        select array_agg(distinct substr(n, length(r.alias) + 2)
-                         order by substr(n, length(r.alias) + 2))
-        from unnest(array[t.item_id, t.item_label, t.account, t.parent_id, t.part_name]) as e
-        cross join lateral audit.names_in(e) as n
-        where starts_with(n, r.alias || '.')
-      ), '{}') || coalesce((
-        select array_agg(w.col) from wanted as w where w.source = r.alias
-      ), '{}')
-    from resolved as r
-    order by r.depth, r.alias;
-end;
-$$;
-
-revoke all on function audit.lookup_of(audit.tracked) from public;
-
-comment on function audit.lookup_of(audit.tracked) is
-  'The lookups of a declaration, resolved through foreign keys, in the order they depend.';
-
--- The settings that the compiled functions of a table pin: for the values of its columns, and for
--- what its expressions make of times. A function that shows whole rows runs in UTC, which costs less
--- than to convert each time; one that shows what changed seldom has a time to show.
-create or replace function audit.settings_for(t audit.tracked, whole_rows boolean)
-  returns text[]
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  with expression as (
-    select e.text
-    from unnest(array[t.item_id, t.item_label, t.account, t.accounts, t.parent_id, t.part_name]
-      || array(select r ->> 'when' from jsonb_array_elements(t.actions) as r)) as e (text)
-    where e.text is not null
-  ), used as (
-    select c.type
-    from expression as e
-    cross join lateral audit.names_in(e.text) as n
-    join audit.column_of(t.target) as c on n in (c.name, 'old.' || c.name, 'new.' || c.name)
-    union
-    select c.type
-    from audit.lookup_of(t) as l
-    join audit.column_of(l.target) as c on c.name = any (l.columns || l.key_column)
-  )
-  select coalesce(array_agg(distinct s.setting order by s.setting), '{}')
-  from (
-    select unnest(audit.settings_of(array(
-        select c.type from audit.column_of(t.target) as c where c.name <> all (t.operational))
-      || array(select u.type from used as u))) as setting
-    union all
-    select 'timezone = ''UTC'''
-    where whole_rows and exists (select from audit.column_of(t.target) as c
-      where c.name <> all (t.operational) and c.type = 'timestamptz'::regtype)
-    union all
-    select unnest(array['timezone = ''UTC''', 'datestyle = ''ISO'''])
-    where exists (select from used as u where u.type in ('timestamptz'::regtype,
-      'timestamp'::regtype, 'date'::regtype, 'timetz'::regtype))
-  ) as s
-$$;
-
-revoke all on function audit.settings_for(audit.tracked, boolean) from public;
-
-comment on function audit.settings_for(audit.tracked, boolean) is
-  'The settings that the compiled functions of a table pin; more where they show whole rows.';
-
--- The joins of a compiled statement that fetch looked-up rows. Lateral with a limit, so that every
--- plan is one index probe for each row: a plan made for one row then serves a hundred thousand.
-create or replace function audit.lookup_join(t audit.tracked, names jsonb, with_departed boolean)
-  returns text
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select coalesce(string_agg(format(
-E'\n  left join lateral (\n    %s\n  ) as %I on true',
-    format(case when with_departed
-        then E'(select %1$s from %2$s as p where p.%3$I %4$s %5$s limit 1)'
-          '\n    union all'
-          '\n    select %6$s from jsonb_to_record(_audit.v_departed -> (%7$L || %8$s)) as p(%9$s)'
-          '\n    where _audit.v_departed ? (%7$L || %8$s)'
-          '\n    limit 1'
-        else 'select %1$s from %2$s as p where p.%3$I %4$s %5$s limit 1' end,
-      f.list, format('%I.%I', f.nspname, f.relname), f.key_column, f.key_operator, f.source_value,
-      f.list, f.alias || ':', audit.text_value(f.key_type, f.source_value), f.typed_list),
-    f.alias), '' order by f.depth, f.alias), '')
-  from (
-    select l.*, n.nspname, c.relname,
-      case when l.source is null then names ->> l.source_column
-        else format('%I.%I', l.source, l.source_column) end as source_value,
-      (select coalesce(string_agg(distinct format('p.%I', x), ', '),
-                       format('p.%I', l.key_column)) from unnest(l.columns) as x) as list,
-      (select coalesce(string_agg(distinct format('%I %s', x.name, x.type), ', '),
-                       format('%I %s', l.key_column, format_type(l.key_type, null)))
-       -- The base type: a domain's check is code of the user.
-       from (select c.name, format_type(c.type, null) as type
-             from audit.column_of(l.target) as c
-             where c.name = any (l.columns)) as x) as typed_list
-    from audit.lookup_of(t) as l
-    join pg_class as c on c.oid = l.target
-    join pg_namespace as n on n.oid = c.relnamespace
-  ) as f
-$$;
-
-revoke all on function audit.lookup_join(audit.tracked, jsonb, boolean) from public;
-
-comment on function audit.lookup_join(audit.tracked, jsonb, boolean) is
-  'SQL that joins the rows which the expressions of a declaration look up.';
-
--- A declared expression as text over the bound row. A lone column is turned into text the way its
--- type is; anything else by a cast.
-create or replace function audit.bind_text(t audit.tracked, expression text, names jsonb)
-  returns text
-  language plpgsql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_name text := audit.fold_name(trim(bind_text.expression));
-begin
-  if bind_text.expression is null then
-    return '(null)::text';
-  end if;
-  return coalesce(
-    (select audit.text_value(c.type, format('(%s)', names ->> c.name))
-     from audit.column_of(t.target) as c
-     where c.name = v_name),
-    (select audit.text_value(c.type, format('%I.%I', l.alias, c.name))
-     from audit.lookup_of(t) as l
-     cross join lateral audit.column_of(l.target) as c
-     where l.alias || '.' || c.name = v_name and bind_text.expression ~ '^[a-zA-Z0-9_$."]+$'),
-    format('(%s)::text', audit.rewrite_expression(bind_text.expression, names)));
-end;
-$$;
-
-revoke all on function audit.bind_text(audit.tracked, text, jsonb) from public;
-
-comment on function audit.bind_text(audit.tracked, text, jsonb) is
-  'SQL for a declared expression, as text.';
-
--- What a declaration says of an item, as SQL over the new row, the old one, or both merged.
-create or replace function audit.bind_row(t audit.tracked, side text, with_departed boolean)
-  returns jsonb
-  language plpgsql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_key text;
-  v_names jsonb;
-  v_qualified jsonb;
-  v_item_id text;
-  v_key_text text;
-begin
-  select 'new.' || c.ident into v_key
-    from audit.column_of(t.target) as c where c.is_key order by c.number limit 1;
-  select
-      jsonb_object_agg(c.name, s.value),
-      jsonb_object_agg('new.' || c.name, s.value),
-      coalesce(t.item_id, case when count(*) filter (where c.is_key) = 1
-        then min(audit.text_value(c.type, s.value)) filter (where c.is_key)
-        else string_agg(format('replace(replace(%s, ''~'', ''~0''), ''/'', ''~1'')',
-            audit.text_value(c.type, s.value)), ' || ''/'' || ' order by c.number)
-          filter (where c.is_key) end),
-      string_agg(audit.text_value(c.type, s.value), ' || '','' || ' order by c.number)
-        filter (where c.is_key)
-    into v_names, v_qualified, v_item_id, v_key_text
-    from audit.column_of(t.target) as c
-    cross join lateral (select case side
-        when 'merged' then format('case when %1$s is null then old.%2$s else new.%2$s end',
-          v_key, c.ident)
-        else side || '.' || c.ident end as value) as s;
-
-  return jsonb_build_object(
-    'item_id', case when t.item_id is null then v_item_id
-      else audit.bind_text(t, t.item_id, v_names) end,
-    'item_label', audit.bind_text(t, t.item_label, v_names),
-    'account', case when t.accounts is not null then 'coalesce(account.id::text, '''')'
-      when t.account is null then ''''''
-      when exists (select from pg_attribute as a
-                   where a.attrelid = t.target and quote_ident(a.attname) = t.account
-                     and a.attnotnull) and side <> 'merged'
-        then audit.bind_text(t, t.account, v_names)
-      else format('coalesce(%s, '''')', audit.bind_text(t, t.account, v_names)) end,
-    'parent_type', coalesce(quote_literal(t.parent_type), 'null'),
-    'parent_id', audit.bind_text(t, t.parent_id, v_names),
-    -- A name is one segment of a path: ~ and / are written as in a JSON pointer (RFC 6901).
-    'part_name', format('replace(replace(coalesce(%s, %s), ''~'', ''~0''), ''/'', ''~1'')',
-      audit.bind_text(t, t.part_name, v_names), v_key_text),
-    'key_text', v_key_text,
-    'joins', audit.lookup_join(t, v_names, with_departed) || case when t.accounts is not null
-      then format(E'\n  left join lateral (\n    %s\n  ) as account(id) on true',
-        audit.rewrite_expression(t.accounts, v_qualified)) else '' end,
-    'names', v_names);
-end;
-$$;
-
-revoke all on function audit.bind_row(audit.tracked, text, boolean) from public;
-
-comment on function audit.bind_row(audit.tracked, text, boolean) is
-  'SQL for the item, label, account, parent and part of a row, and the joins they need.';
-
--- What a compiled function relies on. When it changes, the function is out of date. Asked in every
--- new session at the first write to a table, so it reads the catalogue and parses nothing.
-create or replace function audit.fingerprint(t audit.tracked)
-  returns text
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select left(md5(concat_ws(E'\n',
-    (select string_agg(concat_ws(' ', a.atttypid::regtype, a.attcollation,
-                                 a.attgenerated, a.attname), E'\n' order by a.attnum)
-     from pg_attribute as a
-     where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped),
-    (select string_agg(a.attname, ' ' order by a.attname)
-     from pg_index as i
-     join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
-     where i.indrelid = t.target and i.indisprimary),
-    (select string_agg(concat_ws(' ', c ->> 'alias', audit.name_of(a.attrelid),
-                                 a.atttypid::regtype, a.attname),
-                       E'\n' order by c ->> 'alias', c ->> 'name')
-     from jsonb_array_elements(t.columns) as c
-     join pg_attribute as a
-       on a.attrelid = t.tables[(c ->> 'table')::int]
-       and case when a.attrelid::text = c ->> 'relation' then a.attnum = (c ->> 'number')::int
-         else a.attname = c ->> 'name' end
-     where c ->> 'alias' is not null),
-    (select string_agg(audit.name_of(r), ' ' order by n)
-     from unnest(t.tables) with ordinality as u (r, n) where r <> t.target))), 12)
-$$;
-
-revoke all on function audit.fingerprint(audit.tracked) from public;
-
-comment on function audit.fingerprint(audit.tracked) is
-  'Digest of the columns and triggers that the compiled functions of a table rely on.';
-
--- The guard of every compiled function against a table that has changed since.
-create or replace function audit.is_current(
-  tracked_id integer, fingerprint text, variadic tables regclass[]
-)
-  returns boolean
-  language plpgsql
-  -- Declared immutable so that it is answered once, when a session plans it. The plan depends on
-  -- the tables named by the constants in its arguments, so any ALTER TABLE asks again.
-  immutable
-  set search_path = pg_catalog, pg_temp
-  set quote_all_identifiers = off
-as $$
-declare
-  v_tracked audit.tracked;
-begin
-  select * into v_tracked from audit.tracked as k where k.id = tracked_id;
-  if not found then
-    raise exception 'this trigger was compiled from a declaration that is gone (number %)',
-      tracked_id
-      using errcode = 'UA003',
-        hint = 'Declare the table again with audit.track(), or drop its triggers _audit_*.';
-  end if;
-  if audit.fingerprint(v_tracked) <> is_current.fingerprint
-    -- A trigger that may change columns which the statement does not name needs the wider trigger.
-    or (v_tracked.compiled -> 'triggers' ->> '_audit_update' like 'after update of %'
-      and (select r.has_before_update from audit.table_trait(v_tracked.target) as r))
-  then
-    raise exception 'table % has changed since its audit triggers were compiled',
-      v_tracked.target
-      using errcode = 'UA003',
-        detail = 'Its columns, those it looks up or its triggers are not what they were.',
-        hint = format('Run: select audit.refresh(%L);', v_tracked.target);
-  end if;
-  return true;
-end;
-$$;
-
-revoke all on function audit.is_current(integer, text, regclass[]) from public;
-
-comment on function audit.is_current(integer, text, regclass[]) is
-  'True, or an error that names audit.refresh() when a table no longer fits its triggers.';
-
--- The frame of every compiled function.
-create or replace function audit.compile_function(
-  t audit.tracked, event text, variables text[], body text, uses_lookups boolean,
-  settings text[], volatility text default 'volatile'
-)
-  returns text
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on
-as $$
-  select format(
-'create or replace function audit.%I()
-  returns trigger
-  language plpgsql
-  %s
-  security definer
-  set search_path = pg_catalog, pg_temp%s
-as %L',
-    t.slug || '_' || event, volatility,
-    -- A lookup is one index probe for each row, also in a plan made when its table was empty, and
-    -- it sees all rows or fails. Compiling such a plan to machine code would cost more than it does.
-    case when uses_lookups then
-      E'\n  set enable_seqscan = off\n  set jit = off\n  set row_security = off' else '' end
-    || coalesce((select string_agg(E'\n  set ' || s, '' order by s) from unnest(settings) as s), '')
-    || case when body ~ '\\' then E'\n  set standard_conforming_strings = on' else '' end,
-    format(
-'
--- Compiled from the declaration of %s (audit.tracked); audit.refresh() compiles it anew.
-#variable_conflict use_column
-<<_audit>>
-declare
-  v_current constant boolean := audit.is_current(%s, %L, %s);
-%sbegin
-%s  return null;
-end;
-',
-      translate(t.target::text, E'\n\r', '  '), t.id, audit.fingerprint(t),
-      (select string_agg(format('%L::regclass', r::oid::text), ', ' order by n)
-       from unnest(t.tables) with ordinality as u (r, n)),
-      (select coalesce(string_agg('  ' || v || E';\n', '' order by n), '')
-       from unnest(variables) with ordinality as u (v, n)),
-      body))
-$$;
-
-revoke all on function
-  audit.compile_function(audit.tracked, text, text[], text, boolean, text[], text) from public;
-
-comment on function
-  audit.compile_function(audit.tracked, text, text[], text, boolean, text[], text) is
-  'DDL of a compiled trigger function around its body.';
-
--- Compiled functions are read by people: blocks are indented.
-create or replace function audit.indent(code text, spaces integer)
-  returns text
-  language sql
-  immutable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select regexp_replace(code, '^(?=.)', repeat(' ', spaces), 'gn')
-$$;
-
-revoke all on function audit.indent(text, integer) from public;
-
-comment on function audit.indent(text, integer) is 'Indents the lines of compiled code.';
-
--- What read_actor() reads the actor into.
-create or replace function audit.actor_variables()
-  returns text[]
-  language sql
-  immutable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select array['v_actor text[]', 'v_actor_type text', 'v_actor_id text', 'v_actor_label text',
-    'v_context jsonb']
-$$;
-
-revoke all on function audit.actor_variables() from public;
-
-comment on function audit.actor_variables() is
-  'Declarations of the variables for the actor in a compiled function.';
-
--- The actor of the transaction: one setting, read once; without it, the login role.
-create or replace function audit.read_actor()
-  returns text
-  language sql
-  immutable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select
-'  v_actor := string_to_array(current_setting(''audit.actor'', true), chr(31), '''');
-  v_actor_type := coalesce(v_actor[1], ''database'');
-  v_actor_id := coalesce(v_actor[2], session_user);
-  v_actor_label := v_actor[3];
-  if v_actor[4] is not null then
-    v_context := v_actor[4]::jsonb;
-  end if;
-'
-$$;
-
-revoke all on function audit.read_actor() from public;
-
-comment on function audit.read_actor() is 'Statements that read the actor of the transaction.';
-
--- The statement at the end of every compiled function: rows of the table in, rows of the log out.
-create or replace function audit.insert_log(
-  t audit.tracked, row_sql jsonb, action text, changes text, is_cascade text, source text,
-  condition text
-)
-  returns text
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select format(
-E'  insert into audit.log (
-    account_id, action, item_type, item_id, item_label, parent_type, parent_id,
-    actor_type, actor_id, actor_label, db_role, application, is_cascade, changes, context
-  )
-  select
-    %s,
-    %s,
-    %L,
-    %s,
-    %s,
-    %s,
-    %s,
-    _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label, session_user,
-    current_setting(''application_name''),
-    %s,
-    %s,
-    _audit.v_context%s%s;
-%s',
-    row_sql ->> 'account', action, t.item_type, row_sql ->> 'item_id', row_sql ->> 'item_label',
-    row_sql ->> 'parent_type', row_sql ->> 'parent_id', is_cascade, changes,
-    case when source <> '' then E'\n  from ' || source || (row_sql ->> 'joins')
-      when row_sql ->> 'joins' <> '' then E'\n  from (select) as here' || (row_sql ->> 'joins')
-      else '' end,
-    case when condition <> '' then E'\n  where ' || condition else '' end,
-    case when t.require_actor then
-E'  if v_actor_type = ''database'' and found then
-    perform audit.demand_actor(''' || replace(t.target::text, '''', '''''') || E''');
-  end if;\n' else '' end)
-$$;
-
-revoke all on function audit.insert_log(audit.tracked, jsonb, text, text, text, text, text)
-  from public;
-
-comment on function audit.insert_log(audit.tracked, jsonb, text, text, text, text, text) is
-  'SQL that writes the rows of the log for one action.';
-
--- All audited columns of a row that came or went, as the value of changes. One conversion of nested
--- rows costs half of what building an object for each column does, and keys in the order that jsonb
--- keeps them in, shorter ones first, need no sorting.
-create or replace function audit.row_changes(t audit.tracked, side text)
-  returns text
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select coalesce(format(
-'(
-      select to_jsonb(_r)
-      from (
-        select
-          %s
-        from
-          %s
-      ) as _r
-    )',
-      string_agg(format('_e%s as %s', a.number, a.ident), E',\n          '
-        order by octet_length(a.name), a.name collate "C"),
-      string_agg(format('%s as _e%s', case side when 'new' then a.new_entry else a.old_entry end,
-        a.number), E',\n          ' order by a.number)), '(select jsonb ''{}'')')
-  from audit.audited_column(t) as a
-$$;
-
-revoke all on function audit.row_changes(audit.tracked, text) from public;
-
-comment on function audit.row_changes(audit.tracked, text) is
-  'SQL for the changes of a created (new) or deleted (old) row.';
-
--- An update of a part says which part it was: its key columns, with equal old and new.
-create or replace function audit.part_identity(t audit.tracked)
-  returns text
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select case when t.part is not null and count(*) > 0 then
-    'jsonb_build_object(' || string_agg(format('%L, %s', a.name, a.both_entry), ', '
-      order by a.number) || ')' end
-  from audit.audited_column(t) as a
-  where a.is_key
-    and a.name <> all (array(select audit.names_in(t.item_id)))
-    and t.part_name is distinct from a.ident
-$$;
-
-revoke all on function audit.part_identity(audit.tracked) from public;
-
-comment on function audit.part_identity(audit.tracked) is
-  'SQL for the key columns of a part, which its updates carry; null where there are none.';
-
--- The keys of a part's columns are paths below the item: features/F1/max_consumption.
-create or replace function audit.part_changes(t audit.tracked, row_sql jsonb, changes text)
-  returns text
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select case when t.part is null then changes else format(
-    E'(select jsonb_object_agg(%L || %s || ''/'' || c.key, c.value)'
-    '\n     from jsonb_each(%s) as c)', t.part || '/', row_sql ->> 'part_name', changes) end
-$$;
-
-revoke all on function audit.part_changes(audit.tracked, jsonb, text) from public;
-
-comment on function audit.part_changes(audit.tracked, jsonb, text) is
-  'SQL that puts the path of a part before the keys of its changes.';
-
--- A row deleted by its parent's deletion: inside the cascade the parent is already invisible.
-create or replace function audit.cascade_test(t audit.tracked)
-  returns text
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select coalesce(string_agg(format(
-    '(%s and not exists (select from %I.%I as p where %s))',
-    f.given, n.nspname, r.relname, f.matches), E'\n      or ' order by f.conname), 'false')
-  from (
-    select
-      c.confrelid,
-      c.conname,
-      string_agg(format('old.%I is not null', a.attname), ' and ' order by k.n) as given,
-      string_agg(format('p.%I operator(%I.%s) old.%I', b.attname, s.nspname, o.oprname, a.attname),
-        ' and ' order by k.n) as matches
-    from pg_constraint as c
-    cross join lateral unnest(c.conkey, c.confkey, c.conpfeqop)
-      with ordinality as k (child, parent, equals, n)
-    join pg_attribute as a on a.attrelid = c.conrelid and a.attnum = k.child
-    join pg_attribute as b on b.attrelid = c.confrelid and b.attnum = k.parent
-    join pg_operator as o on o.oid = k.equals
-    join pg_namespace as s on s.oid = o.oprnamespace
-    where c.conrelid = t.target and c.contype = 'f' and c.confdeltype = 'c'
-      -- A key to a partitioned table has a copy of itself for each partition.
-      and not exists (select from pg_constraint as q
-                      where q.oid = c.conparentid and q.conrelid = c.conrelid)
-    group by c.oid, c.confrelid, c.conname
-  ) as f
-  join pg_class as r on r.oid = f.confrelid
-  join pg_namespace as n on n.oid = r.relnamespace
-$$;
-
-revoke all on function audit.cascade_test(audit.tracked) from public;
-
-comment on function audit.cascade_test(audit.tracked) is
-  'SQL that is true for a row deleted by the deletion of a row it refers to.';
-
--- One row of the log for each item and statement, whatever number of its parts changed.
-create or replace function audit.group_body(
-  t audit.tracked, row_sql jsonb, action text, changes text, is_cascade text, source text,
-  condition text
-)
-  returns text
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select audit.insert_log(t, jsonb_build_object(
-      'account', 'g.account_id', 'item_id', 'g.item_id', 'item_label', 'g.item_label',
-      'parent_type', row_sql -> 'parent_type', 'parent_id', 'g.parent_id', 'joins', ''),
-    'g.action', 'g.changes', 'g.is_cascade',
-    format(
-'(
-    select d.action, d.account_id, d.item_id, d.item_label, d.parent_id,
-      bool_and(d.is_cascade) as is_cascade,
-      jsonb_object_agg(%L || d.name || ''/'' || c.key, c.value) as changes
-    from (
-      select r.action, r.account_id, r.item_id, r.item_label, r.parent_id, r.is_cascade, r.changes,
-        -- Two parts of one name in one row of the log are told apart by their keys.
-        case when count(*) over (partition by r.account_id, r.item_id, r.name) > 1
-          then r.name || ''#'' || r.key else r.name end as name
-      from (
-        select
-          %s as action,
-          %s as account_id,
-          %s as item_id,
-          %s as item_label,
-          %s as parent_id,
-          %s as name,
-          %s as key,
-          %s as is_cascade,
-          %s as changes
-        from %s%s%s
-      ) as r
-      where r.changes is not null
-    ) as d
-    cross join lateral jsonb_each(d.changes) as c
-    group by 1, 2, 3, 4, 5
-  ) as g',
-      coalesce(t.part, t.item_type) || '/', action, row_sql ->> 'account', row_sql ->> 'item_id',
-      row_sql ->> 'item_label', row_sql ->> 'parent_id', row_sql ->> 'part_name',
-      row_sql ->> 'key_text', is_cascade, changes, source, row_sql ->> 'joins',
-      case when condition <> '' then E'\n        where ' || condition else '' end),
-    '')
-$$;
-
-revoke all on function audit.group_body(audit.tracked, jsonb, text, text, text, text, text)
-  from public;
-
-comment on function audit.group_body(audit.tracked, jsonb, text, text, text, text, text) is
-  'Body that writes one row of the log for each item that a statement touched.';
-
--- Bodies for rows that came (new) or went (old): one row of the log each, or one for each item.
-create or replace function audit.write_body(t audit.tracked, event text, is_row_level boolean)
-  returns text
-  language plpgsql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_side text := case event when 'insert' then 'new' else 'old' end;
-  v_row jsonb := audit.bind_row(t, v_side, event = 'delete');
-  v_source text := case when is_row_level then '' else format('%1$s_rows as %1$s', v_side) end;
-  v_changes text := audit.row_changes(t, v_side);
-  v_cascade text := case event when 'delete' then audit.cascade_test(t) else 'false' end;
-  v_action text;
-  v_condition text;
-begin
-  select
-      case when count(*) = 1 then min(quote_literal(r.action))
-        else 'case ' || string_agg(format('when %s then %L', coalesce(r.condition, 'true'),
-          r.action), ' ' order by r.number) || ' end' end,
-      case when bool_and(r.condition is not null) then
-        string_agg('(' || r.condition || ')', ' or ' order by r.number) else '' end
-    into v_action, v_condition
-    from audit.rule_of(t, event) as r;
-  if v_action is null then
-    return null;
-  end if;
-  if (select bool_or(r.is_grouped) from audit.rule_of(t, event) as r) and not is_row_level then
-    return audit.group_body(t, v_row, v_action, v_changes, v_cascade, v_source, v_condition);
-  end if;
-  if t.part is null and not is_row_level then
-    -- Beside the rows the query becomes part of the plan; as a value it would be a plan of its own.
-    v_source := format(E'%s\n  cross join lateral %s as _shown (_changes)', v_source, v_changes);
-    v_changes := '_shown._changes';
-  end if;
-  return audit.insert_log(t, v_row, v_action, audit.part_changes(t, v_row, v_changes), v_cascade,
-    v_source, v_condition);
-end;
-$$;
-
-revoke all on function audit.write_body(audit.tracked, text, boolean) from public;
-
-comment on function audit.write_body(audit.tracked, text, boolean) is
-  'Body of the compiled function for INSERT or DELETE; null where the event has no action.';
-
--- UPDATE of parts whose action is one row for each item and statement.
-create or replace function audit.merge_body(t audit.tracked)
-  returns text
-  language plpgsql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_row jsonb := audit.bind_row(t, 'merged', false);
-  v_rule record;
-  v_key text;
-  v_pairs text;
-  v_differences text;
-begin
-  select * into strict v_rule from audit.rule_of(t, 'update') as r where r.is_grouped;
-  -- Old and new row are the same part while neither its key nor its item changed. A full join can
-  -- only hash or merge: a plan made for one row stays linear for a hundred thousand.
-  select min(c.ident) filter (where c.is_key),
-      string_agg(format('old.%1$s %2$s new.%1$s', c.ident, audit.equality_of(c.declared_type)),
-        ' and ' order by c.number)
-    into v_key, v_pairs
-    from audit.column_of(t.target) as c
-    where c.is_key or c.name in (select audit.names_in(t.item_id));
-  select string_agg(format('case when %s then jsonb_build_object(%L, %s) else ''{}'' end',
-      a.differs, a.name, a.both_entry), E'\n            || ' order by a.number)
-    into v_differences
-    from audit.audited_column(t) as a
-    where v_rule.columns is null or a.name = any (v_rule.columns);
-  return audit.group_body(t, v_row, quote_literal(v_rule.action),
-    format(E'case
-            when new.%1$s is null then %2$s
-            when old.%1$s is null then %3$s
-            else %4$s nullif(%5$s, ''{}'')
-          end', v_key, audit.row_changes(t, 'old'), audit.row_changes(t, 'new'),
-      coalesce(audit.part_identity(t) || ' ||', ''), v_differences),
-    'false', format('old_rows as old full join new_rows as new on %s', v_pairs),
-    coalesce(v_rule.condition, ''));
-end;
-$$;
-
-revoke all on function audit.merge_body(audit.tracked) from public;
-
-comment on function audit.merge_body(audit.tracked) is
-  'Body of the compiled function for UPDATE where an action is one row per item and statement.';
-
--- The end of UPDATE, row by row: what an action collected is written.
-create or replace function audit.update_insert(
-  t audit.tracked, row_sql jsonb, action text, step integer
-)
-  returns text
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select format(E'  if %s is not null then\n%s  end if;\n', v.changes, audit.indent(
-    audit.read_actor()
-    || coalesce(s.assignments, '')
-    || audit.insert_log(t,
-      row_sql || coalesce(s.variables, '{}'),
-      quote_literal(action),
-      audit.part_changes(t, row_sql, concat_ws(' || ', audit.part_identity(t), '_audit.' || v.changes)),
-      'false', '', ''), 2 * step))
-  from (
-    -- In a transaction of many statements a variable is cheaper than the same in the insert; what
-    -- reads nothing of the row is cheaper there.
-    select
-      string_agg(format(E'  v_%s := %s;\n', f.field || f.suffix, f.value), '' order by f.field)
-        as assignments,
-      jsonb_object_agg(f.field, '_audit.v_' || f.field || f.suffix) as variables
-    from (
-      select k.field, case k.field when 'account' then '_id' else '' end as suffix,
-        row_sql ->> k.field as value
-      from unnest(array['account', 'item_id', 'item_label']) as k (field)
-    ) as f
-    where row_sql ->> 'joins' = '' and f.value ~ '\mnew\.'
-  ) as s
-  cross join (select quote_ident('v_' || audit.short_name(action) || '_changes') as changes) as v
-$$;
-
-revoke all on function audit.update_insert(audit.tracked, jsonb, text, integer) from public;
-
-comment on function audit.update_insert(audit.tracked, jsonb, text, integer) is
-  'SQL that writes the row of the log for one action of an UPDATE.';
-
--- UPDATE, row by row: each changed column goes to one action, each action with columns to the log.
-create or replace function audit.update_body(t audit.tracked)
-  returns text
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  with style as (
-    -- No indentation where it could reach into a string of the declaration.
-    select case when strpos((to_jsonb(t) - 'compiled')::text, E'\\n') > 0 then 0 else 1 end as step
-  ), rule as (
-    select r.*, quote_ident('v_' || audit.short_name(r.action) || '_changes') as variable
-    from audit.rule_of(t, 'update') as r
-  ), taker as (
-    select
-      a.number, a.differs, r.condition,
-      format('%1$s := jsonb_set(coalesce(%1$s, ''{}''), %2$L, %3$s);',
-        r.variable, array[a.name], a.both_entry) as assignment,
-      row_number() over (partition by a.number
-                         order by (r.columns is null)::int, r.number) as n
-    from audit.audited_column(t) as a
-    join rule as r on r.columns is null or a.name = any (r.columns)
-  ), taken as (
-    select
-      k.number,
-      k.differs,
-      bool_and(k.condition is null) as is_simple,
-      -- Nothing comes after the first taker without a condition.
-      case when min(k.n) filter (where k.condition is null) = 1
-        then E'  ' || min(k.assignment) filter (where k.n = 1) || E'\n'
-        else string_agg(format(E'  %s\n    %s\n',
-            case when k.n > 1 and k.condition is null then 'else'
-              else format('%s %s then', case when k.n = 1 then 'if' else 'elsif' end, k.condition)
-              end, k.assignment), '' order by k.n) || E'  end if;\n' end as assignments
-    from taker as k
-    where not exists (select from taker as o
-                      where o.number = k.number and o.n < k.n and o.condition is null)
-    group by k.number, k.differs
-  ), block as (
-    select b.place, count(*) as size, min(b.number) as number,
-      string_agg(b.differs, E'\n    or ' order by b.number) as differs,
-      string_agg(format(E'if %s then\n%send if;\n', b.differs, b.assignments), ''
-        order by b.number) as statements
-    from (
-      -- Most updates change few columns: one question for five of them, then the five. Where there
-      -- are no more than five, the question alone would be one too many.
-      select k.*, case when k.is_simple and count(*) over (partition by k.is_simple) > 5
-        then (row_number() over (partition by k.is_simple order by k.number) - 1) / 5
-        else -k.number end as place
-      from taken as k
-    ) as b
-    group by b.place
-  )
-  select
-    (select string_agg(case when b.size = 1 then audit.indent(b.statements, 2 * s.step)
-        else format(E'  if %s then\n%s  end if;\n', b.differs,
-          audit.indent(b.statements, 4 * s.step)) end,
-        '' order by b.number) from block as b)
-    || (select string_agg(audit.update_insert(t, b.row_sql, r.action, s.step), ''
-                          order by r.number)
-        from (select action, min(number) as number from rule group by 1) as r)
-  from (select audit.bind_row(t, 'new', false) as row_sql) as b
-  cross join style as s
-$$;
-
-revoke all on function audit.update_body(audit.tracked) from public;
-
-comment on function audit.update_body(audit.tracked) is
-  'Body of the compiled function for UPDATE, row by row; null where UPDATE has no action.';
-
--- The column list of the trigger for UPDATE: statements that name none of these pass for free.
-create or replace function audit.update_list(t audit.tracked)
-  returns text
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select case
-    -- A BEFORE trigger may change columns that the statement does not name; and where no event
-    -- trigger follows DDL, a column added since is not in the list. There every UPDATE is looked at.
-    when r.has_before_update
-      or not exists (select from pg_event_trigger as e
-                     where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D') then ''
-    else ' of ' || (
-      select string_agg(a.ident, ', ' order by a.number)
-      from audit.audited_column(t) as a
-      where exists (
-        select from audit.rule_of(t, 'update') as u
-        where u.columns is null or a.name = any (u.columns)))
-    end
-  from audit.table_trait(t.target) as r
-$$;
-
-revoke all on function audit.update_list(audit.tracked) from public;
-
-comment on function audit.update_list(audit.tracked) is
-  'The column list of the trigger for UPDATE; empty where every UPDATE must be looked at.';
-
--- The variables of a compiled function for UPDATE: the changes of each action.
-create or replace function audit.update_variables(t audit.tracked)
-  returns text[]
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select audit.actor_variables() || array['v_account_id text', 'v_item_id text', 'v_item_label text'] || array(
-    select quote_ident('v_' || audit.short_name(r.action) || '_changes') || ' jsonb'
-    from audit.rule_of(t, 'update') as r
-    group by r.action
-    order by min(r.number))
-$$;
-
-revoke all on function audit.update_variables(audit.tracked) from public;
-
-comment on function audit.update_variables(audit.tracked) is
-  'Declarations of the variables that a compiled function for UPDATE collects changes in.';
-
--- Before deleted rows are logged, what they look up is fetched from where it still is, also when the
--- same statement deleted that too (a cascade, a CTE): a trigger function declared stable does not
--- see the changes of the statement that fired it. A further hop starts from what the first fetched.
-create or replace function audit.departed_body(t audit.tracked, is_row_level boolean)
-  returns text
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select string_agg(format(
-E'  select coalesce(_audit.v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L || f.k, f.v), ''{}'')
-    into v_departed
-    from (
-      select %2$s as k, (select to_jsonb(_q) from (%3$s) as _q) as v%4$s
-    ) as f
-    where f.k is not null and f.v is not null;\n',
-    l.alias || ':',
-    audit.text_value(l.key_type, s.value),
-    format('select %s from %I.%I as p where p.%I %s %s limit 1',
-      (select coalesce(string_agg(distinct format('p.%I', x), ', '), format('p.%I', l.key_column))
-       from unnest(l.columns) as x),
-      n.nspname, c.relname, l.key_column, l.key_operator, s.value),
-    case
-      when l.source is not null then format(
-        E'\n      from jsonb_each(_audit.v_departed) as _s'
-        '\n      cross join lateral jsonb_to_record(_s.value) as _p(%s %s)'
-        '\n      where starts_with(_s.key, %L)',
-        k.ident, format_type(k.type, null), l.source || ':')
-      when is_row_level then ''
-      else format(E'\n      from (select distinct d.%1$s from old_rows as d) as old', k.ident)
-    end),
-    '' order by l.depth, l.alias)
-    || E'  perform set_config(''audit.departed'', coalesce(v_departed::text, ''''), true);\n'
-  from audit.lookup_of(t) as l
-  join pg_class as c on c.oid = l.target
-  join pg_namespace as n on n.oid = c.relnamespace
-  left join audit.lookup_of(t) as h on h.alias = l.source
-  join audit.column_of(coalesce(h.target, t.target)) as k on k.name = l.source_column
-  cross join lateral (
-    select case when l.source is null then 'old.' else '_p.' end || k.ident as value) as s
-$$;
-
-revoke all on function audit.departed_body(audit.tracked, boolean) from public;
-
-comment on function audit.departed_body(audit.tracked, boolean) is
-  'Body of the compiled function that fetches what deleted rows look up; or null.';
-
--- The compiled function for INSERT or DELETE of a table that is not partitioned.
-create or replace function audit.write_function(
-  t audit.tracked, event text, is_row_level boolean, settings text[]
-)
-  returns text
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select audit.compile_function(t, event,
-    audit.actor_variables()
-      || case when d.uses_departed then array[
-        'v_departed constant jsonb := nullif(current_setting(''audit.departed'', true), '''')::jsonb']
-        else '{}' end,
-    audit.read_actor() || b.body || case when d.uses_departed
-      then E'  perform set_config(''audit.departed'', '''', true);\n' else '' end,
-    t.lookups <> '{}' or t.accounts is not null
-      or (event = 'delete' and audit.cascade_test(t) <> 'false'),
-    settings)
-  from (select audit.write_body(t, event, is_row_level) as body) as b
-  cross join (
-    select event = 'delete' and exists (
-      select from audit.lookup_of(t) as l where l.source is null) as uses_departed
-  ) as d
-  where b.body is not null
-$$;
-
-revoke all on function audit.write_function(audit.tracked, text, boolean, text[]) from public;
-
-comment on function audit.write_function(audit.tracked, text, boolean, text[]) is
-  'DDL of the compiled function for INSERT or DELETE; null where the event has no action.';
-
--- The compiled function that runs before the one for DELETE and fetches what that looks up.
-create or replace function audit.departed_function(
-  t audit.tracked, is_row_level boolean, settings text[]
-)
-  returns text
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select audit.compile_function(t, 'cascade', array['v_departed jsonb'], b.body, true, settings,
-    'stable')
-  from (select audit.departed_body(t, is_row_level) as body) as b
-  where b.body is not null
-    and exists (select from audit.rule_of(t, 'delete'))
-$$;
-
-revoke all on function audit.departed_function(audit.tracked, boolean, text[]) from public;
-
-comment on function audit.departed_function(audit.tracked, boolean, text[]) is
-  'DDL of the compiled function that fetches what deleted rows look up; or null.';
-
--- One trigger and its function, added to what a table compiles to.
-create or replace function audit.add_trigger(
-  compiled jsonb, t audit.tracked, event text, timing text, transition text, function_ddl text
-)
-  returns jsonb
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select case when function_ddl is null then compiled else jsonb_build_object(
-    'functions', (compiled -> 'functions')
-      || jsonb_build_object(t.slug || '_' || event, function_ddl),
-    'triggers', (compiled -> 'triggers') || jsonb_build_object('_audit_' || event,
-      format('%s on %s %sfor each %s execute function audit.%I()', timing, t.target,
-        coalesce('referencing ' || transition || ' ', ''),
-        case when transition is null then 'row' else 'statement' end, t.slug || '_' || event)))
-    end
-$$;
-
-revoke all on function audit.add_trigger(jsonb, audit.tracked, text, text, text, text) from public;
-
-comment on function audit.add_trigger(jsonb, audit.tracked, text, text, text, text) is
-  'Adds a trigger and its function to a compilation; adds nothing where there is no function.';
-
--- The statement triggers around an UPDATE that may move rows from one partition to another.
-create or replace function audit.compile_moves(
-  t audit.tracked, compiled jsonb, variables text[], setting text, root text, read_move text,
-  delete_body text,
-  settings text[]
-)
-  returns jsonb
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select jsonb_build_object(
-    'functions', (compiled -> 'functions') || jsonb_build_object(t.slug || '_move',
-      audit.compile_function(t, 'move', variables, format(
-E'  if tg_when = ''BEFORE'' then
-    insert into audit.move (tracked_id) values (%4$s) returning id into v_move;
-    perform set_config(%1$s, v_move || '':'', true);
-    return null;
-  end if;
-%5$s  if v_moving is null then
-    raise exception ''the setting %%, which belongs to audit triggers, was changed'', %1$s
-      using errcode = ''UA003'', hint = ''Leave settings whose names begin with audit. alone.'';
-  end if;
-  delete from audit.move as m where m.id = v_move;
-  perform set_config(%1$s, '''', true);
-  if v_row is not null then
-    declare
-      old %2$s := v_row::%2$s;
-    begin
-%3$s    end;
-  end if;
-', setting, root, delete_body, t.id, read_move), true, settings)),
-    'triggers', (compiled -> 'triggers') || jsonb_build_object(
-      '_audit_move', format('before update%s on %s for each statement execute function audit.%I()',
-        m.list, t.target, t.slug || '_move'),
-      '_audit_moved', format('after update%s on %s for each statement execute function audit.%I()',
-        m.list, t.target, t.slug || '_move')))
-  from (
-    select case when r.has_before_update or r.partition_columns = '{}' then ''
-      else ' of ' || (select string_agg(quote_ident(c), ', ')
-                      from unnest(r.partition_columns) as c) end as list
-    from audit.table_trait(t.target) as r
-  ) as m
-$$;
-
-revoke all on function
-  audit.compile_moves(audit.tracked, jsonb, text[], text, text, text, text, text[]) from public;
-
-comment on function
-  audit.compile_moves(audit.tracked, jsonb, text[], text, text, text, text, text[]) is
-  'Adds the triggers that put together what a row moving between partitions is taken apart into.';
-
--- Partitioned tables: row triggers, which PostgreSQL clones to every partition, so that a write
--- straight into a partition is seen too. A row that moves comes as a deletion followed by an
--- insertion; between two statement triggers of the UPDATE the pair is put together again.
-create or replace function audit.compile_partitioned(
-  t audit.tracked, settings text[], compiled jsonb
-)
-  returns jsonb
-  language plpgsql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-declare
-  -- Rows on their way are kept as text, whatever their types.
-  v_all_settings constant text[] := audit.settings_of(array['record'::regtype::oid]);
-  v_root text := audit.name_of(t.target);
-  v_setting text := quote_literal('audit.moving_' || t.id);
-  v_insert text := coalesce(audit.write_body(t, 'insert', true), '');
-  v_delete text := coalesce(audit.write_body(t, 'delete', true)
-    || E'  perform set_config(''audit.departed'', '''', true);\n', '');
-  v_update text := coalesce(audit.update_body(t), '');
-  v_actor text := audit.read_actor();
-  -- The setting is believed only as far as audit.move bears it out.
-  v_moving text := format(
-E'  v_moving := nullif(current_setting(%s, true), '''');
-  v_row := null;
-  if v_moving ~ ''^[0-9]{1,18}:'' then
-    v_move := split_part(v_moving, '':'', 1)::bigint;
-    v_row := nullif(substr(v_moving, strpos(v_moving, '':'') + 1), '''');
-    select m.is_started into v_started from audit.move as m
-      where m.id = v_move and m.tracked_id = %s and m.pid = pg_backend_pid();
-    if not found then
-      v_moving := null;
-      v_row := null;
-    elsif not v_started then
-      v_row := null;
-      update audit.move as m set is_started = true where m.id = v_move;
-    end if;
-  else
-    v_moving := null;
-  end if;\n', v_setting, t.id);
-  v_variables text[] := audit.update_variables(t)
-    || array['v_moving text', 'v_started boolean', 'v_move bigint', 'v_row text',
-      'v_departed jsonb := nullif(current_setting(''audit.departed'', true), '''')::jsonb'];
-  v_columns text[];
-  v_stay text;
-  v_columns_of_row text;
-begin
-  select r.partition_columns into v_columns from audit.table_trait(t.target) as r;
-  select string_agg(format('old.%1$s %2$s new.%1$s', c.ident, audit.equality_of(c.declared_type)),
-      ' and ' order by c.number)
-    into v_stay
-    from audit.column_of(t.target) as c where c.is_key and c.name <> all (v_columns);
-  select string_agg(case when a.attgenerated = 'v' then 'null' else format('old.%I', a.attname) end,
-      ', ' order by a.attnum)
-    into v_columns_of_row
-    from pg_attribute as a
-    where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped;
-
-  compiled := audit.add_trigger(compiled, t, 'insert', 'after insert', null,
-    audit.compile_function(t, 'insert', v_variables, v_moving || v_actor || format(
-E'  if v_row is not null then
-    perform set_config(%1$s, v_move || '':'', true);
-    declare
-      old %2$s := v_row::%2$s;
-    begin
-      if %3$s then
-%4$s        return null;
-      end if;
-%5$s    end;
-  end if;
-%6$s', v_setting, v_root, coalesce(v_stay, 'true'), v_update, v_delete, v_insert),
-      true, v_all_settings));
-  compiled := audit.add_trigger(compiled, t, 'delete', 'after delete', null,
-    audit.compile_function(t, 'delete', v_variables, v_moving || v_actor || format(
-E'  if v_moving is not null then
-    perform set_config(%1$s, v_move || '':'' || row(%2$s)::%3$s::text, true);
-    if v_row is null then
-      return null;
-    end if;
-    declare
-      old %3$s := v_row::%3$s;
-    begin
-%4$s    end;
-    return null;
-  end if;
-%4$s', v_setting, v_columns_of_row, v_root, v_delete), true, v_all_settings));
-  compiled := audit.add_trigger(compiled, t, 'update', 'after update' || audit.update_list(t), null,
-    case when v_update <> '' then
-      audit.compile_function(t, 'update', audit.update_variables(t), v_update,
-        true, settings) end);
-  compiled := audit.add_trigger(compiled, t, 'cascade', 'after delete', null,
-    audit.departed_function(t, true, settings));
-  return audit.compile_moves(t, compiled, v_variables, v_setting, v_root, v_moving, v_actor || v_delete,
-    v_all_settings);
-end;
-$$;
-
-revoke all on function audit.compile_partitioned(audit.tracked, text[], jsonb) from public;
-
-comment on function audit.compile_partitioned(audit.tracked, text[], jsonb) is
-  'The functions and triggers that the declaration of a partitioned table compiles to.';
-
--- A declaration becomes functions and triggers: this says which, and with what text.
-create or replace function audit.compile_table(t audit.tracked)
-  returns jsonb
-  language plpgsql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_trait record;
-  v_settings text[] := audit.settings_for(t, false);
-  v_row_settings text[] := audit.settings_for(t, true);
-  v_insert_by_row boolean;
-  v_delete_by_row boolean;
-  v_result jsonb := jsonb_build_object('functions', '{}'::jsonb, 'triggers', jsonb_build_object(
-    '_audit_truncate', format(
-      'after truncate on %s for each statement execute function audit.log_truncate(%L, %L)',
-      t.target, t.on_truncate, audit.name_of(t.target))));
-begin
-  select * into strict v_trait from audit.table_trait(t.target);
-  if v_trait.is_partitioned then
-    return audit.compile_partitioned(t, v_settings, v_result);
-  end if;
-  -- A trigger of the application that runs row by row would be logged before its cause.
-  v_insert_by_row := v_trait.has_after_insert;
-  v_delete_by_row := v_trait.has_after_delete;
-
-  v_result := audit.add_trigger(v_result, t, 'insert', 'after insert',
-    case when not v_insert_by_row then 'new table as new_rows' end,
-    audit.write_function(t, 'insert', v_insert_by_row, v_row_settings));
-  if (select bool_or(r.is_grouped) from audit.rule_of(t, 'update') as r) then
-    v_result := audit.add_trigger(v_result, t, 'update', 'after update',
-      'old table as old_rows new table as new_rows',
-      audit.compile_function(t, 'update',
-        audit.actor_variables(),
-        audit.read_actor() || audit.merge_body(t), true, v_row_settings));
-  elsif exists (select from audit.rule_of(t, 'update')) then
-    v_result := audit.add_trigger(v_result, t, 'update', 'after update' || audit.update_list(t), null,
-      audit.compile_function(t, 'update', audit.update_variables(t), audit.update_body(t),
-        t.lookups <> '{}', v_settings));
-  end if;
-  v_result := audit.add_trigger(v_result, t, 'cascade', 'after delete',
-    case when not v_delete_by_row then 'old table as old_rows' end,
-    audit.departed_function(t, v_delete_by_row, v_settings));
-  v_result := audit.add_trigger(v_result, t, 'delete', 'after delete',
-    case when not v_delete_by_row then 'old table as old_rows' end,
-    audit.write_function(t, 'delete', v_delete_by_row, v_row_settings));
-  return v_result;
-end;
-$$;
-
-revoke all on function audit.compile_table(audit.tracked) from public;
-
-comment on function audit.compile_table(audit.tracked) is
-  'The functions and triggers, by name, that a declaration compiles to.';
-
--- What cannot be tracked is refused, with the reason and a way out.
-create or replace function audit.validate_trackable(target regclass)
-  returns void
-  language plpgsql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_class record;
-  v_reason text;
-  v_hint text;
-begin
-  select c.*, n.nspname,
-      exists (select from pg_index as i where i.indrelid = c.oid and i.indisprimary) as has_key,
-      exists (select from pg_inherits as h where h.inhparent = c.oid or h.inhrelid = c.oid)
-        as has_inheritance,
-      exists (select from pg_partition_tree(c.oid) as p join pg_class as f on f.oid = p.relid
-              where f.relkind = 'f') as has_foreign_partition
-    into v_class
-    from pg_class as c
-    join pg_namespace as n on n.oid = c.relnamespace
-    where c.oid = validate_trackable.target;
-
-  if v_class.relkind is null then
-    v_reason := 'there is no such table';
-    v_hint := 'Name a table.';
-  elsif v_class.nspname = 'audit' then
-    v_reason := 'it belongs to the audit log itself';
-    v_hint := 'Track the tables of your application.';
-  elsif v_class.nspname in ('pg_catalog', 'information_schema', 'pg_toast') then
-    v_reason := 'it belongs to PostgreSQL';
-    v_hint := 'Track the tables of your application.';
-  elsif v_class.relkind in ('v', 'm') then
-    v_reason := 'it is a view';
-    v_hint := 'Track the tables that it reads: a write through the view fires their triggers.';
-  elsif v_class.relkind = 'f' then
-    v_reason := 'it is a foreign table, which others write without firing triggers here';
-    v_hint := 'Track the table on the server that it lives on.';
-  elsif v_class.relkind not in ('r', 'p') then
-    v_reason := 'it is not a table';
-    v_hint := 'Name a table.';
-  elsif v_class.relpersistence = 't' then
-    v_reason := 'it is a temporary table, gone with its session';
-    v_hint := 'Track a permanent table.';
-  elsif v_class.relispartition then
-    v_reason := 'it is a partition';
-    v_hint := format('Track the table it is a partition of: %s.',
-      (select audit.name_of(root) from pg_partition_root(validate_trackable.target) as root));
-  elsif v_class.relkind = 'r' and v_class.has_inheritance then
-    v_reason := 'it inherits or is inherited from, so one trigger does not see all its rows';
-    v_hint := 'Use declarative partitioning, or separate tables.';
-  elsif v_class.has_foreign_partition then
-    v_reason := 'one of its partitions is a foreign table';
-    v_hint := 'Detach the foreign partition, or track the table on the server that it lives on.';
-  elsif not v_class.has_key then
-    v_reason := 'it has no primary key, so its rows have no identity';
-    v_hint := format('alter table %s add primary key (...);',
-      audit.name_of(validate_trackable.target));
-  else
-    return;
-  end if;
-  raise exception 'cannot track %: %', validate_trackable.target, v_reason
-    using errcode = 'UA001', hint = v_hint;
-end;
-$$;
-
-revoke all on function audit.validate_trackable(regclass) from public;
-
-comment on function audit.validate_trackable(regclass) is
-  'Raises an error with the reason if a relation cannot be tracked.';
-
--- The declared actions, looked over: well-formed, and no column nobody can own.
-create or replace function audit.problem_of_rules(t audit.tracked)
-  returns text
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  with rule as (
-    select r.rule, r.n,
-      case jsonb_typeof(r.rule -> 'on') when 'array' then r.rule -> 'on'
-        else jsonb_build_array(r.rule -> 'on') end as events
-    from jsonb_array_elements(t.actions) with ordinality as r (rule, n)
-  ), problem as (
-    select r.n, case
-      when jsonb_typeof(r.rule) <> 'object' then 'an action is a JSON object'
-      when coalesce(r.rule ->> 'action', '') = '' then 'an action needs a name'
-      when not r.rule ? 'on' or r.events = '[]'
-        or exists (select from jsonb_array_elements_text(r.events) as e
-                   where e.value is null or e.value not in ('insert', 'update', 'delete'))
-        then format('action %s: "on" is insert, update, delete or a list of them',
-          r.rule ->> 'action')
-      when exists (select from jsonb_object_keys(r.rule) as k
-                   where k not in ('action', 'on', 'columns', 'when', 'grouped', 'label',
-                                   'description'))
-        then format('action %s: unknown key in %s', r.rule ->> 'action', r.rule)
-      when r.rule ? 'columns' and (jsonb_typeof(r.rule -> 'columns') <> 'array'
-          or r.rule -> 'columns' = '[]'
-          or exists (select from jsonb_array_elements_text(r.rule -> 'columns') as c
-                     where c.value is null
-                       or c.value not in (select a.name from audit.audited_column(t) as a)))
-        then format('action %s: "columns" must list audited columns of the table',
-          r.rule ->> 'action')
-      when jsonb_typeof(r.rule -> 'grouped') <> 'boolean'
-        then format('action %s: "grouped" is true or false', r.rule ->> 'action')
-      when r.events @> '["update"]' and (r.rule -> 'grouped')::boolean
-        and (select count(*) from rule as o where o.events @> '["update"]') > 1
-        then format('action %s: a grouped action must be the only one on update',
-          r.rule ->> 'action')
-    end as text
-    from rule as r
-  )
-  select p.text from problem as p where p.text is not null order by p.n limit 1
-$$;
-
-revoke all on function audit.problem_of_rules(audit.tracked) from public;
-
-comment on function audit.problem_of_rules(audit.tracked) is
-  'What is wrong with the actions of a declaration; null if nothing.';
-
--- A declaration is tried on the table before anything is compiled from it.
-create or replace function audit.validate_declaration(t audit.tracked)
-  returns void
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_row jsonb;
-  v_problem text;
-  v_query text;
-begin
-  if jsonb_typeof(t.lookups) <> 'object' then
-    raise exception 'invalid declaration of %: lookups is an object {"alias": "column"}', t.target
-      using errcode = 'UA005';
-  end if;
-  select coalesce(
-      (select format('there is no column %s to be operational or secret', quote_ident(c))
-       from unnest(t.operational || t.secret) as c
-       where not exists (select from pg_attribute as a
-                         where a.attrelid = t.target and a.attname = c and a.attnum > 0
-                           and not a.attisdropped)
-       limit 1),
-      (select format('the lookup %s has no foreign key to follow (%s)', e.key, e.value)
-       from jsonb_each_text(t.lookups) as e
-       where e.key not in (select l.alias from audit.lookup_of(t) as l) limit 1),
-      audit.problem_of_rules(t))
-    into v_problem;
-  if v_problem is not null then
-    raise exception 'invalid declaration of %: %', t.target, v_problem
-      using errcode = 'UA005';
-  end if;
-
-  v_row := audit.bind_row(t, 'new', false);
-  -- Accounts are a query of one column: in a select list no other may stand.
-  v_query := format('select %s, %s, %s, %s, %s%s from %s as new %s limit 0',
-    v_row ->> 'item_id', v_row ->> 'item_label', v_row ->> 'account', v_row ->> 'parent_id',
-    v_row ->> 'part_name', ', (' || t.accounts || ')', audit.name_of(t.target), v_row ->> 'joins');
-  -- A condition has the rows that its event has, and no lookups; bare and in brackets, so that it
-  -- is whole, and compared with a boolean, so that it is one.
-  select v_query || coalesce(string_agg(format(
-      '; select %2$s from %1$s where ((%2$s) is true) limit 0',
-      case e.event when 'insert' then format('%s as new', audit.name_of(t.target))
-        when 'delete' then format('%s as old', audit.name_of(t.target))
-        else format('%1$s as old, %1$s as new', audit.name_of(t.target)) end,
-      r.condition), ''), '')
-    into v_query
-    from (values ('insert'), ('update'), ('delete')) as e (event)
-    cross join lateral audit.rule_of(t, e.event) as r
-    where r.condition is not null;
-  begin
-    execute v_query;
-  exception
-    when syntax_error_or_access_rule_violation or data_exception then
-      if sqlstate = '42501' then
-        raise;
-      end if;
-      raise exception 'invalid declaration of %: %', t.target, sqlerrm
-        using errcode = 'UA005',
-          hint = 'Expressions name columns of the table, or alias.column of a lookup; conditions '
-            'name old.column and new.column.';
-  end;
-end;
-$$;
-
-revoke all on function audit.validate_declaration(audit.tracked) from public;
-
-comment on function audit.validate_declaration(audit.tracked) is
-  'Raises an error that says what is wrong with a declaration.';
-
--- The columns that a declaration may name, with their numbers: so a renamed one is known again.
-create or replace function audit.columns_now(t audit.tracked)
-  returns jsonb
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select coalesce(jsonb_agg(jsonb_build_object('table', c.place, 'alias', c.alias,
-    'relation', c.relation::text, 'number', c.number, 'name', c.name, 'type', c.type) order by c.alias nulls first, c.number), '[]')
-  from (
-    select 1 as place, a.attrelid as relation, null as alias, a.attnum as number, a.attname as name,
-      format_type(a.atttypid, a.atttypmod) as type
-    from pg_attribute as a
-    where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped
-    union all
-    select array_position(t.tables, l.target), a.attrelid, l.alias, a.attnum, a.attname,
-      format_type(a.atttypid, a.atttypmod)
-    from audit.lookup_of(t) as l
-    join pg_attribute as a
-      on a.attrelid = l.target and a.attname = any (l.columns || l.key_column)
-  ) as c
-$$;
-
-revoke all on function audit.columns_now(audit.tracked) from public;
-
-comment on function audit.columns_now(audit.tracked) is
-  'The columns of a tracked table and of its lookups as they are now.';
-
--- A list of columns after DDL.
-create or replace function audit.follow_names(names text[], renamed jsonb, dropped text[])
-  returns text[]
-  language sql
-  immutable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select coalesce(array_agg(coalesce(renamed ->> u.name, u.name) order by u.n), '{}')
-  from unnest(names) with ordinality as u (name, n)
-  where u.name <> all (dropped)
-$$;
-
-revoke all on function audit.follow_names(text[], jsonb, text[]) from public;
-
-comment on function audit.follow_names(text[], jsonb, text[]) is
-  'A list of column names with renamed ones renamed and dropped ones left out.';
-
--- The actions after DDL: an action whose columns or condition are gone goes too, and what it owned
--- falls to the next.
-create or replace function audit.follow_rules(
-  actions jsonb, renamed jsonb, names jsonb, dropped text[]
-)
-  returns jsonb
-  language sql
-  immutable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select coalesce(jsonb_agg(r.rule
-    || case when r.rule ? 'columns' then jsonb_build_object('columns', r.columns) else '{}' end
-    || case when r.rule ? 'when' then jsonb_build_object('when',
-        audit.rewrite_expression(r.rule ->> 'when', names)) else '{}' end
-    order by r.n), '[]')
-  from (
-    select u.rule, u.n, audit.follow_names(
-        array(select c.value from jsonb_array_elements_text(u.rule -> 'columns') as c),
-        renamed, dropped) as columns
-    from jsonb_array_elements(actions) with ordinality as u (rule, n)
-  ) as r
-  where (not r.rule ? 'columns' or cardinality(r.columns) > 0)
-    and not exists (
-      select from audit.names_in(coalesce(r.rule ->> 'when', '')) as w
-      cross join unnest(dropped) as d (name)
-      where w in ('old.' || d.name, 'new.' || d.name))
-$$;
-
-revoke all on function audit.follow_rules(jsonb, jsonb, jsonb, text[]) from public;
-
-comment on function audit.follow_rules(jsonb, jsonb, jsonb, text[]) is
-  'The actions of a declaration after columns were renamed or dropped.';
-
--- After DDL the declaration follows: renamed columns get their new names, dropped ones leave.
-create or replace function audit.follow_columns(t audit.tracked)
-  returns audit.tracked
-  language plpgsql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_renamed jsonb;
-  v_names jsonb;
-  v_dropped text[];
-begin
-  with now as (
-    select c ->> 'alias' as alias, c ->> 'name' as name, a.attname as new_name
-    from jsonb_array_elements(t.columns) as c
-    left join pg_attribute as a
-      on a.attrelid = t.tables[(c ->> 'table')::int] and a.attnum > 0 and not a.attisdropped
-      -- A restored table is another one, with columns numbered anew: there the names hold.
-      and case when a.attrelid::text = c ->> 'relation' then a.attnum = (c ->> 'number')::int
-        else a.attname = c ->> 'name' end
-  )
-  select
-      coalesce(jsonb_object_agg(n.name, n.new_name)
-        filter (where n.alias is null and n.new_name <> n.name), '{}'),
-      coalesce(jsonb_object_agg(concat_ws('.', n.alias, n.name),
-        concat_ws('.', quote_ident(n.alias), quote_ident(n.new_name)))
-        filter (where n.new_name <> n.name), '{}'),
-      coalesce(array_agg(n.name) filter (where n.alias is null and n.new_name is null), '{}')
-    into v_renamed, v_names, v_dropped
-    from now as n;
-
-  select v_names
-      || coalesce(jsonb_object_agg('old.' || e.key, 'old.' || quote_ident(e.value)), '{}')
-      || coalesce(jsonb_object_agg('new.' || e.key, 'new.' || quote_ident(e.value)), '{}')
-    into v_names from jsonb_each_text(v_renamed) as e;
-  t.item_id := audit.rewrite_expression(t.item_id, v_names);
-  t.item_label := audit.rewrite_expression(t.item_label, v_names);
-  t.account := audit.rewrite_expression(t.account, v_names);
-  t.accounts := audit.rewrite_expression(t.accounts, v_names);
-  t.parent_id := audit.rewrite_expression(t.parent_id, v_names);
-  t.part_name := audit.rewrite_expression(t.part_name, v_names);
-  t.operational := audit.follow_names(t.operational, v_renamed, v_dropped);
-  t.secret := audit.follow_names(t.secret, v_renamed, v_dropped);
-  t.actions := audit.follow_rules(t.actions, v_renamed, v_names, v_dropped);
-  select coalesce(jsonb_object_agg(e.key, coalesce(v_renamed ->> e.value, e.value)), '{}')
-    into t.lookups from jsonb_each_text(t.lookups) as e;
-  if t.item_label is not null
-    and exists (select from audit.names_in(t.item_label) as n where n = any (v_dropped)) then
-    t.item_label := null;
-  end if;
-  return t;
-end;
-$$;
-
-revoke all on function audit.follow_columns(audit.tracked) from public;
-
-comment on function audit.follow_columns(audit.tracked) is
-  'The declaration with the names that the columns have now.';
-
--- The relations that carry triggers for a tracked table: itself and, for TRUNCATE, its partitions.
-create or replace function audit.triggered_relation(target regclass)
-  returns setof regclass
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select target
-  union all
-  select p.relid
-  from pg_partition_tree(target) as p
-  where p.relid <> target
-$$;
-
-revoke all on function audit.triggered_relation(regclass) from public;
-
-comment on function audit.triggered_relation(regclass) is
-  'A tracked table and its partitions.';
-
--- Whether a trigger is there and fires always, also in a session that plays the replica.
-create or replace function audit.has_trigger(
-  relation regclass, trigger_name text, or_disabled boolean default false
-)
-  returns boolean
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select exists (
-    select from pg_trigger as g
-    where g.tgrelid = relation and g.tgname = trigger_name
-      and (g.tgenabled = 'A' or (or_disabled and g.tgenabled = 'D')))
-$$;
-
-revoke all on function audit.has_trigger(regclass, text, boolean) from public;
-
-comment on function audit.has_trigger(regclass, text, boolean) is
-  'Whether a trigger of this name exists on a table and is enabled always (or disabled by hand).';
-
--- Puts compiled functions and triggers in place, touching only what differs: replacing a function
--- takes no lock on the table, replacing a trigger does.
-create or replace function audit.install_compiled(t audit.tracked, compiled jsonb)
-  returns boolean
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_owner text := (select quote_ident(pg_get_userbyid(c.relowner))
-                   from pg_class as c where c.oid = 'audit.log'::regclass);
-  v_relation regclass;
-  v_name text;
-  v_text text;
-  v_changed boolean := false;
-begin
-  for v_name, v_text in select e.key, e.value from jsonb_each_text(compiled -> 'functions') as e loop
-    continue when v_text = t.compiled -> 'functions' ->> v_name
-      and exists (select from pg_proc as f
-                  where f.oid = to_regproc(format('audit.%I', v_name))
-                    and right(v_text, length(quote_literal(f.prosrc))) = quote_literal(f.prosrc));
-    execute v_text;
-    execute format('revoke all on function audit.%I() from public', v_name);
-    execute format('alter function audit.%I() owner to %s', v_name, v_owner);
-    execute format('comment on function audit.%I() is %L', v_name,
-      format('Compiled by audit.track() for %s.', audit.name_of(t.target)));
-    v_changed := true;
-  end loop;
-
-  for v_relation in select audit.triggered_relation(t.target) loop
-    for v_name, v_text in
-      select e.key, e.value from jsonb_each_text(compiled -> 'triggers') as e
-      where v_relation = t.target or e.key = '_audit_truncate'
-      order by e.key
-    loop
-      -- One that the owner disabled stays so.
-      continue when audit.has_trigger(v_relation, v_name, true)
-        and (v_text = t.compiled -> 'triggers' ->> v_name);
-      if exists (select from pg_trigger as g
-                 where g.tgrelid = v_relation and g.tgname = v_name) then
-        execute format('drop trigger %I on %s', v_name, audit.name_of(v_relation));
-      end if;
-      execute format('create trigger %I %s', v_name,
-        replace(v_text, format(' on %s ', t.target), format(' on %s ', audit.name_of(v_relation))));
-      execute format('alter table %s enable always trigger %I', audit.name_of(v_relation), v_name);
-      v_changed := true;
-    end loop;
-  end loop;
-
-  for v_name in select jsonb_object_keys(t.compiled -> 'triggers')
-    except select jsonb_object_keys(compiled -> 'triggers')
-  loop
-    execute format('drop trigger if exists %I on %s', v_name, audit.name_of(t.target));
-    v_changed := true;
-  end loop;
-  for v_name in select jsonb_object_keys(t.compiled -> 'functions')
-    except select jsonb_object_keys(compiled -> 'functions')
-  loop
-    execute format('drop function if exists audit.%I()', v_name);
-    v_changed := true;
-  end loop;
-  return v_changed;
-end;
-$$;
-
-revoke all on function audit.install_compiled(audit.tracked, jsonb) from public;
-
-comment on function audit.install_compiled(audit.tracked, jsonb) is
-  'Creates the compiled functions and triggers of a table where they differ; says whether any did.';
-
--- Whether DDL left a tracked table different from what was compiled for it.
-create or replace function audit.is_stale(t audit.tracked, touched oid[])
-  returns boolean
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-  set jit = off
-as $$
-  select audit.name_of(t.target) is null
-    or audit.name_of(t.target) <> t.compiled ->> 'name'
-    or exists (
-      select from jsonb_object_keys(t.compiled -> 'triggers') as g
-      where not audit.has_trigger(t.target, g, true))
-    or exists (
-      select from pg_partition_tree(t.target) as p
-      where not audit.has_trigger(p.relid, '_audit_truncate', true))
-    or (t.tables::oid[] && touched
-      and (audit.fingerprint(t) <> t.compiled ->> 'fingerprint'
-        or not t.compiled @> audit.compile_table(t)))
-$$;
-
-revoke all on function audit.is_stale(audit.tracked, oid[]) from public;
-
-comment on function audit.is_stale(audit.tracked, oid[]) is
-  'Whether a tracked table, one of those touched, no longer fits what was compiled for it.';
-
--- The actions of a table that declares none.
-create or replace function audit.default_actions(item_type text)
-  returns jsonb
-  language sql
-  immutable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select jsonb_build_array(
-    jsonb_build_object('action', item_type || '_created', 'on', 'insert'),
-    jsonb_build_object('action', item_type || '_updated', 'on', 'update'),
-    jsonb_build_object('action', item_type || '_deleted', 'on', 'delete'))
-$$;
-
-revoke all on function audit.default_actions(text) from public;
-
-comment on function audit.default_actions(text) is
-  'Created, updated and deleted, for a table that declares no actions of its own.';
-
--- The name that a table's compiled functions begin with: readable, unique, and kept for life.
-create or replace function audit.slug_for(relation regclass)
-  returns text
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  with base as (
-    select left(trim('_' from regexp_replace(lower(n.nspname || '_' || c.relname),
-      '[^a-z0-9]+', '_', 'g')), 40) as slug
-    from pg_class as c
-    join pg_namespace as n on n.oid = c.relnamespace
-    where c.oid = relation
-  )
-  select b.slug || s.suffix
-  from base as b
-  cross join lateral (
-    select '' as suffix, 0 as n
-    union all
-    select '_' || i, i from generate_series(2, 1 + (select count(*)::int from audit.tracked) + 1) as i
-  ) as s
-  where not exists (select from audit.tracked as k where k.slug = b.slug || s.suffix)
-  order by s.n
-  limit 1
-$$;
-
-revoke all on function audit.slug_for(regclass) from public;
-
-comment on function audit.slug_for(regclass) is
-  'A free name for the compiled functions of a table.';
-
--- Labels of declared actions; the log may show them long after the declaration is gone.
-create or replace function audit.name_actions(actions jsonb)
-  returns void
-  language sql
-  set search_path = pg_catalog, pg_temp
-as $$
-  insert into audit.action as a (action, label, description)
-  select
-    r.rule ->> 'action',
-    coalesce(min(r.rule ->> 'label'), upper(left(r.rule ->> 'action', 1))
-      || replace(substr(r.rule ->> 'action', 2), '_', ' ')),
-    coalesce(min(r.rule ->> 'description'), '')
-  from jsonb_array_elements(actions) as r (rule)
-  group by r.rule ->> 'action'
-  on conflict (action) do update
-    set label = excluded.label,
-      description = coalesce(nullif(excluded.description, ''), a.description)
-    where (a.label, a.description) is distinct from
-        (excluded.label, coalesce(nullif(excluded.description, ''), a.description))
-      and exists (select from jsonb_array_elements(actions) as r (rule)
-                  where r.rule ->> 'action' = a.action
-                    and (r.rule ? 'label' or r.rule ? 'description'))
-$$;
-
-revoke all on function audit.name_actions(jsonb) from public;
-
-comment on function audit.name_actions(jsonb) is
-  'Stores the labels and descriptions that a declaration gives its actions.';
-
--- A declaration as the log shows it when it begins, changes or ends.
-create or replace function audit.declaration_of(t audit.tracked)
-  returns jsonb
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select to_jsonb(t) - '{id,slug,target,tables,columns,compiled}'::text[] || jsonb_build_object(
-    'table', coalesce(t.compiled ->> 'name', audit.name_of(t.target)),
-    'columns', (
-      select coalesce(jsonb_object_agg(c ->> 'name', c ->> 'type'), '{}')
-      from jsonb_array_elements(t.columns) as c
-      where c ->> 'alias' is null))
-$$;
-
-revoke all on function audit.declaration_of(audit.tracked) from public;
-
-comment on function audit.declaration_of(audit.tracked) is
-  'A declaration and the columns of its table, as one JSON object.';
-
--- Makes a declaration true: checked, stored, compiled, installed, and the fact itself in the log.
-create or replace function audit.apply_declaration(was audit.tracked, now audit.tracked)
-  returns text
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_before jsonb := audit.declaration_of(was);
-  v_after jsonb;
-  v_compiled jsonb;
-  v_rebuilt boolean;
-begin
-  if now.accounts is not null and now.account is not null then
-    raise exception 'invalid declaration of %: give account or accounts, not both', now.target
-      using errcode = 'UA005';
-  end if;
-  if (now.parent_type is null) <> (now.parent_id is null)
-    or (now.part is null) <> (now.part_name is null)
-    or now.on_truncate not in ('log', 'refuse') or jsonb_typeof(now.actions) <> 'array' then
-    raise exception 'invalid declaration of %: parent_type goes with parent_id and part with '
-      'part_name, on_truncate is log or refuse, actions is an array', now.target
-      using errcode = 'UA005';
-  end if;
-  perform audit.validate_declaration(now);
-
-  now.tables := now.target || array(
-    select l.target from audit.lookup_of(now) as l where l.target <> now.target
-    union
-    select c.confrelid from pg_constraint as c
-    where c.conrelid = now.target and c.contype = 'f' and c.confdeltype = 'c'
-      and c.confrelid <> now.target
-    order by 1);
-  now.columns := audit.columns_now(now);
-  if was.id is null then
-    now.slug := audit.slug_for(now.target);
-    now.compiled := '{}';
-    insert into audit.tracked (target, slug, item_type, actions)
-      values (now.target, now.slug, now.item_type, now.actions)
-      returning id into now.id;
-  end if;
-  update audit.tracked as k
-    set target = now.target, item_type = now.item_type, item_id = now.item_id,
-      item_label = now.item_label, account = now.account, accounts = now.accounts,
-      parent_type = now.parent_type, parent_id = now.parent_id, lookups = now.lookups,
-      part = now.part, part_name = now.part_name, operational = now.operational,
-      secret = now.secret, actions = now.actions, require_actor = now.require_actor,
-      on_truncate = now.on_truncate, tables = now.tables, columns = now.columns
-    where k.id = now.id;
-  perform audit.name_actions(now.actions);
-
-  v_compiled := audit.compile_table(now) || jsonb_build_object(
-    'name', audit.name_of(now.target),
-    'fingerprint', audit.fingerprint(now));
-  v_rebuilt := audit.install_compiled(now, v_compiled);
-  now.compiled := v_compiled;
-  update audit.tracked as k set compiled = v_compiled where k.id = now.id;
-
-  v_after := audit.declaration_of(now);
-  if was.id is null then
-    perform audit.write_table_event('tracking_started', audit.name_of(now.target),
-      (select jsonb_object_agg(e.key, jsonb_build_object('new', e.value))
-       from jsonb_each(v_after) as e));
-    return 'started';
-  elsif v_rebuilt or v_after <> v_before then
-    perform audit.write_table_event('tracking_changed', audit.name_of(now.target),
-      (select coalesce(jsonb_object_agg(e.key,
-          jsonb_build_object('old', v_before -> e.key, 'new', e.value)), '{}')
-       from jsonb_each(v_after) as e where e.value is distinct from v_before -> e.key));
-    return 'changed';
-  end if;
-  return 'unchanged';
-end;
-$$;
-
-revoke all on function audit.apply_declaration(audit.tracked, audit.tracked) from public;
-
-comment on function audit.apply_declaration(audit.tracked, audit.tracked) is
-  'Stores, compiles and installs a declaration; says whether it started, changed or is unchanged.';
-
--- Takes a declaration away with all that was compiled from it, also when its table is gone already.
-create or replace function audit.remove_declaration(t audit.tracked)
-  returns void
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_relation regclass;
-  v_name text;
-begin
-  if audit.name_of(t.target) is not null then
-    for v_relation in select audit.triggered_relation(t.target) loop
-      for v_name in select jsonb_object_keys(t.compiled -> 'triggers') loop
-        if v_relation = t.target or v_name = '_audit_truncate' then
-          execute format('drop trigger if exists %I on %s', v_name, audit.name_of(v_relation));
-        end if;
-      end loop;
-    end loop;
-  end if;
-  for v_name in select jsonb_object_keys(t.compiled -> 'functions') loop
-    execute format('drop function if exists audit.%I()', v_name);
-  end loop;
-  delete from audit.tracked as k where k.id = t.id;
-  perform audit.write_table_event('tracking_stopped',
-    coalesce(audit.name_of(t.target), t.compiled ->> 'name', t.target::text),
-    (select jsonb_object_agg(e.key, jsonb_build_object('old', e.value))
-     from jsonb_each(audit.declaration_of(t)) as e));
-end;
-$$;
-
-revoke all on function audit.remove_declaration(audit.tracked) from public;
-
-comment on function audit.remove_declaration(audit.tracked) is
-  'Removes a declaration, its triggers and its functions, and says so in the log.';
-
--- Declares a table: from here on its essential actions are in the log. Idempotent.
-create or replace function audit.track(
-  target regclass,
-  item_type text default null,
-  item_id text default null,
-  item_label text default null,
-  account text default null,
-  accounts text default null,
-  parent_type text default null,
-  parent_id text default null,
-  lookups jsonb default '{}',
-  part text default null,
-  part_name text default null,
-  operational text[] default '{}',
-  secret text[] default '{}',
-  actions jsonb default null,
-  require_actor boolean default false,
-  on_truncate text default 'log'
-)
-  returns text
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-  set quote_all_identifiers = off
-  set jit = off
-as $$
-declare
-  v_new audit.tracked;
-  v_old audit.tracked;
-begin
-  perform audit.validate_trackable(track.target);
-  lock table audit.tracked in share row exclusive mode;
-  select * into v_old from audit.tracked as k where k.target = track.target;
-  v_new := v_old;
-  v_new.target := track.target;
-  v_new.item_type := coalesce(track.item_type,
-    (select c.relname from pg_class as c where c.oid = track.target));
-  v_new.item_id := track.item_id;
-  v_new.item_label := track.item_label;
-  v_new.account := track.account;
-  v_new.accounts := track.accounts;
-  v_new.parent_type := track.parent_type;
-  v_new.parent_id := track.parent_id;
-  v_new.lookups := coalesce(track.lookups, '{}');
-  v_new.part := track.part;
-  v_new.part_name := track.part_name;
-  v_new.operational := coalesce(track.operational, '{}');
-  v_new.secret := coalesce(track.secret, '{}');
-  v_new.actions := coalesce(track.actions, audit.default_actions(v_new.item_type));
-  v_new.require_actor := coalesce(track.require_actor, false);
-  v_new.on_truncate := coalesce(track.on_truncate, 'log');
-  return audit.apply_declaration(v_old, v_new);
-end;
-$$;
-
-revoke all on function audit.track(regclass, text, text, text, text, text, text, text, jsonb, text,
-  text, text[], text[], jsonb, boolean, text) from public;
-
-comment on function audit.track(regclass, text, text, text, text, text, text, text, jsonb, text,
-  text, text[], text[], jsonb, boolean, text) is
-  'Tracks a table, or changes how it is tracked; says whether it started, changed or is unchanged.';
-
--- Ends the tracking of a table: its triggers and functions go, its history stays.
-create or replace function audit.untrack(target regclass)
-  returns void
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-  set quote_all_identifiers = off
-  set jit = off
-as $$
-declare
-  v_tracked audit.tracked;
-begin
-  lock table audit.tracked in share row exclusive mode;
-  select * into v_tracked from audit.tracked as k where k.target = untrack.target;
-  if not found then
-    raise exception 'table % is not tracked', untrack.target
-      using errcode = 'UA009', hint = 'audit.tracked lists the tables that are.';
-  end if;
-  perform audit.remove_declaration(v_tracked);
-end;
-$$;
-
-revoke all on function audit.untrack(regclass) from public;
-
-comment on function audit.untrack(regclass) is 'Stops tracking a table; its rows of the log stay.';
-
--- After DDL: declarations follow their tables and are compiled anew where something changed.
-create or replace function audit.refresh(target regclass default null)
-  returns setof text
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-  set quote_all_identifiers = off
-  set jit = off
-as $$
-declare
-  v_tracked audit.tracked;
-begin
-  lock table audit.tracked in share row exclusive mode;
-  for v_tracked in
-    select * from audit.tracked as k
-    where refresh.target is null or k.target = refresh.target
-    order by k.id
-  loop
-    if audit.name_of(v_tracked.target) is null then
-      perform audit.remove_declaration(v_tracked);
-      return next v_tracked.compiled ->> 'name';
-      continue;
-    end if;
-    perform audit.validate_trackable(v_tracked.target);
-    if audit.apply_declaration(v_tracked, audit.follow_columns(v_tracked)) = 'changed' then
-      return next audit.name_of(v_tracked.target);
-    end if;
-  end loop;
-  if not found and refresh.target is not null then
-    raise exception 'table % is not tracked', refresh.target
-      using errcode = 'UA009', hint = 'Declare it with audit.track().';
-  end if;
-end;
-$$;
-
-revoke all on function audit.refresh(regclass) from public;
-
-comment on function audit.refresh(regclass) is
-  'Compiles one tracked table or all anew after DDL; returns the names of those that changed.';
-
--- Before DDL that retypes or drops an audited column: PostgreSQL refuses it while the trigger for
--- UPDATE lists the column. The wider trigger lists none; refresh() puts the narrow one back.
-create or replace function audit.widen(target regclass)
-  returns void
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-  set quote_all_identifiers = off
-  set jit = off
-as $$
-declare
-  v_tracked audit.tracked;
-  v_narrow text;
-  v_compiled jsonb;
-begin
-  select * into v_tracked from audit.tracked as k where k.target = widen.target;
-  if not found then
-    raise exception 'table % is not tracked', widen.target
-      using errcode = 'UA009', hint = 'Declare it with audit.track().';
-  end if;
-  v_narrow := v_tracked.compiled -> 'triggers' ->> '_audit_update';
-  if v_narrow like 'after update of %' then
-    v_compiled := jsonb_set(v_tracked.compiled, '{triggers,_audit_update}', to_jsonb(
-      'after update' || substr(v_narrow, strpos(v_narrow, format(' on %s for each', target)))));
-    perform audit.install_compiled(v_tracked, v_compiled);
-    update audit.tracked as k set compiled = v_compiled where k.id = v_tracked.id;
-  end if;
-end;
-$$;
-
-revoke all on function audit.widen(regclass) from public;
-
-comment on function audit.widen(regclass) is
-  'Replaces the trigger for UPDATE by one without a column list, so that columns can be altered.';
-
--- ALTER TABLE on an audited column would be refused because the trigger lists it: widen it first.
-create or replace function audit.before_ddl()
-  returns event_trigger
-  language plpgsql
-  security definer
-  set search_path = pg_catalog, pg_temp
-  set jit = off
-  set standard_conforming_strings = on
-  set quote_all_identifiers = off
-as $$
-declare
-  v_query text := lower(coalesce(current_query(), ''));
-  v_stack text;
-  v_target regclass;
-begin
-  get diagnostics v_stack = pg_context;
-  if v_query !~ '\m(type|drop)\M'
-    or v_stack ~ 'function audit\.(install_compiled|remove_declaration)\('
-  then
-    return;
-  end if;
-  -- The command's target is not known yet: every tracked table that the text names is widened,
-  -- which changes nothing but the cost of its next updates, until after_ddl() narrows it again.
-  for v_target in
-    select k.target
-    from audit.tracked as k
-    join pg_class as c on c.oid = k.target
-    where strpos(v_query, lower(c.relname)) > 0
-  loop
-    perform audit.widen(v_target);
-  end loop;
-end;
-$$;
-
-revoke all on function audit.before_ddl() from public;
-
-comment on function audit.before_ddl() is
-  'Event trigger: makes way for ALTER TABLE on the columns of tracked tables.';
-
--- After DDL on a tracked table its triggers are compiled anew in the same transaction.
-create or replace function audit.after_ddl()
-  returns event_trigger
-  language plpgsql
-  security definer
-  set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on
-  set quote_all_identifiers = off
-  set jit = off
-as $$
-declare
-  v_stack text;
-  v_touched oid[];
-begin
-  get diagnostics v_stack = pg_context;
-  if v_stack ~ 'function audit\.(install_compiled|remove_declaration)\(' then
-    return;
-  end if;
-  select array_agg(distinct coalesce(g.tgrelid, r.oid, c.objid))
-    into v_touched
-    from pg_event_trigger_ddl_commands() as c
-    left join pg_trigger as g on c.classid = 'pg_trigger'::regclass and g.oid = c.objid
-    left join pg_class as r on c.classid = 'pg_namespace'::regclass and r.relnamespace = c.objid;
-  -- Triggers that the owner disabled stay so (a restore does it), but not in silence.
-  perform audit.write_table_event('tracking_changed', audit.name_of(k.target),
-      jsonb_build_object('triggers', jsonb_build_object('new', 'disabled')))
-    from audit.tracked as k
-    where k.target = any (v_touched::regclass[])
-      and exists (select from pg_trigger as g
-                  where g.tgrelid = k.target and g.tgenabled = 'D' and g.tgname ~ '^_audit_');
-  perform audit.refresh(k.target)
-    from audit.tracked as k
-    where audit.is_stale(k, coalesce(v_touched, '{}'));
-end;
-$$;
-
-revoke all on function audit.after_ddl() from public;
-
-comment on function audit.after_ddl() is
-  'Event trigger: compiles tracked tables anew that a command has changed.';
-
--- Event triggers take a superuser; without them audit.refresh() is called by hand after DDL.
-create or replace function audit.follow_ddl()
-  returns void
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  if not (select r.rolsuper from pg_roles as r where r.rolname = current_user) then
-    return;
-  end if;
-  if not exists (select from pg_event_trigger as e where e.evtname = 'audit_before_ddl') then
-    create event trigger audit_before_ddl on ddl_command_start
-      when tag in ('ALTER TABLE')
-      execute function audit.before_ddl();
-    comment on event trigger audit_before_ddl is
-      'Makes way for ALTER TABLE on the columns of tracked tables.';
-  end if;
-  if not exists (select from pg_event_trigger as e where e.evtname = 'audit_after_ddl') then
-    create event trigger audit_after_ddl on ddl_command_end
-      when tag in ('ALTER TABLE', 'ALTER SCHEMA', 'CREATE TABLE', 'CREATE TRIGGER',
-        'ALTER TRIGGER', 'DROP TRIGGER', 'DROP TABLE', 'DROP SCHEMA', 'DROP OWNED')
-      execute function audit.after_ddl();
-    comment on event trigger audit_after_ddl is
-      'Compiles tracked tables anew that a command has changed.';
-  end if;
-  alter event trigger audit_before_ddl enable always;
-  alter event trigger audit_after_ddl enable always;
-end;
-$$;
-
-revoke all on function audit.follow_ddl() from public;
-
-comment on function audit.follow_ddl() is
-  'Creates and enables the event triggers; does nothing for a role that may not.';
-
-select audit.follow_ddl();
-
--- What readers read: the log, with the name of the action. Columns are only ever added.
-create or replace view audit.events with (security_invoker = true) as
-select
-  l.id,
-  l.tx,
-  l.occurred_at,
-  l.account_id,
-  l.action,
-  l.item_type,
-  l.item_id,
-  l.item_label,
-  l.parent_type,
-  l.parent_id,
-  l.actor_type,
-  l.actor_id,
-  l.actor_label,
-  l.db_role,
-  l.application,
-  l.is_cascade,
-  l.changes,
-  l.context,
-  (select a.label from audit.action as a where a.action = l.action) as action_label
-from audit.log as l;
-
-revoke all on audit.events from public;
-
-comment on view audit.events is
-  'One row for each essential action: what was done, by whom, to what. Given account_id, items and '
-  'pages are found by index; sort by occurred_at and id.';
-comment on column audit.events.id is
-  'Number from one sequence; together with occurred_at the order of reading.';
-comment on column audit.events.tx is
-  'Top-level transaction id (64 bits): the same for all rows of one transaction.';
-comment on column audit.events.occurred_at is
-  'Time of the action (wall clock, not transaction start).';
-comment on column audit.events.account_id is
-  'Tenant that the row belongs to; empty without tenants.';
-comment on column audit.events.action is 'What was done, a code listed in audit.actions.';
-comment on column audit.events.item_type is 'Kind of the item that the action was done to.';
-comment on column audit.events.item_id is 'Id of the item, as text.';
-comment on column audit.events.item_label is 'Name of the item at the time of the action.';
-comment on column audit.events.parent_type is
-  'Kind of the item on whose page the row is shown too.';
-comment on column audit.events.parent_id is 'Id of the item on whose page the row is shown too.';
-comment on column audit.events.actor_type is
-  'Kind of actor as given by audit.set_actor(), or database where none was given.';
-comment on column audit.events.actor_id is
-  'Id of the actor, or the login role where no actor was given.';
-comment on column audit.events.actor_label is 'Name of the actor at the time of the action.';
-comment on column audit.events.db_role is 'Login role of the session that wrote.';
-comment on column audit.events.application is 'The application_name of the session that wrote.';
-comment on column audit.events.is_cascade is
-  'Whether the row was written because a parent was deleted.';
-comment on column audit.events.changes is
-  'Changed columns as {"column": {"old": ..., "new": ...}}; a secret is {"redacted": true}.';
-comment on column audit.events.context is
-  'Request id, address, reason and the like, as given with the actor.';
-comment on column audit.events.action_label is 'Name of the action for people.';
-
--- The log field by field: one row for each column that an action changed.
-create or replace view audit.changes with (security_invoker = true) as
-select
-  e.id,
-  e.tx,
-  e.occurred_at,
-  e.account_id,
-  e.action,
-  e.item_type,
-  e.item_id,
-  e.item_label,
-  e.parent_type,
-  e.parent_id,
-  e.actor_type,
-  e.actor_id,
-  e.actor_label,
-  e.db_role,
-  e.application,
-  e.is_cascade,
-  e.context,
-  e.action_label,
-  c.key as column_name,
-  c.value ->> 'old' as old_value,
-  c.value ->> 'new' as new_value,
-  coalesce((c.value ->> 'redacted')::boolean, false) as is_redacted
-from audit.events as e
-cross join lateral jsonb_each(e.changes) as c
--- Equal pairs say which part of the item a row is about; they are no change.
-where c.value -> 'old' is distinct from c.value -> 'new'
-  or c.value ? 'redacted';
-
-revoke all on audit.changes from public;
-
-comment on view audit.changes is
-  'One row for each column that an action changed, with old and new value. The history of a field: '
-  'account_id, item_type, item_id and column_name, sorted by occurred_at and id.';
-comment on column audit.changes.id is
-  'Number from one sequence; together with occurred_at the order of reading.';
-comment on column audit.changes.tx is
-  'Top-level transaction id (64 bits): the same for all rows of one transaction.';
-comment on column audit.changes.occurred_at is
-  'Time of the action (wall clock, not transaction start).';
-comment on column audit.changes.account_id is
-  'Tenant that the row belongs to; empty without tenants.';
-comment on column audit.changes.action is 'What was done, a code listed in audit.actions.';
-comment on column audit.changes.item_type is 'Kind of the item that the action was done to.';
-comment on column audit.changes.item_id is 'Id of the item, as text.';
-comment on column audit.changes.item_label is 'Name of the item at the time of the action.';
-comment on column audit.changes.parent_type is
-  'Kind of the item on whose page the row is shown too.';
-comment on column audit.changes.parent_id is 'Id of the item on whose page the row is shown too.';
-comment on column audit.changes.actor_type is
-  'Kind of actor as given by audit.set_actor(), or database where none was given.';
-comment on column audit.changes.actor_id is
-  'Id of the actor, or the login role where no actor was given.';
-comment on column audit.changes.actor_label is 'Name of the actor at the time of the action.';
-comment on column audit.changes.db_role is 'Login role of the session that wrote.';
-comment on column audit.changes.application is 'The application_name of the session that wrote.';
-comment on column audit.changes.is_cascade is
-  'Whether the row was written because a parent was deleted.';
-comment on column audit.changes.context is
-  'Request id, address, reason and the like, as given with the actor.';
-comment on column audit.changes.action_label is 'Name of the action for people.';
-comment on column audit.changes.column_name is
-  'The column, or the path of a part''s column such as features/F1/max_consumption.';
-comment on column audit.changes.old_value is 'Value before, as text; null where there was none.';
-comment on column audit.changes.new_value is 'Value after, as text; null where there is none.';
-comment on column audit.changes.is_redacted is 'Whether the values are secret and not in the log.';
-
--- A declared action in words, for the catalogue.
-create or replace function audit.describe_rule(rule jsonb)
-  returns text
-  language sql
-  immutable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select concat_ws(' ',
-    case jsonb_typeof(rule -> 'on')
-      when 'array' then
-        (select string_agg(e.value, ', ') from jsonb_array_elements_text(rule -> 'on') as e)
-      else rule ->> 'on'
-    end,
-    '(' || (select string_agg(c.value, ', ')
-            from jsonb_array_elements_text(rule -> 'columns') as c) || ')',
-    'when ' || (rule ->> 'when'),
-    case when (rule -> 'grouped')::boolean then 'one row per item and statement' end)
-$$;
-
-revoke all on function audit.describe_rule(jsonb) from public;
-
-comment on function audit.describe_rule(jsonb) is
-  'Says in words when a declared action is recorded.';
-
--- The catalogue for analysts: what is recorded, and when.
-create or replace view audit.actions with (security_invoker = true) as
-select
-  a.action,
-  a.label,
-  a.description,
-  coalesce(
-    d.item_types,
-    case when a.action in ('log_exported', 'log_imported') then '{log}' else '{table}' end::text[]
-  ) as item_types,
-  coalesce(d.recorded_on, '{}') as recorded_on
-from audit.action as a
-left join lateral (
-  select
-    array_agg(distinct t.item_type order by t.item_type) as item_types,
-    array_agg(format('%s of %s', audit.describe_rule(r.rule), t.target)
-      order by t.target::text, r.number) as recorded_on
-  from audit.tracked as t
-  cross join lateral jsonb_array_elements(t.actions) with ordinality as r (rule, number)
-  where r.rule ->> 'action' = a.action
-) as d on d.item_types is not null;
-
-revoke all on audit.actions from public;
-
-comment on view audit.actions is 'The catalogue: one row for each action that the log may show.';
-comment on column audit.actions.action is 'Code of the action, as it stands in the log.';
-comment on column audit.actions.label is 'Name of the action for people.';
-comment on column audit.actions.description is 'What the action means, in a sentence.';
-comment on column audit.actions.item_types is 'Kinds of items that the action is about.';
-comment on column audit.actions.recorded_on is
-  'The statements that are recorded so: event, columns, condition and table.';
+  'Public. Makes a step towards partitions for the given time ahead; returns the number of changes '
+  'made, 0 when there is nothing left to do.';
 
 -- A row that comes into a closed partition (an import, a correction by the owner) is in no summary:
 -- readers look into the partition again, and maintenance closes it anew.
@@ -3891,6 +3936,158 @@ comment on function audit.close_partition(text) is
   'Summarises a partition whose time is over in audit.presence and puts it on the list of those '
   'that are closed. Called by `auditdb maintain`.';
 
+-- A view over the log says of a column what the log says of it.
+create or replace function audit.copy_comments(source regclass, target regclass)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_column record;
+begin
+  for v_column in
+    select t.attname as name, col_description(s.attrelid, s.attnum) as description
+    from pg_attribute as s
+    join pg_attribute as t on t.attrelid = copy_comments.target and t.attname = s.attname
+    where s.attrelid = copy_comments.source and s.attnum > 0 and not s.attisdropped
+      and col_description(s.attrelid, s.attnum) is not null
+  loop
+    execute format('comment on column %s.%I is %L', target, v_column.name, v_column.description);
+  end loop;
+end;
+$$;
+
+revoke all on function audit.copy_comments(regclass, regclass) from public;
+
+comment on function audit.copy_comments(regclass, regclass) is
+  'Public. Gives the columns of a view the comments of the columns of the same name elsewhere.';
+
+-- What readers read: the log, with the name of the action. Columns are only ever added, at the end:
+-- that is where the log gets its new ones.
+create or replace view audit.events with (security_invoker = true) as
+select
+  (select a.label from audit.action as a where a.action = l.action) as action_label,
+  l.*
+from audit.log as l;
+
+revoke all on audit.events from public;
+
+comment on view audit.events is
+  'One row for each essential action: what was done, by whom, to what. Given account_id, items and '
+  'pages are found by index; sort by occurred_at and id.';
+select audit.copy_comments('audit.log', 'audit.events');
+comment on column audit.events.action_label is 'Name of the action for people.';
+
+-- The log field by field: one row for each column that an action changed.
+create or replace view audit.changes with (security_invoker = true) as
+select
+  e.id,
+  e.tx,
+  e.occurred_at,
+  e.account_id,
+  e.action,
+  e.item_type,
+  e.item_id,
+  e.item_label,
+  e.parent_type,
+  e.parent_id,
+  e.actor_type,
+  e.actor_id,
+  e.actor_label,
+  e.db_role,
+  e.application,
+  e.is_cascade,
+  e.context,
+  e.action_label,
+  c.key as column_name,
+  c.value ->> 'old' as old_value,
+  c.value ->> 'new' as new_value,
+  coalesce((c.value ->> 'redacted')::boolean, false) as is_redacted
+from audit.events as e
+cross join lateral jsonb_each(e.changes) as c
+-- Equal pairs say which part of the item a row is about; they are no change.
+where c.value -> 'old' is distinct from c.value -> 'new'
+  or c.value ? 'redacted';
+
+revoke all on audit.changes from public;
+
+comment on view audit.changes is
+  'One row for each column that an action changed, with old and new value. The history of a field: '
+  'account_id, item_type, item_id and column_name, sorted by occurred_at and id.';
+select audit.copy_comments('audit.events', 'audit.changes');
+comment on column audit.changes.column_name is
+  'The column, or the path of a part''s column such as features/F1/max_consumption.';
+comment on column audit.changes.old_value is 'Value before, as text; null where there was none.';
+comment on column audit.changes.new_value is 'Value after, as text; null where there is none.';
+comment on column audit.changes.is_redacted is 'Whether the values are secret and not in the log.';
+
+-- A declared action in words, for the catalogue.
+create or replace function audit.describe_rule(rule jsonb)
+  returns text
+  language sql
+  immutable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select concat_ws(' ',
+    case jsonb_typeof(rule -> 'on')
+      when 'array' then
+        (select string_agg(e.value, ', ') from jsonb_array_elements_text(rule -> 'on') as e)
+      else rule ->> 'on'
+    end,
+    '(' || (select string_agg(c.value, ', ')
+            from jsonb_array_elements_text(rule -> 'columns') as c) || ')',
+    'when ' || (rule ->> 'when'),
+    case when (rule -> 'grouped')::boolean then 'one row per item and statement' end)
+$$;
+
+revoke all on function audit.describe_rule(jsonb) from public;
+
+comment on function audit.describe_rule(jsonb) is
+  'Says in words when a declared action is recorded.';
+
+-- The catalogue for analysts: what is recorded, and when; and what was, as far as it has a name.
+create or replace view audit.actions with (security_invoker = true) as
+select
+  a.action,
+  a.label,
+  a.description,
+  coalesce(d.item_types, e.item_types, '{}') as item_types,
+  coalesce(d.recorded_on, '{}') as recorded_on,
+  d.item_types is not null or e.item_types is not null as is_recorded
+from audit.action as a
+left join lateral (
+  select
+    array_agg(distinct t.item_type order by t.item_type) as item_types,
+    array_agg(format('%s of %s', audit.describe_rule(r.rule), t.target)
+      order by t.target::text, r.number) as recorded_on
+  from audit.tracked as t
+  cross join lateral jsonb_array_elements(t.actions) with ordinality as r (rule, number)
+  where r.rule ->> 'action' = a.action
+) as d on d.item_types is not null
+-- What the engine itself records needs no declaration.
+left join (values
+  ('log_exported', '{log}'::text[]),
+  ('log_imported', '{log}'),
+  ('table_truncated', '{table}'),
+  ('tracking_started', '{table}'),
+  ('tracking_changed', '{table}'),
+  ('tracking_stopped', '{table}')
+) as e (action, item_types) on e.action = a.action;
+
+revoke all on audit.actions from public;
+
+comment on view audit.actions is
+  'The catalogue: one row for each action that is recorded, or was and has a name.';
+comment on column audit.actions.action is 'Code of the action, as it stands in the log.';
+comment on column audit.actions.label is 'Name of the action for people.';
+comment on column audit.actions.description is 'What the action means, in a sentence.';
+comment on column audit.actions.item_types is
+  'Kinds of items that the action is about; empty where no table declares it any more.';
+comment on column audit.actions.recorded_on is
+  'The statements that are recorded so: event, columns, condition and table.';
+comment on column audit.actions.is_recorded is
+  'Whether it can still happen; false where no table declares it any more.';
+
 -- Null for whom the summary might not show all that the log shows: then every partition counts.
 create or replace function audit.presence_of(
   account_id text,
@@ -3929,8 +4126,8 @@ end;
 $$;
 
 comment on function audit.presence_of(text, text, text) is
-  'How many rows of an account, or of one item of it, each closed partition has. Partitions that are '
-  'not named may have rows.';
+  'Public. How many rows of an account, or of one item of it, each closed partition has. '
+  'Partitions that are not named may have rows.';
 
 -- Where reading newest first begins: a query with this bound leaves the empty partitions ahead out
 -- when it is planned, which would be most of what it locks. A partition of a month says by its name
@@ -3963,8 +4160,8 @@ as $$
 $$;
 
 comment on function audit.horizon(timestamptz) is
-  'A time that all rows of the log are before: the given one, or a later one where a clock was '
-  'ahead. Bounds the first page, so that partitions ahead cost it nothing.';
+  'Public. A time that all rows of the log are before: the given one, or a later one where a clock '
+  'was ahead. Bounds the first page, so that partitions ahead cost it nothing.';
 
 -- The page of one item: what was done to it and to its parts, newest first.
 create or replace function audit.item_log(
@@ -3989,7 +4186,8 @@ $$;
 revoke all on function audit.item_log(text, text, text) from public;
 
 comment on function audit.item_log(text, text, text) is
-  'The events of one item and of its parts, newest first; with its account it is found by index.';
+  'Public. The events of one item and of its parts, newest first; with its account it is found by '
+  'index.';
 
 -- Everything under an item, whatever became of it: told by the log alone, by the parents of its
 -- rows and by the foreign keys that were written into them.
@@ -4045,11 +4243,11 @@ $$;
 revoke all on function audit.tree_log(text, text, text) from public;
 
 comment on function audit.tree_log(text, text, text) is
-  'The events of an item and of everything that ever belonged to it, newest first.';
+  'Public. The events of an item and of everything that ever belonged to it, newest first.';
 
 -- What the three roles of the log may do, in one place: given by audit.grant_rights(), looked for
 -- by audit.check().
-create or replace function audit.role_right()
+create or replace function audit.role_rights()
   returns table (role text, privilege text, object text, is_function boolean)
   language sql
   stable
@@ -4074,27 +4272,10 @@ as $$
     ('audit_maintainer', 'select', 'audit.closed_partition', false)
 $$;
 
-revoke all on function audit.role_right() from public;
+revoke all on function audit.role_rights() from public;
 
-comment on function audit.role_right() is
+comment on function audit.role_rights() is
   'The rights that the roles of the log have, one a row.';
-
--- What audit.check() found wrong: what, how bad, where, in words, and the command that mends it.
-create type audit.finding as (
-  finding  text,
-  severity text,
-  object   text,
-  message  text,
-  mend     text
-);
-
-comment on type audit.finding is 'Something that audit.check() found wrong with the log.';
-comment on column audit.finding.finding is 'Code of what is wrong, the same in every version.';
-comment on column audit.finding.severity is
-  'error where rows are missed, changed or seen by the wrong people, or will be; else warning.';
-comment on column audit.finding.object is 'The table, trigger, role or the like that is wrong.';
-comment on column audit.finding.message is 'What is wrong and what follows from it, for people.';
-comment on column audit.finding.mend is 'The command that mends it.';
 
 -- Event triggers follow DDL where a superuser owns the log; elsewhere there are none to miss.
 create or replace function audit.check_event_triggers()
@@ -4133,7 +4314,7 @@ declare
   v_tracked audit.tracked;
   v_name text;
   v_mend text;
-  v_compiled jsonb;
+  v_compiled audit.compiled;
   v_is_stale boolean;
   -- Without its event trigger the list of columns is left out everywhere: that is one finding, not
   -- one for each table.
@@ -4160,8 +4341,10 @@ begin
         or audit.fingerprint(v_tracked) <> v_tracked.compiled ->> 'fingerprint';
       if not v_is_stale then
         v_compiled := audit.compile_table(v_tracked);
-        v_is_stale := not v_tracked.compiled @> case when v_is_unfollowed
-          then v_compiled #- '{triggers,_audit_update}' else v_compiled end;
+        if v_is_unfollowed then
+          v_compiled.triggers := v_compiled.triggers - '_audit_update';
+        end if;
+        v_is_stale := not v_tracked.compiled @> to_jsonb(v_compiled);
       end if;
       if v_is_stale then
         perform audit.validate_trackable(v_tracked.target);
@@ -4246,7 +4429,7 @@ as $$
       audit.name_of(k.target) = k.compiled ->> 'name'
         and audit.fingerprint(k) = k.compiled ->> 'fingerprint' as is_current
     from audit.tracked as k
-    cross join lateral audit.triggered_relation(k.target) as r
+    cross join lateral audit.triggered_relations(k.target) as r
     where audit.name_of(k.target) is not null
   ), expected as (
     select r.*, e.key as trigger, g.oid,
@@ -4508,14 +4691,14 @@ as $$
   select 'role_missing', 'warning', r.role,
     'The role is not there, so nobody has its rights.',
     format('create role %I nologin; select audit.grant_rights();', r.role)
-  from (select distinct r.role from audit.role_right() as r) as r
+  from (select distinct r.role from audit.role_rights() as r) as r
   where to_regrole(r.role) is null
   union all
   select 'grant_missing', 'warning', r.role,
     format('The role lacks rights that it should have: %s.',
       string_agg(format('%s on %s', r.privilege, r.object), ', ' order by r.object, r.privilege)),
     'select audit.grant_rights();'
-  from audit.role_right() as r
+  from audit.role_rights() as r
   where to_regrole(r.role) is not null
     and not case when r.is_function then has_function_privilege(r.role, r.object, r.privilege)
       else has_table_privilege(r.role, r.object, r.privilege) end
@@ -4537,7 +4720,7 @@ revoke all on function audit.check_readers() from public;
 comment on function audit.check_readers() is
   'Findings: rights that the roles lack, and views that show more than their readers may see.';
 
--- Whether every moment from now on has its partition, and for how long.
+-- Whether every moment from now on has its partition.
 create or replace function audit.check_partitions()
   returns setof audit.finding
   language plpgsql
@@ -4549,16 +4732,10 @@ as $$
 declare
   v_first timestamptz;
   v_last timestamptz;
-  v_future text;
-  v_future_from timestamptz;
-  v_wide_from timestamptz;
-  v_until timestamptz;
   v_gap record;
 begin
   select min(l.lower_bound), max(l.upper_bound) into v_first, v_last
     from audit.partition_list() as l;
-  select l.partition, l.lower_bound into v_future, v_future_from
-    from audit.partition_list() as l where l.upper_bound = 'infinity';
 
   if v_first <> '-infinity' then
     return query select 'partition_missing', 'warning', 'audit.log_past',
@@ -4585,7 +4762,31 @@ begin
         v_last),
       format('select audit.add_partition(''log_future'', %L, ''maxvalue'');', v_last);
   end if;
+end;
+$$;
 
+revoke all on function audit.check_partitions() from public;
+
+comment on function audit.check_partitions() is
+  'Findings: times for which the log has no partition.';
+
+-- How long each moment has a partition of its own: until the spares, and until the one for the rest.
+create or replace function audit.check_spares()
+  returns setof audit.finding
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+  set datestyle = 'ISO'
+as $$
+declare
+  v_future text;
+  v_future_from timestamptz;
+  v_wide_from timestamptz;
+  v_until timestamptz;
+begin
+  select l.partition, l.lower_bound into v_future, v_future_from
+    from audit.partition_list() as l where l.upper_bound = 'infinity';
   -- Spares of a year are no end: rows find a place there. But they are meant to become partitions
   -- of the interval before.
   select min(l.lower_bound) into v_wide_from
@@ -4619,10 +4820,10 @@ begin
 end;
 $$;
 
-revoke all on function audit.check_partitions() from public;
+revoke all on function audit.check_spares() from public;
 
-comment on function audit.check_partitions() is
-  'Findings: times for which the log has no partition, or soon will have none.';
+comment on function audit.check_spares() is
+  'Findings: partitions that soon will be missing, and rows in the one for all that is to come.';
 
 -- What the rows themselves tell. Only the last pages of each partition are read, where the newest
 -- rows are, so that this takes no longer on a log of ten years.
@@ -4667,13 +4868,15 @@ begin
 
   return query
     select 'actor_missing', 'warning',
-      coalesce((select string_agg(audit.name_of(k.target), ', ' order by k.id)
-                from audit.tracked as k where k.item_type = e.key), e.key),
+      k.tables,
       format('Rows about %s without an actor, of the last 7 days: %s. Somebody wrote without '
         'saying for whom.', e.key, e.value),
       'select audit.set_actor(''system'', ''name of the job''); -- in each of their transactions, '
         'before they write'
     from jsonb_each_text(v_found) as e
+    -- Where no table is tracked any more, nobody can do better from now on.
+    join (select t.item_type, string_agg(audit.name_of(t.target), ', ' order by t.id) as tables
+          from audit.tracked as t group by t.item_type) as k on k.item_type = e.key
     order by e.key;
 
   select s.last_value + case when s.is_called then 1 else 0 end into v_next
@@ -4784,7 +4987,7 @@ as $$
   join pg_subscription as s on s.oid = w.srsubid
   where s.subenabled
     and w.srrelid in (select r from audit.tracked as k
-                      cross join lateral audit.triggered_relation(k.target) as r)
+                      cross join lateral audit.triggered_relations(k.target) as r)
 $$;
 
 revoke all on function audit.check_sessions(interval) from public;
@@ -4823,6 +5026,8 @@ as $$
   union all
   select * from audit.check_partitions()
   union all
+  select * from audit.check_spares()
+  union all
   select * from audit.check_rows()
   union all
   select * from audit.check_storage()
@@ -4833,7 +5038,8 @@ $$;
 revoke all on function audit.check(interval) from public;
 
 comment on function audit.check(interval) is
-  'What is wrong with the log, each with the command that mends it; no rows when all is well.';
+  'Public. What is wrong with the log, each with the command that mends it; no rows when all is '
+  'well.';
 
 -- The log is ready for its first row: two years of months and a catch-all at both ends.
 select audit.maintain();
@@ -4867,7 +5073,7 @@ begin
   for v_grant in
     select format('grant %s on %s%s to %I', r.privilege,
       case when r.is_function then 'function ' else '' end, r.object, r.role)
-    from audit.role_right() as r
+    from audit.role_rights() as r
     where to_regrole(r.role) is not null
       and not case when r.is_function then has_function_privilege(r.role, r.object, r.privilege)
         else has_table_privilege(r.role, r.object, r.privilege) end
@@ -4888,7 +5094,8 @@ $$;
 revoke all on function audit.grant_rights() from public;
 
 comment on function audit.grant_rights() is
-  'Gives the roles of the log their rights; returns what a DBA has to run where one is missing.';
+  'Public. Gives the roles of the log their rights; returns what a DBA has to run where one is '
+  'missing.';
 
 -- The roles get their rights on all that is there now; what a DBA has to do first is printed.
 select audit.grant_rights();

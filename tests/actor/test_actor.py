@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditdb._actor import actor_setting
+from auditdb._actor import actor_setting, psycopg_setting
 from auditdb._actor.scope import Actor, ActorScope, actor, current_actor, request_scope
 from auditdb.errors import AuditError, InvalidActor
 from tests.support.helpers import value
@@ -148,7 +148,7 @@ def test_what_a_begin_sets_is_what_set_actor_sets(connection: psycopg.Connection
             who = Actor(kind, name, label, context)
         except InvalidActor:
             return
-        connection.execute(actor_setting.assignment(who))
+        connection.execute(psycopg_setting.assignment(who))
         begun = fields()
         connection.execute(
             "select audit.set_actor(%(type)s, %(id)s, %(label)s, %(context)s::text::jsonb)",
@@ -163,7 +163,7 @@ def test_what_a_begin_sets_is_read_by_the_log(connection: psycopg.Connection) ->
     connection.execute("create table thing (id int primary key)")
     connection.execute("select audit.track('thing')")
     who = Actor("us'er", "a\\b", "%s \x1f ü 日", {"k": "it's\x1f \\ \" %(x)s", "n": [1, None]})
-    connection.execute(actor_setting.assignment(who))
+    connection.execute(psycopg_setting.assignment(who))
     connection.execute("insert into thing values (1)")
     row = connection.execute(
         "select actor_type, actor_id, actor_label, context from audit.log where item_type = 'thing'"

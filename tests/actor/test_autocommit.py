@@ -13,8 +13,8 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from auditdb._actor.instrument import instrument
-from auditdb._actor.psycopg_hook import may_write
 from auditdb._actor.scope import actor
+from auditdb._actor.writes import may_write
 from auditdb.errors import NoTransaction
 from tests.support.actors import (
     INSERT,

@@ -339,7 +339,7 @@ def test_without_an_audit_log_only_declared_tables_are_an_error(
     project.downgrade("base")
     project.upgrade()
     project.models(DECLARED)
-    with pytest.raises(SchemaMissing, match="auditdb upgrade audit@head"):
+    with pytest.raises(SchemaMissing, match="`auditdb upgrade`"):
         project.check()
     env = project.directory / "alembic" / "env.py"
     env.write_text(
@@ -403,6 +403,23 @@ def test_operations_written_by_hand(project: Project, connect: Connect) -> None:
     found = tracked(connect)
     assert found is not None
     assert found["item_label"] is None
+    project.downgrade("base")
+
+
+def test_untracking_twice_by_hand(project: Project, connect: Connect) -> None:
+    project.write_revision(
+        "one",
+        """
+        op.execute("create table invoices (id int primary key)")
+        op.track_table("invoices")
+        op.untrack_table("invoices")
+        op.untrack_table("invoices", schema="public")
+        """,
+        'op.untrack_table("invoices")\nop.drop_table("invoices")',
+    )
+    project.models("")
+    project.upgrade()
+    assert tracked(connect) is None
     project.downgrade("base")
 
 

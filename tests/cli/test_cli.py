@@ -17,7 +17,8 @@ from tests.support.helpers import value
 from tests.support.servers import Server
 
 COMMANDS = [
-    *("check", "current", "demo", "export", "import", "log", "maintain", "upgrade", "verify")
+    *("check", "current", "demo", "downgrade", "export", "import", "log", "maintain"),
+    *("upgrade", "verify"),
 ]
 HOUR = timedelta(hours=1)
 
@@ -56,11 +57,16 @@ def test_upgrade_says_what_it_did_and_then_that_there_is_nothing_to_do(
     first = program("upgrade", AUDITDB_URL=empty_database)
     assert (first.returncode, first.stdout) == (0, "")
     assert "upgraded to audit_0001" in first.stderr
-    assert "upgraded to licensing_0001" in first.stderr
-    second = auditdb("upgrade", "--url", empty_database)
-    assert (second.returncode, second.stdout) == (0, "")
-    assert "upgraded to" not in second.stderr
-    assert "up to date" in second.stderr
+    assert "licensing" not in first.stderr
+    example = auditdb("upgrade", "licensing@head", "--url", empty_database)
+    assert (example.returncode, example.stdout) == (0, "")
+    assert "upgraded to audit_0001" not in example.stderr
+    assert "upgraded to licensing_0001" in example.stderr
+    for _ in range(2):
+        again = auditdb("upgrade", "--url", empty_database)
+        assert (again.returncode, again.stdout) == (0, "")
+        assert "upgraded to" not in again.stderr
+        assert "up to date" in again.stderr
 
 
 def test_upgrade_prints_its_script_without_a_database() -> None:
@@ -68,6 +74,8 @@ def test_upgrade_prints_its_script_without_a_database() -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "create schema if not exists audit" in ran.stdout
     assert ran.stdout.rstrip().endswith("COMMIT;")
+    assert "schema licensing" not in ran.stdout
+    assert "create schema licensing" in auditdb("upgrade", "--sql", "licensing@head").stdout
 
 
 def test_current_says_where_each_branch_stands(empty_database: str) -> None:
@@ -76,11 +84,40 @@ def test_current_says_where_each_branch_stands(empty_database: str) -> None:
     assert "audit: not installed" in nothing.stdout
     assert "missing: audit_0001" in nothing.stderr
     assert "`auditdb upgrade`" in nothing.stderr
-    auditdb("upgrade", "audit@head", "--url", empty_database)
+    auditdb("upgrade", "--url", empty_database)
     engine = auditdb("current", "--url", empty_database)
     assert (engine.returncode, engine.stderr) == (0, "")
     assert "audit: audit_0001 (up to date)" in engine.stdout
     assert "licensing: not installed" in engine.stdout
+
+
+def test_downgrade_says_what_it_took_back_and_then_that_there_is_nothing(
+    empty_database: str,
+) -> None:
+    url = ["--url", empty_database]
+    nothing = auditdb("downgrade", "licensing@base", *url)
+    assert (nothing.returncode, nothing.stdout) == (0, "")
+    assert "has nothing to take back" in nothing.stderr
+    auditdb("upgrade", "licensing@head", *url)
+    ran = auditdb("downgrade", "licensing@base", *url)
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert "took back licensing_0001" in ran.stderr
+    assert "has nothing to take back" in auditdb("downgrade", "licensing@base", *url).stderr
+    current = auditdb("current", *url)
+    assert (current.returncode, current.stderr) == (0, "")
+    assert "licensing: not installed" in current.stdout
+    refused = auditdb("downgrade", "audit@base", *url)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "the downgrade is refused: audit.log has rows" in refused.stderr
+    assert "Export the log first" in refused.stderr
+
+
+@pytest.mark.parametrize("revision", ["nosuch", "licensing@-1", "licensing@head", "+1"])
+def test_a_downgrade_to_where_no_way_leads_is_refused(engine_database: str, revision: str) -> None:
+    ran = auditdb("downgrade", revision, "--url", engine_database)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.startswith("auditdb: ")
+    assert "Traceback" not in ran.stderr
 
 
 def test_current_knows_a_database_that_is_ahead(database: str) -> None:
@@ -229,15 +266,16 @@ def test_a_role_without_rights_is_told_which_it_needs(
     assert auditdb("log", "--url", url).returncode == 0
 
 
-@pytest.mark.parametrize("command", ["upgrade", "current", "log"])
+@pytest.mark.parametrize("command", ["upgrade", "current", "log", "downgrade audit@base"])
 def test_no_command_shows_the_password(command: str) -> None:
+    words = command.split()
     for url in (
         "postgresql://ana:s3cret@127.0.0.1:1/app",
         "postgresql+psycopg://ana:s3cret@127.0.0.1:1/app",
         "postgresql://ana:s3cret@more@db/app",
         "postgresql://ana:s3cret/more@db/app",
     ):
-        for ran in (auditdb(command, "--url", url), auditdb(command, AUDITDB_URL=url)):
+        for ran in (auditdb(*words, "--url", url), auditdb(*words, AUDITDB_URL=url)):
             assert ran.returncode in (1, 2)
             assert ran.stderr.startswith("auditdb: ")
             assert "s3cret" not in ran.stdout + ran.stderr

@@ -5,7 +5,7 @@ import re
 import pytest
 from psycopg.types.json import Jsonb
 
-from auditdb._cli import tables
+from auditdb._cli.saying import visible
 from tests.support.commands import add, auditdb, lines, program, terminal
 
 HOSTILE = "\x1b[31mred\x1b[0m \x9b32m [bold]big[/bold] \u202egpj.exe \u2066 \r\n\x07 end"
@@ -83,7 +83,7 @@ def test_json_is_utf_8_whatever_the_locale(database: str) -> None:
 
 def test_text_is_shown_as_it_is_where_it_does_no_harm() -> None:
     harmless = "Zoë, 株式会社 👩\u200d👩 ن\u200cم ½"
-    assert tables.visible(harmless) == harmless
-    assert tables.visible("a\tb\x00\u200e\ue000", 100) == "a\\tb\\x00\\u200e\\ue000"
-    assert tables.visible("12345", 5) == "12345"
-    assert tables.visible("123456", 5) == "1234…"
+    assert visible(harmless) == harmless
+    assert visible("a\tb\x00\u200e\ue000", 100) == "a\\tb\\x00\\u200e\\ue000"
+    assert visible("12345", 5) == "12345"
+    assert visible("123456", 5) == "1234…"

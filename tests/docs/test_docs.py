@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,12 @@ import typer.main
 
 import auditdb
 from auditdb import errors
-from auditdb._cli import app, terminal
+from auditdb._cli import app
+from auditdb._cli import commands as listed
+from auditdb._export import formats, versions
+from auditdb._export.compression import COMPRESSIONS
 from tests.support import ROOT
+from tests.support.catalogue import ACTIONS, PLATFORM
 from tests.support.servers import Server
 
 README = ROOT / "README.md"
@@ -37,29 +42,9 @@ FOR_THE_READER = frozenset(
         "python3 -m venv .venv",
         ". .venv/bin/activate",
         "pip install .",
+        "pip install auditdb",
         "createdb helpdesk",
         "export AUDITDB_URL=postgresql:///helpdesk",
-    }
-)
-
-# What other people's code may call; all other functions of schema audit are its own affair.
-FUNCTIONS = frozenset(
-    {
-        "begin_era",
-        "check",
-        "grant_rights",
-        "has_own_policies",
-        "horizon",
-        "item_log",
-        "maintain",
-        "presence_of",
-        "record_export",
-        "refresh",
-        "set_actor",
-        "track",
-        "tree_log",
-        "untrack",
-        "widen",
     }
 )
 
@@ -249,8 +234,19 @@ def test_every_command_and_option_is_documented() -> None:
     assert documented == {title for title, _ in commands()}
 
 
+def test_every_format_of_exports_is_documented() -> None:
+    text = section("auditdb export")
+    rows = dict(re.findall(r"^\| `(--\w+)`[^|]* \| (.+) \|$", text, flags=re.MULTILINE))
+    assert formats.FORMATS.keys() - named(rows["--format"]) == set()
+    assert COMPRESSIONS.keys() - named(rows["--compress"]) == set()
+    described = re.findall(r"^\| (\w[\w ]*) \|", text, flags=re.MULTILINE)
+    assert {one.title for one in formats.FORMATS.values()} <= set(described)
+    newest = versions.CURRENT.number
+    assert f"**Format version {newest}** has the columns of [`audit.log`]" in text
+
+
 def test_every_exit_code_is_documented() -> None:
-    assert first_column(section("Exit codes")) == re.findall(r"\d+", terminal.EXIT_CODES)
+    assert first_column(section("Exit codes")) == re.findall(r"\d+", listed.EXIT_CODES)
 
 
 def test_every_environment_variable_is_documented() -> None:
@@ -269,14 +265,15 @@ def test_every_environment_variable_is_documented() -> None:
 
 def test_every_public_function_and_parameter_is_documented(connection: psycopg.Connection) -> None:
     rows = connection.execute(
-        "select p.proname, p.proargnames, p.prorettype::regtype::text,"
+        "select p.proname, coalesce(p.proargnames, '{}'),"
+        "   coalesce(obj_description(p.oid, 'pg_proc') like 'Public.%', false),"
         "   has_function_privilege('public', p.oid, 'execute')"
         " from pg_proc as p where p.pronamespace = 'audit'::regnamespace"
     ).fetchall()
-    assert {name for name, *_, is_public in rows if is_public} <= FUNCTIONS
-    found = {name: arguments or [] for name, arguments, *_ in rows if name in FUNCTIONS}
-    assert found.keys() == FUNCTIONS
-    for name, arguments in found.items():
+    public = {name: arguments for name, arguments, is_public, _ in rows if is_public}
+    assert len(public) >= 15
+    assert {name for name, *_, is_for_everybody in rows if is_for_everybody} <= public.keys()
+    for name, arguments in public.items():
         assert first_column(section(f"audit.{name}"))[: len(arguments)] == arguments, name
 
 
@@ -310,7 +307,20 @@ def test_the_catalogue_lists_the_actions_that_there_are(connection: psycopg.Conn
     listed = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section("Catalogue"), flags=re.MULTILINE)
     assert sorted(listed) == sorted(rows)
     platform = [action for action, _ in listed if not re.match("log_|table_|tracking_", action)]
-    assert len(platform) == 43
+    assert sorted(platform) == sorted(ACTIONS)
+
+
+def test_the_number_of_actions_is_the_same_everywhere() -> None:
+    said = {
+        f"{page.name}: {found[0]}": int(found[1])
+        for page in PAGES
+        for found in re.finditer(r"\b(\d+) actions\b", page.read_text("utf-8"))
+    }
+    assert said
+    assert set(said.values()) == {len(PLATFORM)}, said
+    counted = re.search(r"The (\d+) actions of the platform and `(\w+)`", section("Catalogue"))
+    assert counted is not None
+    assert [int(counted[1]), counted[2]] == [len(PLATFORM), ACTIONS[-1]]
 
 
 def test_every_error_is_documented(connection: psycopg.Connection) -> None:
@@ -359,6 +369,13 @@ def test_every_public_name_of_the_package_is_documented() -> None:
     assert {name for name in auditdb.__all__ if not re.search(rf"\b{name}\b", text)} == set()
 
 
+def test_every_error_that_the_python_page_lists_can_be_imported() -> None:
+    listed = {name for name in named(sections(PYTHON)["Errors"]) if re.fullmatch(r"[A-Z]\w+", name)}
+    assert listed <= set(auditdb.__all__)
+    classes = {one.__name__ for one in errors.AuditError.__subclasses__()}
+    assert listed == classes | {"AuditError"}
+
+
 # -- links and names -------------------------------------------------------------------------
 
 
@@ -367,18 +384,44 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in sections(page)}
 
 
+REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"][
+    "Source"
+]
+FILES = re.compile(rf"{re.escape(REPOSITORY)}/(?:blob|tree)/main/")
+
+
+def targets(prose: str) -> list[str]:
+    """Return what the links of a page lead to, whichever way they are written."""
+    return [
+        *re.findall(r"\]\(([^)\s]+)\)", prose),
+        *re.findall(r"^\[[^\]]+\]: (\S+)$", prose, flags=re.MULTILINE),
+    ]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_and_paths_lead_somewhere(page: Path) -> None:
     prose = FENCE.sub("", page.read_text("utf-8"))
-    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
-        assert "://" not in target, f"{target}: all there is to know is in here"
-        name, _, anchor = target.partition("#")
-        linked = (page.parent / name).resolve() if name else page
+    for target in targets(prose):
+        if target.startswith(REPOSITORY) and not FILES.match(target):
+            continue
+        place, is_absolute = FILES.subn("", target)
+        assert "://" not in place, f"{target}: all there is to know is in here"
+        name, _, anchor = place.partition("#")
+        linked = ((ROOT if is_absolute else page.parent) / name).resolve() if name else page
         assert linked.exists(), target
+        assert not is_absolute or ("/tree/" in target) == linked.is_dir(), target
         assert not anchor or anchor in anchors(linked), target
     top = "|".join(re.escape(path.name) for path in ROOT.iterdir() if path.is_dir())
     for path in re.findall(rf"`((?:{top})/[^\s`]*)`", prose):
         assert list(ROOT.glob(path.rstrip("/"))), path
+
+
+def test_the_links_of_the_readme_work_wherever_it_is_shown() -> None:
+    prose = FENCE.sub("", README.read_text("utf-8"))
+    assert len(targets(prose)) >= 15
+    assert [target for target in targets(prose) if not FILES.match(target)] == []
+    used = set(re.findall(r"\]\[([^\]]+)\]", prose))
+    assert used == set(re.findall(r"^\[([^\]]+)\]: ", prose, flags=re.MULTILINE))
 
 
 # Names of places on somebody's machine, and of how this was made rather than what it is.

@@ -47,7 +47,7 @@ def examples() -> Iterator[Any]:
 
 
 @pytest.fixture
-def names(connect: Connect) -> dict[str, Any]:
+def names(connect: Connect, database: str) -> dict[str, Any]:
     """What an example can name: a connection to a database with a few rows, and the package."""
     conn = connect()
     conn.execute(_TABLES.encode())
@@ -66,6 +66,7 @@ def names(connect: Connect) -> dict[str, Any]:
         "conn": conn,
         "psycopg": psycopg,
         "timedelta": timedelta,
+        "url": database,
     }
 
 
@@ -85,14 +86,17 @@ def test_an_example_gives_what_it_says(
     "name",
     [
         "changes",
+        "check",
         "counts",
         "events",
         "field_history",
         "item_history",
+        "iter_events",
         "state_at",
         "transaction_events",
         "translate",
         "translated",
+        "upgrade",
         "value_at",
     ],
 )

@@ -21,7 +21,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from auditdb._export import columns
+from auditdb._export.versions import CURRENT
 from tests.conftest import CreateRole, _new_database
 from tests.support import exports
 from tests.support.commands import START, add, auditdb, environment, program, terminal
@@ -56,7 +56,7 @@ def expected(url: str) -> list[tuple[str | None, ...]]:
             'to_char(occurred_at, \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\')'
             if name == "occurred_at"
             else f"{name}::text"
-            for name in columns.COLUMNS
+            for name in CURRENT.columns
         )
         query = (
             f"select {cells} from audit.log as l where l.occurred_at < '2026-09-01Z'"
@@ -72,10 +72,10 @@ def test_csv_holds_every_value_and_tells_null_from_empty(database: str, tmp_path
     # PostgreSQL reads CSV with its null told from its empty text; Python's module does not.
     with psycopg.connect(database) as connection:
         texts = sql.SQL(", ").join(
-            sql.SQL("{} text").format(sql.Identifier(name)) for name in columns.COLUMNS
+            sql.SQL("{} text").format(sql.Identifier(name)) for name in CURRENT.columns
         )
         connection.execute(sql.SQL("create temporary table read (n serial, {})").format(texts))
-        names = sql.SQL(", ").join(map(sql.Identifier, columns.COLUMNS))
+        names = sql.SQL(", ").join(map(sql.Identifier, CURRENT.columns))
         copy_in = sql.SQL("copy read ({}) from stdin (format csv, header match)").format(names)
         with connection.cursor() as cursor, cursor.copy(copy_in) as copy:
             copy.write(content.encode())
@@ -95,7 +95,7 @@ def test_json_lines_hold_every_value_with_ids_as_strings(database: str, tmp_path
     found = []
     for line in lines:
         row = json.loads(line)
-        assert list(row) == list(columns.COLUMNS)
+        assert list(row) == list(CURRENT.columns)
         assert isinstance(row["id"], str)
         # As jsonb prints it, byte for byte.
         changes, context = re.findall(r'"changes":(.*),"context":(.*)}$', line)[0]
@@ -171,7 +171,7 @@ def test_an_empty_range_gives_valid_empty_files(
     verified = auditdb("verify", str(tmp_path / "out"))
     assert (verified.returncode, verified.stderr) == (0, "")
     if (form, compress) == ("csv", "none"):
-        assert data(tmp_path / "out")["log.csv"].decode() == ",".join(columns.COLUMNS) + "\n"
+        assert data(tmp_path / "out")["log.csv"].decode() == ",".join(CURRENT.columns) + "\n"
 
 
 def test_a_closed_range_gives_the_same_bytes_again(
@@ -318,7 +318,7 @@ def test_the_manifest_says_what_is_there(database: str, tmp_path: Path) -> None:
     assert (one["rows"], one["bytes"]) == (34, len(content))
     assert found["filters"]["account_id"] == "1"
     assert found["filters"]["until"] == "2026-09-01T00:00:00.000000Z"
-    assert [column["name"] for column in found["columns"]] == list(columns.COLUMNS)
+    assert [column["name"] for column in found["columns"]] == list(CURRENT.columns)
     lines = list(csv.DictReader(io.StringIO(content.decode())))
     for end, line in (("first", lines[0]), ("last", lines[-1])):
         assert one[end] == {key: line[key] for key in ("occurred_at", "id", "account_id")}

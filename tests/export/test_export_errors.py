@@ -271,9 +271,9 @@ def test_every_name_is_given_to_what_is_on_the_disk_and_the_manifest_comes_last(
 
 def lose_the_server(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """Have the server end the session of an export after its third slice."""
-    from auditdb._export import exporting
+    from auditdb._export import export_source
 
-    write = exporting._Source.write
+    write = export_source.Source.write
     calls = 0
 
     def write_then_end(self: Any, *args: Any) -> Any:
@@ -286,7 +286,7 @@ def lose_the_server(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
                 connection.execute("select pg_terminate_backend(%s, 10000)", [own])
         return reached
 
-    monkeypatch.setattr(exporting._Source, "write", write_then_end)
+    monkeypatch.setattr(export_source.Source, "write", write_then_end)
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])

@@ -237,6 +237,24 @@ def test_a_state_file_is_of_one_log_and_one_selection(
     assert "no state file" in broken.stderr
 
 
+def test_a_state_file_that_knows_no_such_filter_is_of_exports_without_it(
+    database: str, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    fill(database, 10)
+    export(database, tmp_path / "1", "--since-last", str(state), "--account", "1")
+    older = json.loads(state.read_text())
+    del older["filters"]["actor"]
+    state.write_text(json.dumps(older))
+    refused = auditdb(
+        "export", str(tmp_path / "2"), "--url", database, "--since-last", str(state),
+        "--account", "1", "--actor", "platform_user",
+    )  # fmt: skip
+    assert refused.returncode == 1
+    assert "differs in actor" in refused.stderr
+    export(database, tmp_path / "2", "--since-last", str(state), "--account", "1")
+
+
 def test_two_exports_cannot_move_one_state_on(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,7 +34,7 @@ FORMS = [
 
 # Forked from a process that has imported all it needs: starting Python takes longer than exporting.
 FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["auditdb._cli.app", "pyarrow.parquet", "zstandard", __name__])
+FORKED.set_forkserver_preload(["auditdb._cli.export", "pyarrow.parquet", "zstandard", __name__])
 
 
 def run(arguments: list[str]) -> None:
@@ -149,7 +149,7 @@ def test_crashed_anywhere_it_goes_on(
     place: str,
     options: tuple[str, ...],
 ) -> None:
-    from auditdb._export import export_job, exporting, files, state_file
+    from auditdb._export import export_job, export_source, files, state_file
 
     what, _, count = place.partition(" ")
     target, name = {
@@ -157,7 +157,7 @@ def test_crashed_anywhere_it_goes_on(
         "slice": (export_job.Journal, "note_slice"),
         "done": (export_job.Journal, "note_done"),
         "publish": (files, "publish"),
-        "record": (exporting._Source, "record"),
+        "record": (export_source.Source, "record"),
         "recorded": (export_job.Journal, "note_recorded"),
         "manifest": (files, "write_json"),
         "state": (state_file, "replace"),
@@ -193,7 +193,7 @@ def test_crashed_anywhere_it_goes_on(
 
 KILLED = """
 import os, signal, sys
-from auditdb._export import exporting, files, manifest, state_file
+from auditdb._export import export_source, files, manifest, state_file
 from auditdb._cli.app import main
 
 def killed_after(target, name, is_it=lambda *args: True):
@@ -209,7 +209,7 @@ match sys.argv.pop(1):
     case "renamed":
         killed_after(files, "publish", lambda path: path.name.startswith("log"))
     case "recorded":
-        killed_after(exporting._Source, "record")
+        killed_after(export_source.Source, "record")
     case "manifest written":
         killed_after(files, "write_json", lambda path, _: path.name == manifest.NAME)
     case "state moved on":

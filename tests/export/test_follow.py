@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from auditdb._export import follow
-from auditdb._export.selection import Selection
+from auditdb._query.filters import Filter, filtered
 from auditdb._query.records import Event
 from tests.conftest import Connect
 from tests.export.test_export_incremental import Writer, insert
@@ -25,7 +25,7 @@ class Enough(Exception):
     """Ends following."""
 
 
-def followed(url: str, wanted: Selection, steps: list[object]) -> list[list[int]]:
+def followed(url: str, wanted: Filter, steps: list[object]) -> list[list[int]]:
     """Follow the log; before each look, do the next step. Return the ids of each look."""
     found: list[list[int]] = [[]]
 
@@ -66,7 +66,7 @@ def test_rows_come_in_the_order_in_which_they_become_visible(
     def third() -> None:
         ids.append(insert(quick)[1])
 
-    looks = followed(database, Selection(), [first, second, third])
+    looks = followed(database, Filter(), [first, second, third])
     assert looks == [[ids[1]], [ids[0]], [ids[2]]]
 
 
@@ -79,7 +79,7 @@ def test_filters_hold_and_since_shows_what_is_there(database: str, connect: Conn
         add(database, action="b")
         insert(quick)
 
-    looks = followed(database, Selection(actions=("a",), since=START), [more])
+    looks = followed(database, filtered(action="a", since=START), [more])
     assert len(looks[0]) == 1
     all_of_it: list[int] = []
     with psycopg.connect(database, autocommit=True) as connection:
@@ -89,7 +89,7 @@ def test_filters_hold_and_since_shows_what_is_there(database: str, connect: Conn
 
         with pytest.raises(Enough):
             gather(
-                follow.batches(connection, Selection(actions=("a",), since=START), wait=wait),
+                follow.batches(connection, filtered(action="a", since=START), wait=wait),
                 all_of_it.extend,
             )
     assert there in all_of_it
@@ -100,7 +100,7 @@ def test_many_rows_come_in_batches(database: str) -> None:
     def many() -> None:
         fill(database, 2 * follow.BATCH + 5, "1 minute")
 
-    (look,) = followed(database, Selection(), [many])
+    (look,) = followed(database, Filter(), [many])
     assert len(look) == 2 * follow.BATCH + 5
 
 
@@ -114,7 +114,7 @@ def test_an_import_meanwhile_is_an_error_not_a_gap(database: str, connect: Conne
         owner.execute("select audit.begin_era()")
 
     with pytest.raises(WatermarkRefused, match="imported"):
-        followed(database, Selection(), [imported])
+        followed(database, Filter(), [imported])
 
 
 def test_nothing_is_lost_or_doubled_under_stress(engine_database: str) -> None:
@@ -144,7 +144,7 @@ def test_nothing_is_lost_or_doubled_under_stress(engine_database: str) -> None:
     with psycopg.connect(engine_database, autocommit=True) as connection:
         before = {i for (i,) in connection.execute("select id from audit.log").fetchall()}
         with pytest.raises(Enough):
-            gather(follow.batches(connection, Selection(), wait=wait), found.extend)
+            gather(follow.batches(connection, Filter(), wait=wait), found.extend)
         assert [writer.error for writer in writers] == [None] * 4
         log = {i for (i,) in connection.execute("select id from audit.log").fetchall()}
     assert len(found) == len(set(found))

@@ -282,8 +282,8 @@ def test_a_server_that_goes_away_is_said_and_the_import_goes_on(
     export(database, tmp_path / "out", *RANGE, "--format", "jsonl")
     original = importing._add
 
-    def add_then_lose(connection: psycopg.Connection, batch: list[str]) -> int:
-        added = original(connection, batch)
+    def add_then_lose(connection: psycopg.Connection, *others: Any) -> int:
+        added = original(connection, *others)
         with psycopg.connect(database) as other:
             own = connection.info.backend_pid
             other.execute("select pg_terminate_backend(%s, 10000)", [own])
@@ -303,6 +303,33 @@ def test_csv_is_not_imported(database: str, tmp_path: Path) -> None:
     ran = auditdb("import", str(tmp_path / "out"), "--url", database)
     assert ran.returncode == 1
     assert "--format jsonl" in ran.stderr
+
+
+def test_an_archive_of_a_newer_version_than_the_log_is_refused(
+    database: str, engine_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from auditdb._export import formats, versions
+
+    newer = versions.FormatVersion(99, {**versions.CURRENT.columns, "colour": "text"})
+    place = tmp_path / "out"
+    with psycopg.connect(database) as here:
+        here.execute("alter table audit.log add column colour text")
+    fill(database, 20)
+    with monkeypatch.context() as patch:
+        patch.setattr(formats, "CURRENT", newer)
+        patch.setitem(versions.VERSIONS, newer.number, newer)
+        export(database, place, *RANGE, "--format", "jsonl")
+    unknown = auditdb("verify", str(place))
+    assert unknown.returncode == 1
+    assert f"has format 99; this auditdb knows {versions.CURRENT.number}." in unknown.stderr
+    monkeypatch.setitem(versions.VERSIONS, newer.number, newer)
+    assert auditdb("verify", str(place)).returncode == 0
+    ran = auditdb("import", str(place), "--url", engine_database)
+    assert ran.returncode == 1
+    assert "audit.log has no column colour" in ran.stderr
+    assert "Run `auditdb upgrade`." in ran.stderr
+    # Nothing was begun that would have to be ended.
+    export(engine_database, tmp_path / "after", *RANGE)
 
 
 def test_only_the_owner_imports(

@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
-from auditdb._export import formats, reader
+from auditdb._export import formats, reader, versions
+from auditdb._export.formats import parquet
 from tests.conftest import _new_database
 from tests.support.commands import Ran, auditdb
 from tests.support.exports import FORMS, data, export, fill, manifest, sha256
@@ -187,11 +188,11 @@ def test_a_broken_frame_of_compression_is_named(log: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", ["id", "occurred_at", "account_id"])
 def test_a_row_of_parquet_without_its_key_is_malformed(tmp_path: Path, name: str) -> None:
-    schema = formats.parquet_schema()
+    schema = parquet.schema(versions.CURRENT)
     cells = {field.name: [None if field.name == name else 1] for field in schema}
     cells |= {n: ["x"] for n in cells if n != name and schema.field(n).type == pyarrow.string()}
     cells["is_cascade"] = [True]
     path = tmp_path / "log.parquet"
     pyarrow.parquet.write_table(pyarrow.table(cells, schema=schema), path)
     with pytest.raises(reader.Malformed):
-        list(reader.rows(path, formats.Form("parquet", "none")))
+        list(reader.rows(path, formats.form("parquet")))

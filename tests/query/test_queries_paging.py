@@ -18,8 +18,8 @@ from psycopg import sql
 
 import auditdb
 from auditdb import Event, InvalidCursor
-from auditdb._query import months, page_cursor, statements
-from auditdb._query.runner import Query, _for_psycopg
+from auditdb._connection.runner import Query, _for_psycopg
+from auditdb._query import filters, months, page_cursor, statements
 from auditdb._upkeep import migrate
 from tests.conftest import _new_database
 from tests.support.helpers import value
@@ -324,7 +324,7 @@ def test_no_other_text_is_a_cursor(text: str) -> None:
 
 def first_pages(named: dict[str, Any], limit: int) -> list[Query]:
     """Return the queries of a first page as long as they find nothing."""
-    wanted = statements.filtered(**named)
+    wanted = filters.filtered(**named)
     return [
         statements.page_query("id", wanted, window, limit, None)
         for window in months.windows(wanted, months.newest(wanted, None), None, (), limit)

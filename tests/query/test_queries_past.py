@@ -1,5 +1,6 @@
 """The past: values and states of items at a time, also of what was there before the log."""
 
+import re
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -8,10 +9,11 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg import sql
 
 import auditdb
-from auditdb import ItemState, NoValue
-from tests.conftest import Connect
+from auditdb import InvalidQuestion, ItemState, NoValue
+from tests.conftest import Connect, CreateRole
 from tests.support.helpers import value
 
 ITEM = ("thing", 1)
@@ -148,6 +150,127 @@ def test_parts_have_values_too(conn: psycopg.Connection) -> None:
     assert state(conn, more).values[path] == 4
     assert path not in state(conn, gone).values
     assert state(conn, gone).exists is True
+
+
+def refused(conn: psycopg.Connection, column: str, item: tuple[str, Any] = ITEM) -> str:
+    """Return the hint with which a column is refused, whichever way it is asked for."""
+    now = at(conn)
+    with pytest.raises(InvalidQuestion, match=re.escape(f"{column!r}")) as told:
+        auditdb.value_at(conn, item, column, now)
+    with pytest.raises(InvalidQuestion) as again:
+        auditdb.field_history(conn, item, column)
+    assert (again.value.message, again.value.hint) == (told.value.message, told.value.hint)
+    return told.value.hint or ""
+
+
+def unknown(conn: psycopg.Connection, column: str, item: tuple[str, Any] = ITEM) -> None:
+    """Check that a column is not refused, though nothing is known of it."""
+    assert auditdb.value_at(conn, item, column, at(conn)) is NoValue.UNKNOWN
+    assert auditdb.field_history(conn, item, column) == ()
+
+
+def test_a_column_that_never_was_is_an_error_and_names_the_nearest(
+    conn: psycopg.Connection,
+) -> None:
+    track(conn)
+    at(conn, "alter table thing add column max_consumption int")
+    for item in (ITEM, ("thing", 2)):
+        assert refused(conn, "max_consumtion", item).startswith(
+            "Similar columns: max_consumption, "
+        )
+    conn.execute("insert into thing values (1, 'x')")
+    assert "max_consumption" in refused(conn, "maxconsumption")
+    conn.execute("delete from thing")
+    assert refused(conn, "c")
+    with pytest.raises(InvalidQuestion, match="'c'"):
+        auditdb.field_history(conn, ITEM, "c", until=at(conn) - EARLIER)
+
+
+def test_a_column_that_was_once_is_no_error(conn: psycopg.Connection) -> None:
+    track(conn)
+    conn.execute("alter table thing rename column a to name")
+    conn.execute("alter table thing drop column b")
+    conn.execute("alter table thing add column c text")
+    item = ("thing", 2)
+    for column in ("a", "name", "b", "c", "beat"):
+        unknown(conn, column, item)
+    conn.execute("alter table thing rename to object")
+    conn.execute("select audit.track('object', item_type => 'object')")
+    conn.execute("alter table object add column d text")
+    unknown(conn, "b", item)
+    unknown(conn, "d", ("object", 2))
+    assert refused(conn, "d", item)
+    conn.execute("select audit.untrack('object')")
+    unknown(conn, "b", item)
+    assert refused(conn, "d", item)
+
+
+def test_the_columns_of_parts_are_paths_whatever_their_name(conn: psycopg.Connection) -> None:
+    track(conn)
+    conn.execute(
+        "create table seat (id int primary key, thing_id int, name text, max_level int);"
+        "select audit.track('seat', item_type => 'thing', item_id => 'thing_id', part => 'seats',"
+        " part_name => 'name');"
+        "create table tag (id int primary key, thing_id int, word text);"
+        "select audit.track('tag', item_type => 'thing', item_id => 'thing_id', actions =>"
+        ' \'[{"action": "thing_tagged", "on": ["insert", "delete"], "grouped": true}]\')'
+    )
+    for column in ("seats/A~1B/max_level", "seats/C#7/max_level", "seats//max_level"):
+        unknown(conn, column)
+    unknown(conn, "thing/1/word")
+    for wrong in ("seats/C/max_levl", "seat/C/max_level"):
+        assert "seats/C/max_level" in refused(conn, wrong)
+    assert "seats/NAME/max_level" in refused(conn, "max_level")
+    for wrong in ("seats/C", "seats/C/", "thing/1/a/b", "seats/C/x/max_level"):
+        assert refused(conn, wrong)
+
+
+def test_a_column_with_slashes_in_its_name_is_a_column(conn: psycopg.Connection) -> None:
+    conn.execute('create table odd (id int primary key, "a/b" int, "seats/x/y" int)')
+    conn.execute("select audit.track('odd')")
+    for column in ("a/b", "seats/x/y"):
+        unknown(conn, column, ("odd", 1))
+    assert "a/b" in refused(conn, "a/c", ("odd", 1))
+
+
+def test_of_a_type_that_no_declaration_has_nothing_is_refused(conn: psycopg.Connection) -> None:
+    track(conn)
+    unknown(conn, "a", ("nothing", 1))
+    conn.execute(
+        "create table seat (id int primary key, thing_id int, name text);"
+        "select audit.track('seat', item_type => 'whole', item_id => 'thing_id', part => 'seats',"
+        " part_name => 'name')"
+    )
+    unknown(conn, "a", ("whole", 1))
+
+
+def test_what_the_log_has_is_not_refused_whoever_declared_it(conn: psycopg.Connection) -> None:
+    """Rows of an archive may have come in without the declarations that they were written by."""
+    track(conn)
+    conn.execute(
+        "insert into audit.log (account_id, action, item_type, item_id, actor_type, actor_id,"
+        " db_role, changes) values"
+        " ('', 'thing_updated', 'thing', '1', 'x', 'x', 'x', '{\"former\": {\"new\": 5}}')"
+    )
+    now = at(conn)
+    assert auditdb.value_at(conn, ITEM, "former", now) == 5
+    assert auditdb.value_at(conn, ITEM, "former", now - EARLIER) is NoValue.ABSENT
+    assert auditdb.field_history(conn, ITEM, "former", until=now - EARLIER) == ()
+    assert len(auditdb.field_history(conn, ITEM, "former")) == 1
+    assert refused(conn, "former", ("thing", 2))
+
+
+def test_who_sees_no_declarations_is_not_told_that_a_column_never_was(
+    conn: psycopg.Connection, connect: Connect, create_role: CreateRole
+) -> None:
+    track(conn)
+    role = create_role()
+    conn.execute(sql.SQL("grant audit_reader to {}").format(sql.Identifier(role)))
+    reader = connect(user=role, autocommit=True)
+    reader.execute("select set_config('audit.account_id', '1', false)")
+    unknown(reader, "nothing")
+    reader.execute("select set_config('audit.account_id', '', false)")
+    assert refused(reader, "nothing")
 
 
 def test_no_value_counts_as_false_and_says_why() -> None:

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from tests.support.catalogue import ACTIONS, PLATFORM
 from tests.support.expected import signed_in
 from tests.support.helpers import Platform, new_log, newest, platform, value
 
@@ -16,22 +17,6 @@ BLACKLISTED = (
     " of licensing.devices"
 )
 NOON = "2026-11-22T12:00:00+00:00"
-
-ACTIONS = """
-platform_user_added platform_user_updated platform_user_removed
-user_permission_template_created user_permission_template_updated
-user_permission_template_permissions_set user_permission_template_deleted
-notification_policy_created notification_policy_updated notification_policy_deleted
-product_created product_updated product_activated product_deactivated product_archived
-product_unarchived product_deleted
-customer_created customer_updated customer_deleted
-order_created order_updated order_manager_added order_manager_removed order_deleted
-license_created license_updated license_reset license_disabled license_enabled
-license_consumption_reset license_user_assigned license_user_unassigned license_features_updated
-license_deleted license_custom_field_created license_custom_field_updated
-license_custom_field_deleted
-device_reset device_blacklisted device_borrowed device_borrow_released device_unblacklisted
-""".split()  # noqa: SIM905 (a list would be a line for each)
 
 
 @pytest.fixture
@@ -292,7 +277,7 @@ def test_an_event_without_columns_has_no_changes(
 
 def test_the_catalogue_has_every_action_with_its_meaning(connection: psycopg.Connection) -> None:
     catalogue = {row["action"]: row for row in read(connection, "select * from audit.actions")}
-    assert len(ACTIONS) == len(set(ACTIONS)) == 43
+    assert len(ACTIONS) == len(set(ACTIONS)) == len(PLATFORM) + 1 == 43
     about_tables = {"table_truncated", "tracking_started", "tracking_changed", "tracking_stopped"}
     about_the_log = {"log_exported", "log_imported"}
     assert set(catalogue) == {*ACTIONS, *about_tables, *about_the_log}
@@ -408,7 +393,12 @@ select format('%s.%s.%s', n.nspname, c.relname, a.attname), col_description(c.oi
 from pg_class as c
 join pg_namespace as n on n.oid = c.relnamespace
 join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-where n.nspname in ('audit', 'licensing') and c.relkind in ('r', 'p', 'v')
+where n.nspname in ('audit', 'licensing') and c.relkind in ('r', 'p', 'v', 'c')
+union all
+select format('type %s.%s', n.nspname, c.relname), obj_description(c.reltype, 'pg_type')
+from pg_class as c
+join pg_namespace as n on n.oid = c.relnamespace
+where n.nspname in ('audit', 'licensing') and c.relkind = 'c'
 union all
 select f.oid::regprocedure::text, obj_description(f.oid, 'pg_proc')
 from pg_proc as f
@@ -424,6 +414,8 @@ def test_everything_has_a_comment_that_is_a_sentence(connection: psycopg.Connect
         "audit.log",
         "licensing.licenses.reset_at",
         "licensing.product_log.product_id",
+        "type audit.row_sql",
+        "audit.compiled.fingerprint",
         "audit.set_actor(text,text,text,jsonb)",
     ):
         assert known in comments

@@ -459,7 +459,7 @@ def test_an_owner_under_forced_row_security_fails_rather_than_records_less(
         host = superuser.info.host
         port = superuser.info.port
     url = f"postgresql://{role}@/{name}?host={host}&port={port}"
-    migrate.upgrade(url)
+    migrate.upgrade(url, "heads")
     with psycopg.connect(url) as owner:
         core = platform(owner)
         feature = (

@@ -9,24 +9,15 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from auditdb._export import reader
-from auditdb._export.formats import Form
+from auditdb._export import formats, reader, versions
+from auditdb._export.compression import COMPRESSIONS
+from auditdb._export.formats.base import ExportedRow
 from tests.support.commands import START, Ran, add, auditdb
 
 RANGE = ("--since", "2025-01-01", "--until", "2026-09-01")
 """Wide enough for what fill() and add_hostile() write, and closed."""
 
-FORMS = [
-    ("csv", "none"),
-    ("csv", "gzip"),
-    ("csv", "zstd"),
-    ("jsonl", "none"),
-    ("jsonl", "gzip"),
-    ("jsonl", "zstd"),
-    ("parquet", "none"),
-    ("parquet", "gzip"),
-    ("parquet", "zstd"),
-]
+FORMS = [(form, compress) for form in formats.FORMATS for compress in COMPRESSIONS]
 
 FILL = """
 insert into audit.log (occurred_at, account_id, action, item_type, item_id, item_label,
@@ -64,10 +55,15 @@ def manifest(place: Path) -> dict[str, Any]:
     return found
 
 
-def rows(place: Path) -> Iterator[reader.ExportedRow]:
+def rows(place: Path) -> Iterator[ExportedRow]:
     """Yield the rows of an export in their order."""
     found = manifest(place)
-    form = Form(found["data"], found["compression"], found["spreadsheet"])
+    form = formats.form(
+        found["data"],
+        found["compression"],
+        spreadsheet=found["spreadsheet"],
+        version=versions.VERSIONS[found["format"]],
+    )
     for one in found["files"]:
         yield from reader.rows(place / one["name"], form)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -69,8 +69,9 @@ def new_log(conn: psycopg.Connection, since: int = 0) -> list[LogRow]:
 
     The session must be allowed to read audit.log: the owner's or a superuser's.
     """
+    names = ", ".join(one.name for one in fields(LogRow))
     with conn.cursor(row_factory=class_row(LogRow)) as cursor:
-        cursor.execute("select * from audit.log where id > %s order by id", [since])
+        cursor.execute(f"select {names} from audit.log where id > %s order by id".encode(), [since])
         return cursor.fetchall()
 
 

@@ -131,6 +131,17 @@ flask = Flask(__name__)
 flask.wsgi_app = wsgi.ActorMiddleware(flask.wsgi_app, who_by_wsgi)  # type: ignore[method-assign]
 
 
+def deploy() -> str:
+    """Bring the log up to date before the application starts."""
+    try:
+        assert_type(auditdb.upgrade(URL), tuple[str, ...])
+        auditdb.upgrade(URL, "heads", partition_interval="quarter")
+    except (auditdb.InvalidUrl, auditdb.MigrationFailed, auditdb.LogBusy) as error:
+        return error.message
+    assert_type(auditdb.__version__, str)
+    return auditdb.__version__
+
+
 def watch(connection: psycopg.Connection[Any]) -> str | None:
     """Say what mends the first thing that is wrong with the log."""
     found = auditdb.check(connection)
@@ -158,7 +169,13 @@ def explain(connection: psycopg.Connection[Any]) -> str:
         return "the database"
     except (auditdb.SchemaBehind, auditdb.SchemaMissing):
         return "auditdb upgrade"
+    except auditdb.SchemaAhead:
+        return "pip install --upgrade auditdb"
     except (auditdb.InvalidActor, auditdb.InvalidCursor, auditdb.InvalidQuestion) as error:
+        return error.message
+    except (auditdb.ExportFailed, auditdb.InvalidExport, auditdb.ImportFailed) as error:
+        return error.message
+    except (auditdb.WatermarkRefused, auditdb.EmbeddedMissing) as error:
         return error.message
     except auditdb.AuditError as error:
         return error.message

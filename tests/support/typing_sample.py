@@ -1,6 +1,7 @@
 """An application that asks the log in every way, for mypy alone: it is never run."""
 
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, assert_type
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_s
 from sqlalchemy.orm import Session, scoped_session
 
 import auditdb
-from auditdb import Change, Count, Event, FieldChange, ItemState, NoValue, Page
+from auditdb import Change, Count, Event, FieldChange, Finding, ItemState, NoValue, Page
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -31,6 +32,17 @@ def synchronous(
     assert_type(page, Page)
     assert_type(page.events, tuple[Event, ...])
     assert_type(page.next_cursor, str | None)
+    assert_type(page[0], Event)
+    assert_type(page[1:], tuple[Event, ...])
+    assert_type([event for event in page], list[Event])  # noqa: C416 (what iterating gives)
+    assert_type(page[0].as_dict(), dict[str, Any])
+    assert_type(page[0].as_json(), str)
+    assert_type(len(page), int)
+    assert_type(auditdb.iter_events(conn, item=LICENSE, page_size=100), Iterator[Event])
+    for event in auditdb.iter_events(session, cursor=page.next_cursor):
+        assert_type(event, Event)
+    assert_type(auditdb.check(conn), tuple[Finding, ...])
+    assert_type(auditdb.check(scoped, pending_after=timedelta(hours=2)), tuple[Finding, ...])
     assert_type(page.events[0].occurred_at, datetime)
     assert_type(page.events[0].changes, dict[str, dict[str, Any]])
     assert_type(auditdb.events(rows_as_dicts, limit=1), Page)
@@ -59,6 +71,10 @@ async def asynchronous(
 ) -> None:
     page = await auditdb.events(conn, limit=10)
     assert_type(page, Page)
+    assert_type(auditdb.iter_events(conn), AsyncIterator[Event])
+    async for event in auditdb.iter_events(scoped, action="license_created", since=NOON):
+        assert_type(event, Event)
+    assert_type(await auditdb.check(session), tuple[Finding, ...])
     waiting: Coroutine[Any, Any, Page] = auditdb.events(session)
     assert_type(await waiting, Page)
     assert_type(await auditdb.events(connection, cursor=page.next_cursor), Page)
@@ -79,5 +95,8 @@ def refused(conn: psycopg.Connection, session: AsyncSession, event: Event) -> No
     auditdb.events(conn, colour="red")  # type: ignore[call-overload]
     auditdb.counts(conn, by="weather")  # type: ignore[call-overload]
     auditdb.state_at(conn, LICENSE)  # type: ignore[call-overload]
+    auditdb.iter_events(conn, limit=1)  # type: ignore[call-overload]
+    auditdb.check("postgresql:///app")  # type: ignore[call-overload]
+    auditdb.nonsense  # type: ignore[attr-defined] # noqa: B018
     print(auditdb.events(session).events)  # type: ignore[attr-defined]
     event.id = 1  # type: ignore[misc]

@@ -250,7 +250,7 @@ def test_a_foreign_key_that_comes_later_cascades_too(connect: Connect) -> None:
 
 def test_widening_a_table_that_is_not_tracked_is_refused(connection: psycopg.Connection) -> None:
     connection.execute("create table thing (id int primary key)")
-    for call in ("audit.widen('thing')", "audit.refresh('thing')", "audit.untrack('thing')"):
+    for call in ("audit.widen('thing')", "audit.refresh('thing')"):
         with (
             pytest.raises(psycopg.Error, match="thing is not tracked") as refused,
             connection.transaction(),

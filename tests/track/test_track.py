@@ -156,7 +156,7 @@ def test_untracking_ends_the_log_and_leaves_nothing_behind(connection: psycopg.C
     name = create(connection, "s", "thing", "id int primary key")
     track(connection, name)
     run(connection, "insert into {} values (1)", name)
-    connection.execute("select audit.untrack('s.thing')")
+    assert value(connection, "select audit.untrack('s.thing')") == "stopped"
     with recorded(connection) as log:
         run(connection, "insert into {} values (2)", name)
         run(connection, "update {} set id = id + 10", name)
@@ -165,9 +165,20 @@ def test_untracking_ends_the_log_and_leaves_nothing_behind(connection: psycopg.C
     assert state_of(connection, "s.thing") == []
     assert state_of_schema(connection) == before
     assert value(connection, "select count(*) from audit.log where action = 'thing_created'") == 1
-    with pytest.raises(psycopg.Error, match=r"s\.thing is not tracked") as refused:
-        connection.execute("select audit.untrack('s.thing')")
-    assert refused.value.sqlstate == "UA009"
+
+
+def test_untracking_what_is_not_tracked_changes_nothing(connection: psycopg.Connection) -> None:
+    name = create(connection, "s", "thing", "id int primary key")
+    create(connection, "s", "other", "id int primary key")
+    run(connection, "create view {} as select 1 as id", sql.Identifier("s", "seen"))
+    track(connection, name)
+    before = state_of_schema(connection)
+    with recorded(connection) as log:
+        for relation in ("s.other", "s.seen", "pg_class", None):
+            answer = value(connection, "select audit.untrack(%s::regclass)", relation)
+            assert answer == "unchanged", relation
+    assert log == []
+    assert state_of_schema(connection) == before
 
 
 def state_of_schema(conn: psycopg.Connection) -> list[tuple[object, ...]]:

@@ -22,6 +22,7 @@ from tests.support.broken import BROKEN, LICENSES, TABLES, Broken
 from tests.support.commands import auditdb as run
 from tests.support.commands import terminal
 from tests.support.helpers import platform, value
+from tests.support.readers import KINDS, Asked, ask
 from tests.support.servers import Server
 
 LICENSE_WRITTEN = (
@@ -385,7 +386,7 @@ def test_a_database_of_another_encoding(server: Server) -> None:
     name = "auditdb_latin1_check"
     server.execute("create database {} template template0 encoding 'LATIN1'", name)
     try:
-        migrate.upgrade(server.url(name))
+        migrate.upgrade(server.url(name), "heads")
         with psycopg.connect(server.url(name), autocommit=True) as conn:
             (finding,) = auditdb.check(conn)
             assert (finding.finding, finding.object) == ("encoding_wrong", name)
@@ -423,7 +424,7 @@ def test_an_owner_without_superuser_rights_says_what_is_hidden(
     name = psycopg.conninfo.conninfo_to_dict(empty_database)["dbname"]
     assert isinstance(name, str)
     server.execute("alter database {} owner to {}", name, role)
-    migrate.upgrade(server.url(name, role))
+    migrate.upgrade(server.url(name, role), "heads")
     with psycopg.connect(server.url(name, role), autocommit=True) as conn:
         (finding,) = auditdb.check(conn)
         assert (finding.finding, finding.object) == ("sessions_hidden", role)
@@ -449,6 +450,49 @@ def test_a_database_without_the_log(empty_database: str) -> None:
     ):
         auditdb.check(conn)
     assert "auditdb upgrade" in (refused.value.hint or "")
+
+
+def test_findings_are_the_same_on_every_kind_of_connection(
+    owner: psycopg.Connection, small: str
+) -> None:
+    owner.execute("alter table licensing.orders disable trigger _audit_insert")
+    found = auditdb.check(owner)
+    assert [one.finding for one in found] == ["trigger_disabled"]
+    asked: list[Asked] = [
+        (auditdb.check, (), {}),
+        (auditdb.check, (), {"pending_after": timedelta(days=1, seconds=1, microseconds=1)}),
+        (auditdb.check, (), {"pending_after": timedelta()}),
+    ]
+    with closing(psycopg.connect(small)) as pending:
+        pending.execute("insert into licensing.orders values (1)")
+        for kind in KINDS:
+            same, later, at_once = ask(small, kind, *asked)
+            assert same == later == found, kind
+            assert {f.finding for f in at_once} == {"trigger_disabled", "transaction_old"}, kind
+
+
+@pytest.mark.parametrize(
+    "kind", ["sync psycopg2 session", "async psycopg", "async asyncpg session"]
+)
+def test_errors_of_checking_are_ours_on_every_kind_of_connection(
+    kind: str,
+    server: Server,
+    database: str,
+    empty_database: str,
+    connect: Connect,
+    create_role: CreateRole,
+) -> None:
+    check: Asked = (auditdb.check, (), {})
+    with pytest.raises(auditdb.SchemaMissing, match="auditdb upgrade"):
+        ask(empty_database, kind, check)
+    name = str(psycopg.conninfo.conninfo_to_dict(database)["dbname"])
+    with pytest.raises(auditdb.PermissionDenied):
+        ask(server.url(name, create_role()), kind, check)
+    connect(autocommit=True).execute("alter function audit.check(interval) rename to former")
+    with pytest.raises(auditdb.SchemaBehind, match="auditdb upgrade"):
+        ask(database, kind, check)
+    with pytest.raises(TypeError, match=r"check\(\) reads through a Connection"):
+        auditdb.check(database)  # type: ignore[call-overload]
 
 
 # -- the command -----------------------------------------------------------------------------
@@ -509,7 +553,7 @@ def test_every_finding_is_documented_and_every_one_is_tried(owner: psycopg.Conne
         for (source,) in sources
         for code in re.findall(r"(?:select|then|else) '([a-z]+_[a-z_]+)'(?=,| else| end)", source)
     }
-    assert len(sources) == 13
+    assert len(sources) == 14
     assert codes == set(first_column(section("Findings")))
     tests = Path(__file__).read_text("utf-8") + Path(broken.__file__).read_text("utf-8")
     assert {code for code in codes if f'"{code}"' not in tests} == set()

@@ -17,6 +17,7 @@ from alembic.script import ScriptDirectory
 from psycopg import conninfo
 from sqlalchemy import text
 
+import auditdb
 from auditdb import errors
 from auditdb._upkeep import migrate
 from tests.conftest import CreateRole
@@ -93,11 +94,11 @@ def objects(url: str) -> set[str]:
     with psycopg.connect(url) as connection:
         rows = connection.execute(
             "select c.oid::regclass::text from pg_class as c"
-            " where c.relnamespace = 'audit'::regnamespace"
+            " where c.relnamespace = to_regnamespace('audit')"
             " union all select p.oid::regprocedure::text from pg_proc as p"
-            " where p.pronamespace = 'audit'::regnamespace"
+            " where p.pronamespace = to_regnamespace('audit')"
             " union all select t.oid::regtype::text from pg_type as t"
-            " where t.typnamespace = 'audit'::regnamespace and t.typrelid = 0 and t.typelem = 0"
+            " where t.typnamespace = to_regnamespace('audit') and t.typrelid = 0 and t.typelem = 0"
             " union all select evtname from pg_event_trigger"
         ).fetchall()
     return {row[0] for row in rows}
@@ -110,7 +111,7 @@ def test_sql_and_migrations_and_the_offline_script_build_the_same(
     install(server, from_sql)
     server.run(
         *("psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", name_of(from_script)),
-        input=migrate.script(),
+        input=migrate.script("heads"),
     )
     expected = describe(server, from_sql)
     assert_same(expected, describe(server, database))
@@ -128,8 +129,33 @@ def test_the_engine_can_be_had_alone(server: Server, empty_database: str, databa
         state = migrate.current(connection)
     assert state.missing == ()
     assert [branch.current for branch in state.branches] == ["audit_0001", None]
-    migrate.upgrade(empty_database)
+    migrate.upgrade(empty_database, "licensing@head")
     assert_same(describe(server, database), describe(server, empty_database))
+
+
+def test_an_application_upgrades_its_database(empty_database: str) -> None:
+    """By default to the log that this package needs, without the example."""
+    url = empty_database.replace("postgresql://", "postgresql+asyncpg://")
+    (title,) = auditdb.upgrade(url, partition_interval="year")
+    assert title.startswith("audit_0001 ")
+    assert auditdb.upgrade(empty_database) == ()
+    with psycopg.connect(empty_database) as connection:
+        assert value(connection, "select to_regnamespace('licensing') is null")
+        assert value(connection, "select value from audit.option") == "year"
+        assert auditdb.check(connection) == ()
+    (example,) = auditdb.upgrade(empty_database, revision="heads")
+    assert example.startswith("licensing_0001 ")
+
+
+def test_an_upgrade_that_cannot_be_is_an_error_of_ours(empty_database: str) -> None:
+    with pytest.raises(auditdb.InvalidUrl):
+        auditdb.upgrade("mysql://localhost/app")
+    with pytest.raises(auditdb.DatabaseUnreachable):
+        auditdb.upgrade("postgresql://127.0.0.1:1/app")
+    with pytest.raises(auditdb.MigrationFailed, match="audit_9999"):
+        auditdb.upgrade(empty_database, "audit_9999")
+    with pytest.raises(ValueError, match="month, quarter or year"):
+        auditdb.upgrade(empty_database, partition_interval="week")
 
 
 def test_eight_upgrades_at_once_all_succeed(empty_database: str) -> None:
@@ -162,7 +188,7 @@ def test_an_upgrade_that_fails_leaves_nothing_behind(empty_database: str) -> Non
     with psycopg.connect(empty_database) as connection:
         connection.execute("create schema licensing create table accounts (id int)")
     with pytest.raises(errors.DatabaseFailed, match="accounts"):
-        migrate.upgrade(empty_database)
+        migrate.upgrade(empty_database, "licensing@head")
     with psycopg.connect(empty_database) as connection:
         assert value(connection, "select to_regnamespace('audit')") is None
 
@@ -183,14 +209,14 @@ def test_a_downgrade_that_would_lose_rows_is_refused(server: Server, database: s
     assert_same(before, describe(server, database))
 
 
-def test_a_downgrade_with_an_empty_log_leaves_the_version_table_only(
-    server: Server, empty_database: str
-) -> None:
+def test_a_downgrade_with_an_empty_log_leaves_nothing(server: Server, empty_database: str) -> None:
     migrate.upgrade(empty_database, "audit@head")
     before = describe(server, empty_database)
     assert len(objects(empty_database)) > 20
     migrate.downgrade(empty_database, "audit@base")
-    assert objects(empty_database) == {"audit.alembic_version", "audit.alembic_version_pkc"}
+    assert objects(empty_database) == set()
+    with psycopg.connect(empty_database) as connection:
+        assert value(connection, "select to_regnamespace('audit')") is None
     migrate.upgrade(empty_database, "audit@head")
     assert_same(before, describe(server, empty_database))
 
@@ -214,7 +240,7 @@ def test_a_downgrade_of_the_platform_says_so_in_the_log_and_keeps_it(
         assert [b.current for b in migrate.current(connection).branches] == ["audit_0001", None]
     assert log("tracking_started") == tracked
     assert log("tracking_stopped") == tracked
-    migrate.upgrade(database)
+    migrate.upgrade(database, "licensing@head")
     assert_same(before, without_numbers(describe(server, database)))
 
 
@@ -224,7 +250,7 @@ def test_none_of_it_takes_a_superuser(
     name, owner = name_of(empty_database), create_role()
     server.execute("alter database {} owner to {}", name, owner)
     url = server.url(name, owner)
-    migrate.upgrade(url)
+    migrate.upgrade(url, "licensing@head")
     migrate.downgrade(url, "licensing@base")
     with psycopg.connect(url) as connection:
         query = "select count(*) from audit.log where action = %s and db_role = %s"
@@ -324,6 +350,18 @@ def test_a_database_is_behind_until_a_new_migration_has_run(
     with psycopg.connect(database) as connection:
         assert migrate.current(connection).missing == ()
     assert migrate.downgrade(database, "licensing@-1") == (title,)
+
+
+def test_the_example_comes_with_the_newest_engine(
+    workshop: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(workshop, "new", "redact columns")
+    monkeypatch.setattr(migrate, "directory", lambda: workshop / "migrations")
+    ran = migrate.upgrade(empty_database, "licensing@head")
+    assert {title.split()[0] for title in ran} == {"audit_0001", "audit_0002", "licensing_0001"}
+    with psycopg.connect(empty_database) as connection:
+        assert migrate.current(connection).missing == ()
+    assert migrate.upgrade(empty_database) == ()
 
 
 def test_a_released_migration_is_not_drafted_anew_nor_sealed_twice(workshop: Path) -> None:

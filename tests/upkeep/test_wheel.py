@@ -61,7 +61,8 @@ def test_the_wheel_holds_the_package_and_its_migrations_only(wheel: Path) -> Non
         f"auditdb/migrations/versions/{p.name}" for p in ROOT.glob("migrations/versions/*.*")
     }
     assert versions
-    assert versions | {"auditdb/migrations/env.py", "auditdb/py.typed"} <= files
+    read = {f"auditdb/migrations/{name}" for name in ("env.py", "guard.sql", "clear.sql")}
+    assert versions | read | {"auditdb/py.typed"} <= files
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in files if "__pycache__" in name or name.endswith("install.sql")]
 
@@ -70,7 +71,7 @@ def test_the_wheel_upgrades_a_database_and_reads_its_log(
     elsewhere: Path, empty_database: str
 ) -> None:
     program = elsewhere / ".venv" / "bin" / "auditdb"
-    upgraded = run(program, "upgrade", "--url", empty_database, cwd=elsewhere)
+    upgraded = run(program, "upgrade", "licensing@head", "--url", empty_database, cwd=elsewhere)
     assert upgraded.returncode == 0, upgraded.stderr
     current = run(program, "current", "--url", empty_database, cwd=elsewhere)
     assert current.returncode == 0, current.stderr

@@ -37,4 +37,5 @@ $$;
 revoke all on function audit.begin_era() from public;
 
 comment on function audit.begin_era() is
-  'To be called once after the log was restored on another server: exports then count from here.';
+  'Public. To be called once after the log was restored on another server: exports then count from '
+  'here.';

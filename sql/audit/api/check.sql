@@ -29,6 +29,8 @@ as $$
   union all
   select * from audit.check_partitions()
   union all
+  select * from audit.check_spares()
+  union all
   select * from audit.check_rows()
   union all
   select * from audit.check_storage()
@@ -39,4 +41,5 @@ $$;
 revoke all on function audit.check(interval) from public;
 
 comment on function audit.check(interval) is
-  'What is wrong with the log, each with the command that mends it; no rows when all is well.';
+  'Public. What is wrong with the log, each with the command that mends it; no rows when all is '
+  'well.';

@@ -27,7 +27,7 @@ begin
   for v_grant in
     select format('grant %s on %s%s to %I', r.privilege,
       case when r.is_function then 'function ' else '' end, r.object, r.role)
-    from audit.role_right() as r
+    from audit.role_rights() as r
     where to_regrole(r.role) is not null
       and not case when r.is_function then has_function_privilege(r.role, r.object, r.privilege)
         else has_table_privilege(r.role, r.object, r.privilege) end
@@ -48,4 +48,5 @@ $$;
 revoke all on function audit.grant_rights() from public;
 
 comment on function audit.grant_rights() is
-  'Gives the roles of the log their rights; returns what a DBA has to run where one is missing.';
+  'Public. Gives the roles of the log their rights; returns what a DBA has to run where one is '
+  'missing.';

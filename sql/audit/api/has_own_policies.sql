@@ -12,5 +12,5 @@ as $$
 $$;
 
 comment on function audit.has_own_policies() is
-  'Whether the log has policies besides those that it came with. Then audit.presence is for nobody '
-  'who is under row security.';
+  'Public. Whether the log has policies besides those that it came with. Then audit.presence is '
+  'for nobody who is under row security.';

@@ -29,5 +29,5 @@ as $$
 $$;
 
 comment on function audit.horizon(timestamptz) is
-  'A time that all rows of the log are before: the given one, or a later one where a clock was '
-  'ahead. Bounds the first page, so that partitions ahead cost it nothing.';
+  'Public. A time that all rows of the log are before: the given one, or a later one where a clock '
+  'was ahead. Bounds the first page, so that partitions ahead cost it nothing.';

@@ -21,4 +21,5 @@ $$;
 revoke all on function audit.item_log(text, text, text) from public;
 
 comment on function audit.item_log(text, text, text) is
-  'The events of one item and of its parts, newest first; with its account it is found by index.';
+  'Public. The events of one item and of its parts, newest first; with its account it is found by '
+  'index.';

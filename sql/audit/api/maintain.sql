@@ -42,22 +42,7 @@ begin
     end if;
   end loop;
 
-  -- A spare that would rather be partitions of the interval, far enough ahead that no row is due.
-  select l.partition into v_spare
-    from audit.partition_list() as l
-    where l.lower_bound >= now() + interval '1 day'
-      and l.lower_bound < v_until
-      and l.upper_bound > audit.interval_after(l.lower_bound)
-      and audit.is_partition_empty(l.partition)
-    order by l.lower_bound
-    limit 1;
-  if not found then
-    select l.partition into v_spare
-      from audit.partition_list() as l
-      where l.upper_bound = 'infinity' and l.lower_bound < v_spares_until
-        and l.lower_bound >= now() + interval '1 day'
-        and audit.is_partition_empty(l.partition);
-  end if;
+  v_spare := audit.spare_to_split(v_until, v_spares_until);
   if v_spare is null then
     return 0;
   end if;
@@ -77,5 +62,5 @@ $$;
 revoke all on function audit.maintain(interval) from public;
 
 comment on function audit.maintain(interval) is
-  'Makes a step towards partitions for the given time ahead; returns the number of changes made, 0 '
-  'when there is nothing left to do.';
+  'Public. Makes a step towards partitions for the given time ahead; returns the number of changes '
+  'made, 0 when there is nothing left to do.';

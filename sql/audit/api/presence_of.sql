@@ -36,5 +36,5 @@ end;
 $$;
 
 comment on function audit.presence_of(text, text, text) is
-  'How many rows of an account, or of one item of it, each closed partition has. Partitions that are '
-  'not named may have rows.';
+  'Public. How many rows of an account, or of one item of it, each closed partition has. '
+  'Partitions that are not named may have rows.';

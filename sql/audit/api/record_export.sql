@@ -11,4 +11,5 @@ $$;
 revoke all on function audit.record_export(jsonb) from public;
 
 comment on function audit.record_export(jsonb) is
-  'Writes the row log_exported: what was exported, as an object with range, rows, hash; returns its id.';
+  'Public. Writes the row log_exported: what was exported, as an object with range, rows, hash; '
+  'returns its id.';

@@ -35,4 +35,5 @@ $$;
 revoke all on function audit.refresh(regclass) from public;
 
 comment on function audit.refresh(regclass) is
-  'Compiles one tracked table or all anew after DDL; returns the names of those that changed.';
+  'Public. Compiles one tracked table or all anew after DDL; returns the names of those that '
+  'changed.';

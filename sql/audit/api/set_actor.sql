@@ -55,4 +55,5 @@ $$;
 grant execute on function audit.set_actor(text, text, text, jsonb) to public;
 
 comment on function audit.set_actor(text, text, text, jsonb) is
-  'Names the actor of the current transaction: type, id, label, and context such as a request id.';
+  'Public. Names the actor of the current transaction: type, id, label, and context such as a '
+  'request id.';

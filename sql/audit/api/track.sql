@@ -57,4 +57,5 @@ revoke all on function audit.track(regclass, text, text, text, text, text, text,
 
 comment on function audit.track(regclass, text, text, text, text, text, text, text, jsonb, text,
   text, text[], text[], jsonb, boolean, text) is
-  'Tracks a table, or changes how it is tracked; says whether it started, changed or is unchanged.';
+  'Public. Tracks a table, or changes how it is tracked; says whether it started, changed or is '
+  'unchanged.';

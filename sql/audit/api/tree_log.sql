@@ -52,4 +52,4 @@ $$;
 revoke all on function audit.tree_log(text, text, text) from public;
 
 comment on function audit.tree_log(text, text, text) is
-  'The events of an item and of everything that ever belonged to it, newest first.';
+  'Public. The events of an item and of everything that ever belonged to it, newest first.';

@@ -1,6 +1,6 @@
--- Ends the tracking of a table: its triggers and functions go, its history stays.
+-- Ends the tracking of a table: its triggers and functions go, its history stays. Idempotent.
 create or replace function audit.untrack(target regclass)
-  returns void
+  returns text
   language plpgsql
   set search_path = pg_catalog, pg_temp
   set quote_all_identifiers = off
@@ -12,13 +12,15 @@ begin
   lock table audit.tracked in share row exclusive mode;
   select * into v_tracked from audit.tracked as k where k.target = untrack.target;
   if not found then
-    raise exception 'table % is not tracked', untrack.target
-      using errcode = 'UA009', hint = 'audit.tracked lists the tables that are.';
+    return 'unchanged';
   end if;
   perform audit.remove_declaration(v_tracked);
+  return 'stopped';
 end;
 $$;
 
 revoke all on function audit.untrack(regclass) from public;
 
-comment on function audit.untrack(regclass) is 'Stops tracking a table; its rows of the log stay.';
+comment on function audit.untrack(regclass) is
+  'Public. Stops tracking a table, whose rows of the log stay; says whether it stopped or is '
+  'unchanged.';

@@ -9,20 +9,21 @@ create or replace function audit.widen(target regclass)
 as $$
 declare
   v_tracked audit.tracked;
+  v_compiled audit.compiled;
   v_narrow text;
-  v_compiled jsonb;
 begin
   select * into v_tracked from audit.tracked as k where k.target = widen.target;
   if not found then
     raise exception 'table % is not tracked', widen.target
       using errcode = 'UA009', hint = 'Declare it with audit.track().';
   end if;
-  v_narrow := v_tracked.compiled -> 'triggers' ->> '_audit_update';
+  v_compiled := jsonb_populate_record(null::audit.compiled, v_tracked.compiled);
+  v_narrow := v_compiled.triggers ->> '_audit_update';
   if v_narrow like 'after update of %' then
-    v_compiled := jsonb_set(v_tracked.compiled, '{triggers,_audit_update}', to_jsonb(
-      'after update' || substr(v_narrow, strpos(v_narrow, format(' on %s for each', target)))));
+    v_compiled.triggers := v_compiled.triggers || jsonb_build_object('_audit_update',
+      'after update' || substr(v_narrow, strpos(v_narrow, format(' on %s for each', target))));
     perform audit.install_compiled(v_tracked, v_compiled);
-    update audit.tracked as k set compiled = v_compiled where k.id = v_tracked.id;
+    update audit.tracked as k set compiled = to_jsonb(v_compiled) where k.id = v_tracked.id;
   end if;
 end;
 $$;
@@ -30,4 +31,5 @@ $$;
 revoke all on function audit.widen(regclass) from public;
 
 comment on function audit.widen(regclass) is
-  'Replaces the trigger for UPDATE by one without a column list, so that columns can be altered.';
+  'Public. Replaces the trigger for UPDATE by one without a column list, so that columns can be '
+  'altered.';

@@ -1,4 +1,4 @@
--- Whether every moment from now on has its partition, and for how long.
+-- Whether every moment from now on has its partition.
 create or replace function audit.check_partitions()
   returns setof audit.finding
   language plpgsql
@@ -10,16 +10,10 @@ as $$
 declare
   v_first timestamptz;
   v_last timestamptz;
-  v_future text;
-  v_future_from timestamptz;
-  v_wide_from timestamptz;
-  v_until timestamptz;
   v_gap record;
 begin
   select min(l.lower_bound), max(l.upper_bound) into v_first, v_last
     from audit.partition_list() as l;
-  select l.partition, l.lower_bound into v_future, v_future_from
-    from audit.partition_list() as l where l.upper_bound = 'infinity';
 
   if v_first <> '-infinity' then
     return query select 'partition_missing', 'warning', 'audit.log_past',
@@ -46,41 +40,10 @@ begin
         v_last),
       format('select audit.add_partition(''log_future'', %L, ''maxvalue'');', v_last);
   end if;
-
-  -- Spares of a year are no end: rows find a place there. But they are meant to become partitions
-  -- of the interval before.
-  select min(l.lower_bound) into v_wide_from
-    from audit.partition_list() as l
-    where l.lower_bound >= now() + interval '1 day'
-      and l.upper_bound > audit.interval_after(l.lower_bound);
-  if v_future_from < now() + interval '6 months' or v_wide_from < now() + interval '1 month' then
-    return query select 'partitions_running_out',
-      case when v_future_from < now() + interval '1 month' then 'error' else 'warning' end,
-      'audit.log',
-      case when v_future_from < now() + interval '6 months'
-        then format('The partitions of the log end at %s; after that all rows go to one.',
-          v_future_from)
-        else format('From %s on rows go to spare partitions of up to a year: maintenance has been '
-          'forgotten.', v_wide_from) end,
-      'auditdb maintain';
-  end if;
-  if v_future is not null then
-    execute format('select max(occurred_at) from audit.%I', v_future) into v_until;
-    v_until := date_trunc('month', v_until) + interval '1 month';
-  end if;
-  if v_until is not null then
-    return query select 'rows_in_catch_all', 'warning', format('audit.%I', v_future),
-      'Rows lie in the partition for all that is to come: partitions were not made in time, or '
-      'the clock of the server was wrong. They can become a partition of their own.',
-      format('alter table audit.log detach partition audit.%1$I; '
-        'alter table audit.%1$I rename to %2$I; select audit.add_partition(%2$L, %3$L, %4$L); '
-        'select audit.add_partition(''log_future'', %4$L, ''maxvalue'');',
-        v_future, audit.partition_name(v_future_from, v_until), v_future_from, v_until);
-  end if;
 end;
 $$;
 
 revoke all on function audit.check_partitions() from public;
 
 comment on function audit.check_partitions() is
-  'Findings: times for which the log has no partition, or soon will have none.';
+  'Findings: times for which the log has no partition.';

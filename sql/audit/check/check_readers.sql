@@ -18,14 +18,14 @@ as $$
   select 'role_missing', 'warning', r.role,
     'The role is not there, so nobody has its rights.',
     format('create role %I nologin; select audit.grant_rights();', r.role)
-  from (select distinct r.role from audit.role_right() as r) as r
+  from (select distinct r.role from audit.role_rights() as r) as r
   where to_regrole(r.role) is null
   union all
   select 'grant_missing', 'warning', r.role,
     format('The role lacks rights that it should have: %s.',
       string_agg(format('%s on %s', r.privilege, r.object), ', ' order by r.object, r.privilege)),
     'select audit.grant_rights();'
-  from audit.role_right() as r
+  from audit.role_rights() as r
   where to_regrole(r.role) is not null
     and not case when r.is_function then has_function_privilege(r.role, r.object, r.privilege)
       else has_table_privilege(r.role, r.object, r.privilege) end

@@ -59,7 +59,7 @@ as $$
   join pg_subscription as s on s.oid = w.srsubid
   where s.subenabled
     and w.srrelid in (select r from audit.tracked as k
-                      cross join lateral audit.triggered_relation(k.target) as r)
+                      cross join lateral audit.triggered_relations(k.target) as r)
 $$;
 
 revoke all on function audit.check_sessions(interval) from public;

@@ -11,7 +11,7 @@ declare
   v_tracked audit.tracked;
   v_name text;
   v_mend text;
-  v_compiled jsonb;
+  v_compiled audit.compiled;
   v_is_stale boolean;
   -- Without its event trigger the list of columns is left out everywhere: that is one finding, not
   -- one for each table.
@@ -38,8 +38,10 @@ begin
         or audit.fingerprint(v_tracked) <> v_tracked.compiled ->> 'fingerprint';
       if not v_is_stale then
         v_compiled := audit.compile_table(v_tracked);
-        v_is_stale := not v_tracked.compiled @> case when v_is_unfollowed
-          then v_compiled #- '{triggers,_audit_update}' else v_compiled end;
+        if v_is_unfollowed then
+          v_compiled.triggers := v_compiled.triggers - '_audit_update';
+        end if;
+        v_is_stale := not v_tracked.compiled @> to_jsonb(v_compiled);
       end if;
       if v_is_stale then
         perform audit.validate_trackable(v_tracked.target);

@@ -12,7 +12,7 @@ as $$
       audit.name_of(k.target) = k.compiled ->> 'name'
         and audit.fingerprint(k) = k.compiled ->> 'fingerprint' as is_current
     from audit.tracked as k
-    cross join lateral audit.triggered_relation(k.target) as r
+    cross join lateral audit.triggered_relations(k.target) as r
     where audit.name_of(k.target) is not null
   ), expected as (
     select r.*, e.key as trigger, g.oid,

@@ -1,23 +1,28 @@
 -- One trigger and its function, added to what a table compiles to.
 create or replace function audit.add_trigger(
-  compiled jsonb, t audit.tracked, event text, timing text, transition text, function_ddl text
+  compiled audit.compiled, t audit.tracked, event text, timing text, transition text,
+  function_ddl text
 )
-  returns jsonb
-  language sql
+  returns audit.compiled
+  language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select case when function_ddl is null then compiled else jsonb_build_object(
-    'functions', (compiled -> 'functions')
-      || jsonb_build_object(t.slug || '_' || event, function_ddl),
-    'triggers', (compiled -> 'triggers') || jsonb_build_object('_audit_' || event,
+begin
+  if function_ddl is not null then
+    compiled.functions := compiled.functions
+      || jsonb_build_object(t.slug || '_' || event, function_ddl);
+    compiled.triggers := compiled.triggers || jsonb_build_object('_audit_' || event,
       format('%s on %s %sfor each %s execute function audit.%I()', timing, t.target,
         coalesce('referencing ' || transition || ' ', ''),
-        case when transition is null then 'row' else 'statement' end, t.slug || '_' || event)))
-    end
+        case when transition is null then 'row' else 'statement' end, t.slug || '_' || event));
+  end if;
+  return compiled;
+end;
 $$;
 
-revoke all on function audit.add_trigger(jsonb, audit.tracked, text, text, text, text) from public;
+revoke all on function
+  audit.add_trigger(audit.compiled, audit.tracked, text, text, text, text) from public;
 
-comment on function audit.add_trigger(jsonb, audit.tracked, text, text, text, text) is
+comment on function audit.add_trigger(audit.compiled, audit.tracked, text, text, text, text) is
   'Adds a trigger and its function to a compilation; adds nothing where there is no function.';

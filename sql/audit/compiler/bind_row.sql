@@ -1,57 +1,56 @@
 -- What a declaration says of an item, as SQL over the new row, the old one, or both merged.
 create or replace function audit.bind_row(t audit.tracked, side text, with_departed boolean)
-  returns jsonb
+  returns audit.row_sql
   language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_key text;
-  v_names jsonb;
   v_qualified jsonb;
-  v_item_id text;
-  v_key_text text;
+  v_row audit.row_sql;
 begin
   select 'new.' || c.ident into v_key
-    from audit.column_of(t.target) as c where c.is_key order by c.number limit 1;
+    from audit.columns_of(t.target) as c where c.is_key order by c.number limit 1;
   select
       jsonb_object_agg(c.name, s.value),
       jsonb_object_agg('new.' || c.name, s.value),
-      coalesce(t.item_id, case when count(*) filter (where c.is_key) = 1
+      case when count(*) filter (where c.is_key) = 1
         then min(audit.text_value(c.type, s.value)) filter (where c.is_key)
         else string_agg(format('replace(replace(%s, ''~'', ''~0''), ''/'', ''~1'')',
             audit.text_value(c.type, s.value)), ' || ''/'' || ' order by c.number)
-          filter (where c.is_key) end),
+          filter (where c.is_key) end,
       string_agg(audit.text_value(c.type, s.value), ' || '','' || ' order by c.number)
         filter (where c.is_key)
-    into v_names, v_qualified, v_item_id, v_key_text
-    from audit.column_of(t.target) as c
+    into v_row.names, v_qualified, v_row.item_id, v_row.key_text
+    from audit.columns_of(t.target) as c
     cross join lateral (select case side
         when 'merged' then format('case when %1$s is null then old.%2$s else new.%2$s end',
           v_key, c.ident)
         else side || '.' || c.ident end as value) as s;
 
-  return jsonb_build_object(
-    'item_id', case when t.item_id is null then v_item_id
-      else audit.bind_text(t, t.item_id, v_names) end,
-    'item_label', audit.bind_text(t, t.item_label, v_names),
-    'account', case when t.accounts is not null then 'coalesce(account.id::text, '''')'
-      when t.account is null then ''''''
-      when exists (select from pg_attribute as a
-                   where a.attrelid = t.target and quote_ident(a.attname) = t.account
-                     and a.attnotnull) and side <> 'merged'
-        then audit.bind_text(t, t.account, v_names)
-      else format('coalesce(%s, '''')', audit.bind_text(t, t.account, v_names)) end,
-    'parent_type', coalesce(quote_literal(t.parent_type), 'null'),
-    'parent_id', audit.bind_text(t, t.parent_id, v_names),
-    -- A name is one segment of a path: ~ and / are written as in a JSON pointer (RFC 6901).
-    'part_name', format('replace(replace(coalesce(%s, %s), ''~'', ''~0''), ''/'', ''~1'')',
-      audit.bind_text(t, t.part_name, v_names), v_key_text),
-    'key_text', v_key_text,
-    'joins', audit.lookup_join(t, v_names, with_departed) || case when t.accounts is not null
+  if t.item_id is not null then
+    v_row.item_id := audit.bind_text(t, t.item_id, v_row.names);
+  end if;
+  v_row.item_label := audit.bind_text(t, t.item_label, v_row.names);
+  v_row.account := case
+    when t.accounts is not null then 'coalesce(account.id::text, '''')'
+    when t.account is null then ''''''
+    when exists (select from pg_attribute as a
+                 where a.attrelid = t.target and quote_ident(a.attname) = t.account
+                   and a.attnotnull) and side <> 'merged'
+      then audit.bind_text(t, t.account, v_row.names)
+    else format('coalesce(%s, '''')', audit.bind_text(t, t.account, v_row.names)) end;
+  v_row.parent_type := coalesce(quote_literal(t.parent_type), 'null');
+  v_row.parent_id := audit.bind_text(t, t.parent_id, v_row.names);
+  -- A name is one segment of a path: ~ and / are written as in a JSON pointer (RFC 6901).
+  v_row.part_name := format('replace(replace(coalesce(%s, %s), ''~'', ''~0''), ''/'', ''~1'')',
+    audit.bind_text(t, t.part_name, v_row.names), v_row.key_text);
+  v_row.joins := audit.lookup_join(t, v_row.names, with_departed)
+    || case when t.accounts is not null
       then format(E'\n  left join lateral (\n    %s\n  ) as account(id) on true',
-        audit.rewrite_expression(t.accounts, v_qualified)) else '' end,
-    'names', v_names);
+        audit.rewrite_expression(t.accounts, v_qualified)) else '' end;
+  return v_row;
 end;
 $$;
 

@@ -14,11 +14,11 @@ begin
   end if;
   return coalesce(
     (select audit.text_value(c.type, format('(%s)', names ->> c.name))
-     from audit.column_of(t.target) as c
+     from audit.columns_of(t.target) as c
      where c.name = v_name),
     (select audit.text_value(c.type, format('%I.%I', l.alias, c.name))
-     from audit.lookup_of(t) as l
-     cross join lateral audit.column_of(l.target) as c
+     from audit.lookups_of(t) as l
+     cross join lateral audit.columns_of(l.target) as c
      where l.alias || '.' || c.name = v_name and bind_text.expression ~ '^[a-zA-Z0-9_$."]+$'),
     format('(%s)::text', audit.rewrite_expression(bind_text.expression, names)));
 end;

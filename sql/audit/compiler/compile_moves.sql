@@ -1,17 +1,23 @@
 -- The statement triggers around an UPDATE that may move rows from one partition to another.
 create or replace function audit.compile_moves(
-  t audit.tracked, compiled jsonb, variables text[], setting text, root text, read_move text,
-  delete_body text,
-  settings text[]
+  t audit.tracked, compiled audit.compiled, variables text[], setting text, root text,
+  read_move text, delete_body text, settings text[]
 )
-  returns jsonb
-  language sql
+  returns audit.compiled
+  language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select jsonb_build_object(
-    'functions', (compiled -> 'functions') || jsonb_build_object(t.slug || '_move',
-      audit.compile_function(t, 'move', variables, format(
+declare
+  v_list text;
+begin
+  select case when r.has_before_update or r.partition_columns = '{}' then ''
+      else ' of ' || (select string_agg(quote_ident(c), ', ')
+                      from unnest(r.partition_columns) as c) end
+    into v_list
+    from audit.table_trait(t.target) as r;
+  compiled.functions := compiled.functions || jsonb_build_object(t.slug || '_move',
+    audit.compile_function(t, 'move', variables, format(
 E'  if tg_when = ''BEFORE'' then
     insert into audit.move (tracked_id) values (%4$s) returning id into v_move;
     perform set_config(%1$s, v_move || '':'', true);
@@ -29,23 +35,21 @@ E'  if tg_when = ''BEFORE'' then
     begin
 %3$s    end;
   end if;
-', setting, root, delete_body, t.id, read_move), true, settings)),
-    'triggers', (compiled -> 'triggers') || jsonb_build_object(
-      '_audit_move', format('before update%s on %s for each statement execute function audit.%I()',
-        m.list, t.target, t.slug || '_move'),
-      '_audit_moved', format('after update%s on %s for each statement execute function audit.%I()',
-        m.list, t.target, t.slug || '_move')))
-  from (
-    select case when r.has_before_update or r.partition_columns = '{}' then ''
-      else ' of ' || (select string_agg(quote_ident(c), ', ')
-                      from unnest(r.partition_columns) as c) end as list
-    from audit.table_trait(t.target) as r
-  ) as m
+', setting, root, delete_body, t.id, read_move), true, settings));
+  compiled.triggers := compiled.triggers || jsonb_build_object(
+    '_audit_move', format('before update%s on %s for each statement execute function audit.%I()',
+      v_list, t.target, t.slug || '_move'),
+    '_audit_moved', format('after update%s on %s for each statement execute function audit.%I()',
+      v_list, t.target, t.slug || '_move'));
+  return compiled;
+end;
 $$;
 
 revoke all on function
-  audit.compile_moves(audit.tracked, jsonb, text[], text, text, text, text, text[]) from public;
+  audit.compile_moves(
+    audit.tracked, audit.compiled, text[], text, text, text, text, text[]) from public;
 
 comment on function
-  audit.compile_moves(audit.tracked, jsonb, text[], text, text, text, text, text[]) is
+  audit.compile_moves(
+    audit.tracked, audit.compiled, text[], text, text, text, text, text[]) is
   'Adds the triggers that put together what a row moving between partitions is taken apart into.';

@@ -2,9 +2,9 @@
 -- straight into a partition is seen too. A row that moves comes as a deletion followed by an
 -- insertion; between two statement triggers of the UPDATE the pair is put together again.
 create or replace function audit.compile_partitioned(
-  t audit.tracked, settings text[], compiled jsonb
+  t audit.tracked, settings text[], compiled audit.compiled
 )
-  returns jsonb
+  returns audit.compiled
   language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
@@ -19,25 +19,7 @@ declare
     || E'  perform set_config(''audit.departed'', '''', true);\n', '');
   v_update text := coalesce(audit.update_body(t), '');
   v_actor text := audit.read_actor();
-  -- The setting is believed only as far as audit.move bears it out.
-  v_moving text := format(
-E'  v_moving := nullif(current_setting(%s, true), '''');
-  v_row := null;
-  if v_moving ~ ''^[0-9]{1,18}:'' then
-    v_move := split_part(v_moving, '':'', 1)::bigint;
-    v_row := nullif(substr(v_moving, strpos(v_moving, '':'') + 1), '''');
-    select m.is_started into v_started from audit.move as m
-      where m.id = v_move and m.tracked_id = %s and m.pid = pg_backend_pid();
-    if not found then
-      v_moving := null;
-      v_row := null;
-    elsif not v_started then
-      v_row := null;
-      update audit.move as m set is_started = true where m.id = v_move;
-    end if;
-  else
-    v_moving := null;
-  end if;\n', v_setting, t.id);
+  v_moving text := audit.read_move(t);
   v_variables text[] := audit.update_variables(t)
     || array['v_moving text', 'v_started boolean', 'v_move bigint', 'v_row text',
       'v_departed jsonb := nullif(current_setting(''audit.departed'', true), '''')::jsonb'];
@@ -49,7 +31,7 @@ begin
   select string_agg(format('old.%1$s %2$s new.%1$s', c.ident, audit.equality_of(c.declared_type)),
       ' and ' order by c.number)
     into v_stay
-    from audit.column_of(t.target) as c where c.is_key and c.name <> all (v_columns);
+    from audit.columns_of(t.target) as c where c.is_key and c.name <> all (v_columns);
   select string_agg(case when a.attgenerated = 'v' then 'null' else format('old.%I', a.attname) end,
       ', ' order by a.attnum)
     into v_columns_of_row
@@ -95,7 +77,7 @@ E'  if v_moving is not null then
 end;
 $$;
 
-revoke all on function audit.compile_partitioned(audit.tracked, text[], jsonb) from public;
+revoke all on function audit.compile_partitioned(audit.tracked, text[], audit.compiled) from public;
 
-comment on function audit.compile_partitioned(audit.tracked, text[], jsonb) is
+comment on function audit.compile_partitioned(audit.tracked, text[], audit.compiled) is
   'The functions and triggers that the declaration of a partitioned table compiles to.';

@@ -1,6 +1,94 @@
 -- A declaration becomes functions and triggers: this says which, and with what text.
+--
+-- In goes a row of audit.tracked: what audit.track() was told of a table, or what audit.refresh()
+-- made of that after DDL. Out comes an audit.compiled: the text of each function and trigger, which
+-- audit.install_compiled() then puts in place. In between nothing is written: every step reads the
+-- declaration and the catalogue, and returns SQL as text. The steps:
+--
+-- 1. What the table is like. columns_of and audited_columns: its columns, with the SQL that compares
+--    and shows them (json_value, text_value, equality_of). rules_of: the actions of an event.
+--    lookups_of: where each lookup leads (foreign_key_of). table_trait: whether it is partitioned,
+--    and which triggers of its own it has.
+-- 2. What the expressions mean. tokens_of takes one apart, rewrite_expression puts in what a name
+--    stands for, bind_text makes text of it. bind_row does so for all that the log keeps of a row:
+--    audit.row_sql.
+-- 3. A body for each event. write_body: rows that came or went, a whole statement at once.
+--    update_body, with update_insert: a row that changed, each column in the variable of the action
+--    that takes it. merge_body and group_body: one row of the log for each item, however many of its
+--    parts a statement touched. departed_body: what deleted rows look up, fetched before it is gone.
+--    All but the last end in insert_log.
+-- 4. The frame. compile_function puts around a body its variables, the settings that its values
+--    depend on (settings_for) and the guard is_current, which raises an error where the table is not
+--    as fingerprint saw it. add_trigger adds the function and its trigger to the result.
+-- 5. Partitioned tables have row triggers alone, and rows that move from one partition to another:
+--    compile_partitioned, compile_moves.
+--
+-- For example, in a database that has nothing but schema audit,
+--
+--   create table public.note (id integer primary key, title text);
+--   select audit.track('public.note', item_label => 'title',
+--     actions => '[{"action": "renamed", "on": "update", "columns": ["title"]}]');
+--
+-- compiles to this function, but for the number of the table, and the trigger "_audit_update after
+-- update of title on public.note for each row":
+--
+--   CREATE OR REPLACE FUNCTION audit.public_note_update()
+--    RETURNS trigger
+--    LANGUAGE plpgsql
+--    SECURITY DEFINER
+--    SET search_path TO 'pg_catalog', 'pg_temp'
+--   AS $function$
+--   -- Compiled from the declaration of public.note (audit.tracked); audit.refresh() compiles it anew.
+--   #variable_conflict use_column
+--   <<_audit>>
+--   declare
+--     v_current constant boolean := audit.is_current(1, '10c3de1cf8bd', '16384'::regclass);
+--     v_actor text[];
+--     v_actor_type text;
+--     v_actor_id text;
+--     v_actor_label text;
+--     v_context jsonb;
+--     v_account_id text;
+--     v_item_id text;
+--     v_item_label text;
+--     v_renamed_changes jsonb;
+--   begin
+--     if old.title is distinct from new.title then
+--       v_renamed_changes := jsonb_set(coalesce(v_renamed_changes, '{}'), '{title}', jsonb_object(array['old', old.title, 'new', new.title]::text[]));
+--     end if;
+--     if v_renamed_changes is not null then
+--       v_actor := string_to_array(current_setting('audit.actor', true), chr(31), '');
+--       v_actor_type := coalesce(v_actor[1], 'database');
+--       v_actor_id := coalesce(v_actor[2], session_user);
+--       v_actor_label := v_actor[3];
+--       if v_actor[4] is not null then
+--         v_context := v_actor[4]::jsonb;
+--       end if;
+--       v_item_id := new.id::text;
+--       v_item_label := (new.title)::text;
+--       insert into audit.log (
+--         account_id, action, item_type, item_id, item_label, parent_type, parent_id,
+--         actor_type, actor_id, actor_label, db_role, application, is_cascade, changes, context
+--       )
+--       select
+--         '',
+--         'renamed',
+--         'note',
+--         _audit.v_item_id,
+--         _audit.v_item_label,
+--         null,
+--         (null)::text,
+--         _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label, session_user,
+--         current_setting('application_name'),
+--         false,
+--         _audit.v_renamed_changes,
+--         _audit.v_context;
+--     end if;
+--     return null;
+--   end;
+--   $function$
 create or replace function audit.compile_table(t audit.tracked)
-  returns jsonb
+  returns audit.compiled
   language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
@@ -11,11 +99,14 @@ declare
   v_row_settings text[] := audit.settings_for(t, true);
   v_insert_by_row boolean;
   v_delete_by_row boolean;
-  v_result jsonb := jsonb_build_object('functions', '{}'::jsonb, 'triggers', jsonb_build_object(
-    '_audit_truncate', format(
-      'after truncate on %s for each statement execute function audit.log_truncate(%L, %L)',
-      t.target, t.on_truncate, audit.name_of(t.target))));
+  v_result audit.compiled;
 begin
+  v_result.name := audit.name_of(t.target);
+  v_result.fingerprint := audit.fingerprint(t);
+  v_result.functions := '{}';
+  v_result.triggers := jsonb_build_object('_audit_truncate', format(
+    'after truncate on %s for each statement execute function audit.log_truncate(%L, %L)',
+    t.target, t.on_truncate, v_result.name));
   select * into strict v_trait from audit.table_trait(t.target);
   if v_trait.is_partitioned then
     return audit.compile_partitioned(t, v_settings, v_result);
@@ -27,13 +118,13 @@ begin
   v_result := audit.add_trigger(v_result, t, 'insert', 'after insert',
     case when not v_insert_by_row then 'new table as new_rows' end,
     audit.write_function(t, 'insert', v_insert_by_row, v_row_settings));
-  if (select bool_or(r.is_grouped) from audit.rule_of(t, 'update') as r) then
+  if (select bool_or(r.is_grouped) from audit.rules_of(t, 'update') as r) then
     v_result := audit.add_trigger(v_result, t, 'update', 'after update',
       'old table as old_rows new table as new_rows',
       audit.compile_function(t, 'update',
         audit.actor_variables(),
         audit.read_actor() || audit.merge_body(t), true, v_row_settings));
-  elsif exists (select from audit.rule_of(t, 'update')) then
+  elsif exists (select from audit.rules_of(t, 'update')) then
     v_result := audit.add_trigger(v_result, t, 'update', 'after update' || audit.update_list(t), null,
       audit.compile_function(t, 'update', audit.update_variables(t), audit.update_body(t),
         t.lookups <> '{}', v_settings));

@@ -31,11 +31,11 @@ E'  select coalesce(_audit.v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L
     end),
     '' order by l.depth, l.alias)
     || E'  perform set_config(''audit.departed'', coalesce(v_departed::text, ''''), true);\n'
-  from audit.lookup_of(t) as l
+  from audit.lookups_of(t) as l
   join pg_class as c on c.oid = l.target
   join pg_namespace as n on n.oid = c.relnamespace
-  left join audit.lookup_of(t) as h on h.alias = l.source
-  join audit.column_of(coalesce(h.target, t.target)) as k on k.name = l.source_column
+  left join audit.lookups_of(t) as h on h.alias = l.source
+  join audit.columns_of(coalesce(h.target, t.target)) as k on k.name = l.source_column
   cross join lateral (
     select case when l.source is null then 'old.' else '_p.' end || k.ident as value) as s
 $$;

@@ -1,6 +1,6 @@
 -- One row of the log for each item and statement, whatever number of its parts changed.
 create or replace function audit.group_body(
-  t audit.tracked, row_sql jsonb, action text, changes text, is_cascade text, source text,
+  t audit.tracked, row_sql audit.row_sql, action text, changes text, is_cascade text, source text,
   condition text
 )
   returns text
@@ -8,9 +8,9 @@ create or replace function audit.group_body(
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select audit.insert_log(t, jsonb_build_object(
+  select audit.insert_log(t, jsonb_populate_record(row_sql, jsonb_build_object(
       'account', 'g.account_id', 'item_id', 'g.item_id', 'item_label', 'g.item_label',
-      'parent_type', row_sql -> 'parent_type', 'parent_id', 'g.parent_id', 'joins', ''),
+      'parent_id', 'g.parent_id', 'joins', '')),
     'g.action', 'g.changes', 'g.is_cascade',
     format(
 '(
@@ -40,15 +40,15 @@ as $$
     cross join lateral jsonb_each(d.changes) as c
     group by 1, 2, 3, 4, 5
   ) as g',
-      coalesce(t.part, t.item_type) || '/', action, row_sql ->> 'account', row_sql ->> 'item_id',
-      row_sql ->> 'item_label', row_sql ->> 'parent_id', row_sql ->> 'part_name',
-      row_sql ->> 'key_text', is_cascade, changes, source, row_sql ->> 'joins',
+      coalesce(t.part, t.item_type) || '/', action, row_sql.account, row_sql.item_id,
+      row_sql.item_label, row_sql.parent_id, row_sql.part_name,
+      row_sql.key_text, is_cascade, changes, source, row_sql.joins,
       case when condition <> '' then E'\n        where ' || condition else '' end),
     '')
 $$;
 
-revoke all on function audit.group_body(audit.tracked, jsonb, text, text, text, text, text)
+revoke all on function audit.group_body(audit.tracked, audit.row_sql, text, text, text, text, text)
   from public;
 
-comment on function audit.group_body(audit.tracked, jsonb, text, text, text, text, text) is
+comment on function audit.group_body(audit.tracked, audit.row_sql, text, text, text, text, text) is
   'Body that writes one row of the log for each item that a statement touched.';

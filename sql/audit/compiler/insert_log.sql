@@ -1,6 +1,6 @@
 -- The statement at the end of every compiled function: rows of the table in, rows of the log out.
 create or replace function audit.insert_log(
-  t audit.tracked, row_sql jsonb, action text, changes text, is_cascade text, source text,
+  t audit.tracked, row_sql audit.row_sql, action text, changes text, is_cascade text, source text,
   condition text
 )
   returns text
@@ -27,10 +27,10 @@ E'  insert into audit.log (
     %s,
     _audit.v_context%s%s;
 %s',
-    row_sql ->> 'account', action, t.item_type, row_sql ->> 'item_id', row_sql ->> 'item_label',
-    row_sql ->> 'parent_type', row_sql ->> 'parent_id', is_cascade, changes,
-    case when source <> '' then E'\n  from ' || source || (row_sql ->> 'joins')
-      when row_sql ->> 'joins' <> '' then E'\n  from (select) as here' || (row_sql ->> 'joins')
+    row_sql.account, action, t.item_type, row_sql.item_id, row_sql.item_label,
+    row_sql.parent_type, row_sql.parent_id, is_cascade, changes,
+    case when source <> '' then E'\n  from ' || source || row_sql.joins
+      when row_sql.joins <> '' then E'\n  from (select) as here' || row_sql.joins
       else '' end,
     case when condition <> '' then E'\n  where ' || condition else '' end,
     case when t.require_actor then
@@ -39,8 +39,8 @@ E'  if v_actor_type = ''database'' and found then
   end if;\n' else '' end)
 $$;
 
-revoke all on function audit.insert_log(audit.tracked, jsonb, text, text, text, text, text)
+revoke all on function audit.insert_log(audit.tracked, audit.row_sql, text, text, text, text, text)
   from public;
 
-comment on function audit.insert_log(audit.tracked, jsonb, text, text, text, text, text) is
+comment on function audit.insert_log(audit.tracked, audit.row_sql, text, text, text, text, text) is
   'SQL that writes the rows of the log for one action.';

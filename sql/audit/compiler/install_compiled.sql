@@ -1,11 +1,12 @@
 -- Puts compiled functions and triggers in place, touching only what differs: replacing a function
 -- takes no lock on the table, replacing a trigger does.
-create or replace function audit.install_compiled(t audit.tracked, compiled jsonb)
+create or replace function audit.install_compiled(t audit.tracked, compiled audit.compiled)
   returns boolean
   language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_was audit.compiled := jsonb_populate_record(null::audit.compiled, t.compiled);
   v_owner text := (select quote_ident(pg_get_userbyid(c.relowner))
                    from pg_class as c where c.oid = 'audit.log'::regclass);
   v_relation regclass;
@@ -13,8 +14,8 @@ declare
   v_text text;
   v_changed boolean := false;
 begin
-  for v_name, v_text in select e.key, e.value from jsonb_each_text(compiled -> 'functions') as e loop
-    continue when v_text = t.compiled -> 'functions' ->> v_name
+  for v_name, v_text in select e.key, e.value from jsonb_each_text(compiled.functions) as e loop
+    continue when v_text = v_was.functions ->> v_name
       and exists (select from pg_proc as f
                   where f.oid = to_regproc(format('audit.%I', v_name))
                     and right(v_text, length(quote_literal(f.prosrc))) = quote_literal(f.prosrc));
@@ -26,15 +27,15 @@ begin
     v_changed := true;
   end loop;
 
-  for v_relation in select audit.triggered_relation(t.target) loop
+  for v_relation in select audit.triggered_relations(t.target) loop
     for v_name, v_text in
-      select e.key, e.value from jsonb_each_text(compiled -> 'triggers') as e
+      select e.key, e.value from jsonb_each_text(compiled.triggers) as e
       where v_relation = t.target or e.key = '_audit_truncate'
       order by e.key
     loop
       -- One that the owner disabled stays so.
       continue when audit.has_trigger(v_relation, v_name, true)
-        and (v_text = t.compiled -> 'triggers' ->> v_name);
+        and v_text = v_was.triggers ->> v_name;
       if exists (select from pg_trigger as g
                  where g.tgrelid = v_relation and g.tgname = v_name) then
         execute format('drop trigger %I on %s', v_name, audit.name_of(v_relation));
@@ -46,14 +47,14 @@ begin
     end loop;
   end loop;
 
-  for v_name in select jsonb_object_keys(t.compiled -> 'triggers')
-    except select jsonb_object_keys(compiled -> 'triggers')
+  for v_name in select jsonb_object_keys(v_was.triggers)
+    except select jsonb_object_keys(compiled.triggers)
   loop
     execute format('drop trigger if exists %I on %s', v_name, audit.name_of(t.target));
     v_changed := true;
   end loop;
-  for v_name in select jsonb_object_keys(t.compiled -> 'functions')
-    except select jsonb_object_keys(compiled -> 'functions')
+  for v_name in select jsonb_object_keys(v_was.functions)
+    except select jsonb_object_keys(compiled.functions)
   loop
     execute format('drop function if exists audit.%I()', v_name);
     v_changed := true;
@@ -62,7 +63,7 @@ begin
 end;
 $$;
 
-revoke all on function audit.install_compiled(audit.tracked, jsonb) from public;
+revoke all on function audit.install_compiled(audit.tracked, audit.compiled) from public;
 
-comment on function audit.install_compiled(audit.tracked, jsonb) is
+comment on function audit.install_compiled(audit.tracked, audit.compiled) is
   'Creates the compiled functions and triggers of a table where they differ; says whether any did.';

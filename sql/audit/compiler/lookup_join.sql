@@ -28,9 +28,9 @@ E'\n  left join lateral (\n    %s\n  ) as %I on true',
                        format('%I %s', l.key_column, format_type(l.key_type, null)))
        -- The base type: a domain's check is code of the user.
        from (select c.name, format_type(c.type, null) as type
-             from audit.column_of(l.target) as c
+             from audit.columns_of(l.target) as c
              where c.name = any (l.columns)) as x) as typed_list
-    from audit.lookup_of(t) as l
+    from audit.lookups_of(t) as l
     join pg_class as c on c.oid = l.target
     join pg_namespace as n on n.oid = c.relnamespace
   ) as f

@@ -6,25 +6,25 @@ create or replace function audit.merge_body(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_row jsonb := audit.bind_row(t, 'merged', false);
+  v_row audit.row_sql := audit.bind_row(t, 'merged', false);
   v_rule record;
   v_key text;
   v_pairs text;
   v_differences text;
 begin
-  select * into strict v_rule from audit.rule_of(t, 'update') as r where r.is_grouped;
+  select * into strict v_rule from audit.rules_of(t, 'update') as r where r.is_grouped;
   -- Old and new row are the same part while neither its key nor its item changed. A full join can
   -- only hash or merge: a plan made for one row stays linear for a hundred thousand.
   select min(c.ident) filter (where c.is_key),
       string_agg(format('old.%1$s %2$s new.%1$s', c.ident, audit.equality_of(c.declared_type)),
         ' and ' order by c.number)
     into v_key, v_pairs
-    from audit.column_of(t.target) as c
+    from audit.columns_of(t.target) as c
     where c.is_key or c.name in (select audit.names_in(t.item_id));
   select string_agg(format('case when %s then jsonb_build_object(%L, %s) else ''{}'' end',
       a.differs, a.name, a.both_entry), E'\n            || ' order by a.number)
     into v_differences
-    from audit.audited_column(t) as a
+    from audit.audited_columns(t) as a
     where v_rule.columns is null or a.name = any (v_rule.columns);
   return audit.group_body(t, v_row, quote_literal(v_rule.action),
     format(E'case

@@ -4,14 +4,10 @@ create or replace function audit.names_in(expression text)
   language sql
   immutable
   set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on
 as $$
-  select distinct audit.fold_name(m[1])
-  from regexp_matches(names_in.expression,
-    '([eE]''(?:[^''\\]|\\.|'''')*''|''(?:[^'']|'''')*'''
-    '|(?:"(?:[^"]|"")+"|(?!\d)[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|(?!\d)[\w$]+))*'
-    '|\d[\w.]*|.)(\s*\()?', 'g') as m
-  where m[2] is null and audit.fold_name(m[1]) is not null
+  select distinct t.name
+  from audit.tokens_of(names_in.expression) as t
+  where t.name is not null
 $$;
 
 revoke all on function audit.names_in(text) from public;

@@ -1,5 +1,5 @@
 -- The keys of a part's columns are paths below the item: features/F1/max_consumption.
-create or replace function audit.part_changes(t audit.tracked, row_sql jsonb, changes text)
+create or replace function audit.part_changes(t audit.tracked, row_sql audit.row_sql, changes text)
   returns text
   language sql
   stable
@@ -7,10 +7,10 @@ create or replace function audit.part_changes(t audit.tracked, row_sql jsonb, ch
 as $$
   select case when t.part is null then changes else format(
     E'(select jsonb_object_agg(%L || %s || ''/'' || c.key, c.value)'
-    '\n     from jsonb_each(%s) as c)', t.part || '/', row_sql ->> 'part_name', changes) end
+    '\n     from jsonb_each(%s) as c)', t.part || '/', row_sql.part_name, changes) end
 $$;
 
-revoke all on function audit.part_changes(audit.tracked, jsonb, text) from public;
+revoke all on function audit.part_changes(audit.tracked, audit.row_sql, text) from public;
 
-comment on function audit.part_changes(audit.tracked, jsonb, text) is
+comment on function audit.part_changes(audit.tracked, audit.row_sql, text) is
   'SQL that puts the path of a part before the keys of its changes.';

@@ -8,7 +8,7 @@ as $$
   select case when t.part is not null and count(*) > 0 then
     'jsonb_build_object(' || string_agg(format('%L, %s', a.name, a.both_entry), ', '
       order by a.number) || ')' end
-  from audit.audited_column(t) as a
+  from audit.audited_columns(t) as a
   where a.is_key
     and a.name <> all (array(select audit.names_in(t.item_id)))
     and t.part_name is distinct from a.ident

@@ -16,20 +16,20 @@ as $$
     select c.type
     from expression as e
     cross join lateral audit.names_in(e.text) as n
-    join audit.column_of(t.target) as c on n in (c.name, 'old.' || c.name, 'new.' || c.name)
+    join audit.columns_of(t.target) as c on n in (c.name, 'old.' || c.name, 'new.' || c.name)
     union
     select c.type
-    from audit.lookup_of(t) as l
-    join audit.column_of(l.target) as c on c.name = any (l.columns || l.key_column)
+    from audit.lookups_of(t) as l
+    join audit.columns_of(l.target) as c on c.name = any (l.columns || l.key_column)
   )
   select coalesce(array_agg(distinct s.setting order by s.setting), '{}')
   from (
     select unnest(audit.settings_of(array(
-        select c.type from audit.column_of(t.target) as c where c.name <> all (t.operational))
+        select c.type from audit.columns_of(t.target) as c where c.name <> all (t.operational))
       || array(select u.type from used as u))) as setting
     union all
     select 'timezone = ''UTC'''
-    where whole_rows and exists (select from audit.column_of(t.target) as c
+    where whole_rows and exists (select from audit.columns_of(t.target) as c
       where c.name <> all (t.operational) and c.type = 'timestamptz'::regtype)
     union all
     select unnest(array['timezone = ''UTC''', 'datestyle = ''ISO'''])

@@ -10,7 +10,7 @@ as $$
     select case when strpos((to_jsonb(t) - 'compiled')::text, E'\\n') > 0 then 0 else 1 end as step
   ), rule as (
     select r.*, quote_ident('v_' || audit.short_name(r.action) || '_changes') as variable
-    from audit.rule_of(t, 'update') as r
+    from audit.rules_of(t, 'update') as r
   ), taker as (
     select
       a.number, a.differs, r.condition,
@@ -18,7 +18,7 @@ as $$
         r.variable, array[a.name], a.both_entry) as assignment,
       row_number() over (partition by a.number
                          order by (r.columns is null)::int, r.number) as n
-    from audit.audited_column(t) as a
+    from audit.audited_columns(t) as a
     join rule as r on r.columns is null or a.name = any (r.columns)
   ), taken as (
     select

@@ -1,6 +1,6 @@
 -- The end of UPDATE, row by row: what an action collected is written.
 create or replace function audit.update_insert(
-  t audit.tracked, row_sql jsonb, action text, step integer
+  t audit.tracked, row_sql audit.row_sql, action text, step integer
 )
   returns text
   language sql
@@ -11,7 +11,7 @@ as $$
     audit.read_actor()
     || coalesce(s.assignments, '')
     || audit.insert_log(t,
-      row_sql || coalesce(s.variables, '{}'),
+      jsonb_populate_record(row_sql, coalesce(s.variables, '{}')),
       quote_literal(action),
       audit.part_changes(t, row_sql, concat_ws(' || ', audit.part_identity(t), '_audit.' || v.changes)),
       'false', '', ''), 2 * step))
@@ -19,20 +19,19 @@ as $$
     -- In a transaction of many statements a variable is cheaper than the same in the insert; what
     -- reads nothing of the row is cheaper there.
     select
-      string_agg(format(E'  v_%s := %s;\n', f.field || f.suffix, f.value), '' order by f.field)
+      string_agg(format(E'  v_%s := %s;\n', f.variable, f.value), '' order by f.field)
         as assignments,
-      jsonb_object_agg(f.field, '_audit.v_' || f.field || f.suffix) as variables
+      jsonb_object_agg(f.field, '_audit.v_' || f.variable) as variables
     from (
-      select k.field, case k.field when 'account' then '_id' else '' end as suffix,
-        row_sql ->> k.field as value
-      from unnest(array['account', 'item_id', 'item_label']) as k (field)
-    ) as f
-    where row_sql ->> 'joins' = '' and f.value ~ '\mnew\.'
+      values ('account', 'account_id', row_sql.account), ('item_id', 'item_id', row_sql.item_id),
+        ('item_label', 'item_label', row_sql.item_label)
+    ) as f (field, variable, value)
+    where row_sql.joins = '' and f.value ~ '\mnew\.'
   ) as s
   cross join (select quote_ident('v_' || audit.short_name(action) || '_changes') as changes) as v
 $$;
 
-revoke all on function audit.update_insert(audit.tracked, jsonb, text, integer) from public;
+revoke all on function audit.update_insert(audit.tracked, audit.row_sql, text, integer) from public;
 
-comment on function audit.update_insert(audit.tracked, jsonb, text, integer) is
+comment on function audit.update_insert(audit.tracked, audit.row_sql, text, integer) is
   'SQL that writes the row of the log for one action of an UPDATE.';

@@ -13,9 +13,9 @@ as $$
                      where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D') then ''
     else ' of ' || (
       select string_agg(a.ident, ', ' order by a.number)
-      from audit.audited_column(t) as a
+      from audit.audited_columns(t) as a
       where exists (
-        select from audit.rule_of(t, 'update') as u
+        select from audit.rules_of(t, 'update') as u
         where u.columns is null or a.name = any (u.columns)))
     end
   from audit.table_trait(t.target) as r

@@ -7,7 +7,7 @@ create or replace function audit.update_variables(t audit.tracked)
 as $$
   select audit.actor_variables() || array['v_account_id text', 'v_item_id text', 'v_item_label text'] || array(
     select quote_ident('v_' || audit.short_name(r.action) || '_changes') || ' jsonb'
-    from audit.rule_of(t, 'update') as r
+    from audit.rules_of(t, 'update') as r
     group by r.action
     order by min(r.number))
 $$;

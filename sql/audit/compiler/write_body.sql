@@ -7,7 +7,7 @@ create or replace function audit.write_body(t audit.tracked, event text, is_row_
 as $$
 declare
   v_side text := case event when 'insert' then 'new' else 'old' end;
-  v_row jsonb := audit.bind_row(t, v_side, event = 'delete');
+  v_row audit.row_sql := audit.bind_row(t, v_side, event = 'delete');
   v_source text := case when is_row_level then '' else format('%1$s_rows as %1$s', v_side) end;
   v_changes text := audit.row_changes(t, v_side);
   v_cascade text := case event when 'delete' then audit.cascade_test(t) else 'false' end;
@@ -21,11 +21,11 @@ begin
       case when bool_and(r.condition is not null) then
         string_agg('(' || r.condition || ')', ' or ' order by r.number) else '' end
     into v_action, v_condition
-    from audit.rule_of(t, event) as r;
+    from audit.rules_of(t, event) as r;
   if v_action is null then
     return null;
   end if;
-  if (select bool_or(r.is_grouped) from audit.rule_of(t, event) as r) and not is_row_level then
+  if (select bool_or(r.is_grouped) from audit.rules_of(t, event) as r) and not is_row_level then
     return audit.group_body(t, v_row, v_action, v_changes, v_cascade, v_source, v_condition);
   end if;
   if t.part is null and not is_row_level then

@@ -20,7 +20,7 @@ as $$
   from (select audit.write_body(t, event, is_row_level) as body) as b
   cross join (
     select event = 'delete' and exists (
-      select from audit.lookup_of(t) as l where l.source is null) as uses_departed
+      select from audit.lookups_of(t) as l where l.source is null) as uses_departed
   ) as d
   where b.body is not null
 $$;

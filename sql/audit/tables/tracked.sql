@@ -61,4 +61,5 @@ comment on column audit.tracked.on_truncate is 'Whether TRUNCATE is logged (log)
 comment on column audit.tracked.tables is 'The table and those that its lookups lead to.';
 comment on column audit.tracked.columns is
   'The columns of these tables that the compiled functions rely on, as they were when compiled.';
-comment on column audit.tracked.compiled is 'Functions and triggers that were compiled, with their text.';
+comment on column audit.tracked.compiled is
+  'Functions and triggers that were compiled, with their text: the columns of type audit.compiled.';

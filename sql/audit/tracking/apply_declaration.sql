@@ -7,24 +7,13 @@ as $$
 declare
   v_before jsonb := audit.declaration_of(was);
   v_after jsonb;
-  v_compiled jsonb;
+  v_compiled audit.compiled;
   v_rebuilt boolean;
 begin
-  if now.accounts is not null and now.account is not null then
-    raise exception 'invalid declaration of %: give account or accounts, not both', now.target
-      using errcode = 'UA005';
-  end if;
-  if (now.parent_type is null) <> (now.parent_id is null)
-    or (now.part is null) <> (now.part_name is null)
-    or now.on_truncate not in ('log', 'refuse') or jsonb_typeof(now.actions) <> 'array' then
-    raise exception 'invalid declaration of %: parent_type goes with parent_id and part with '
-      'part_name, on_truncate is log or refuse, actions is an array', now.target
-      using errcode = 'UA005';
-  end if;
   perform audit.validate_declaration(now);
 
   now.tables := now.target || array(
-    select l.target from audit.lookup_of(now) as l where l.target <> now.target
+    select l.target from audit.lookups_of(now) as l where l.target <> now.target
     union
     select c.confrelid from pg_constraint as c
     where c.conrelid = now.target and c.contype = 'f' and c.confdeltype = 'c'
@@ -48,12 +37,10 @@ begin
     where k.id = now.id;
   perform audit.name_actions(now.actions);
 
-  v_compiled := audit.compile_table(now) || jsonb_build_object(
-    'name', audit.name_of(now.target),
-    'fingerprint', audit.fingerprint(now));
+  v_compiled := audit.compile_table(now);
   v_rebuilt := audit.install_compiled(now, v_compiled);
-  now.compiled := v_compiled;
-  update audit.tracked as k set compiled = v_compiled where k.id = now.id;
+  now.compiled := to_jsonb(v_compiled);
+  update audit.tracked as k set compiled = now.compiled where k.id = now.id;
 
   v_after := audit.declaration_of(now);
   if was.id is null then

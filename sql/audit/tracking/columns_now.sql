@@ -15,7 +15,7 @@ as $$
     union all
     select array_position(t.tables, l.target), a.attrelid, l.alias, a.attnum, a.attname,
       format_type(a.atttypid, a.atttypmod)
-    from audit.lookup_of(t) as l
+    from audit.lookups_of(t) as l
     join pg_attribute as a
       on a.attrelid = l.target and a.attname = any (l.columns || l.key_column)
   ) as c

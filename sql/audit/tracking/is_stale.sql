@@ -16,7 +16,7 @@ as $$
       where not audit.has_trigger(p.relid, '_audit_truncate', true))
     or (t.tables::oid[] && touched
       and (audit.fingerprint(t) <> t.compiled ->> 'fingerprint'
-        or not t.compiled @> audit.compile_table(t)))
+        or not t.compiled @> to_jsonb(audit.compile_table(t))))
 $$;
 
 revoke all on function audit.is_stale(audit.tracked, oid[]) from public;

@@ -5,24 +5,25 @@ create or replace function audit.remove_declaration(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_compiled audit.compiled := jsonb_populate_record(null::audit.compiled, t.compiled);
   v_relation regclass;
   v_name text;
 begin
   if audit.name_of(t.target) is not null then
-    for v_relation in select audit.triggered_relation(t.target) loop
-      for v_name in select jsonb_object_keys(t.compiled -> 'triggers') loop
+    for v_relation in select audit.triggered_relations(t.target) loop
+      for v_name in select jsonb_object_keys(v_compiled.triggers) loop
         if v_relation = t.target or v_name = '_audit_truncate' then
           execute format('drop trigger if exists %I on %s', v_name, audit.name_of(v_relation));
         end if;
       end loop;
     end loop;
   end if;
-  for v_name in select jsonb_object_keys(t.compiled -> 'functions') loop
+  for v_name in select jsonb_object_keys(v_compiled.functions) loop
     execute format('drop function if exists audit.%I()', v_name);
   end loop;
   delete from audit.tracked as k where k.id = t.id;
   perform audit.write_table_event('tracking_stopped',
-    coalesce(audit.name_of(t.target), t.compiled ->> 'name', t.target::text),
+    coalesce(audit.name_of(t.target), v_compiled.name, t.target::text),
     (select jsonb_object_agg(e.key, jsonb_build_object('old', e.value))
      from jsonb_each(audit.declaration_of(t)) as e));
 end;

@@ -34,33 +34,7 @@ revoke all on audit.changes from public;
 comment on view audit.changes is
   'One row for each column that an action changed, with old and new value. The history of a field: '
   'account_id, item_type, item_id and column_name, sorted by occurred_at and id.';
-comment on column audit.changes.id is
-  'Number from one sequence; together with occurred_at the order of reading.';
-comment on column audit.changes.tx is
-  'Top-level transaction id (64 bits): the same for all rows of one transaction.';
-comment on column audit.changes.occurred_at is
-  'Time of the action (wall clock, not transaction start).';
-comment on column audit.changes.account_id is
-  'Tenant that the row belongs to; empty without tenants.';
-comment on column audit.changes.action is 'What was done, a code listed in audit.actions.';
-comment on column audit.changes.item_type is 'Kind of the item that the action was done to.';
-comment on column audit.changes.item_id is 'Id of the item, as text.';
-comment on column audit.changes.item_label is 'Name of the item at the time of the action.';
-comment on column audit.changes.parent_type is
-  'Kind of the item on whose page the row is shown too.';
-comment on column audit.changes.parent_id is 'Id of the item on whose page the row is shown too.';
-comment on column audit.changes.actor_type is
-  'Kind of actor as given by audit.set_actor(), or database where none was given.';
-comment on column audit.changes.actor_id is
-  'Id of the actor, or the login role where no actor was given.';
-comment on column audit.changes.actor_label is 'Name of the actor at the time of the action.';
-comment on column audit.changes.db_role is 'Login role of the session that wrote.';
-comment on column audit.changes.application is 'The application_name of the session that wrote.';
-comment on column audit.changes.is_cascade is
-  'Whether the row was written because a parent was deleted.';
-comment on column audit.changes.context is
-  'Request id, address, reason and the like, as given with the actor.';
-comment on column audit.changes.action_label is 'Name of the action for people.';
+select audit.copy_comments('audit.events', 'audit.changes');
 comment on column audit.changes.column_name is
   'The column, or the path of a part''s column such as features/F1/max_consumption.';
 comment on column audit.changes.old_value is 'Value before, as text; null where there was none.';

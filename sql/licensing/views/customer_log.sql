@@ -2,86 +2,17 @@
 create or replace view licensing.customer_log with (security_invoker = true) as
 select
   e.item_id as customer_id,
-  e.id,
-  e.tx,
-  e.occurred_at,
-  e.account_id,
-  e.action,
-  e.item_type,
-  e.item_id,
-  e.item_label,
-  e.parent_type,
-  e.parent_id,
-  e.actor_type,
-  e.actor_id,
-  e.actor_label,
-  e.db_role,
-  e.application,
-  e.is_cascade,
-  e.changes,
-  e.context,
-  e.action_label
+  e.*
 from audit.events as e
 where e.item_type = 'customer'
 union all
 select
   e.parent_id as customer_id,
-  e.id,
-  e.tx,
-  e.occurred_at,
-  e.account_id,
-  e.action,
-  e.item_type,
-  e.item_id,
-  e.item_label,
-  e.parent_type,
-  e.parent_id,
-  e.actor_type,
-  e.actor_id,
-  e.actor_label,
-  e.db_role,
-  e.application,
-  e.is_cascade,
-  e.changes,
-  e.context,
-  e.action_label
+  e.*
 from audit.events as e
 where e.parent_type = 'customer';
 
 comment on view licensing.customer_log is
   'One row for each event of a customer and of the items that belong to it.';
+select audit.copy_comments('audit.events', 'licensing.customer_log');
 comment on column licensing.customer_log.customer_id is 'Id of the customer, as text.';
-comment on column licensing.customer_log.id is
-  'Number from one sequence; together with occurred_at the order of reading.';
-comment on column licensing.customer_log.tx is
-  'Top-level transaction id (64 bits): the same for all rows of one transaction.';
-comment on column licensing.customer_log.occurred_at is
-  'Time of the action (wall clock, not transaction start).';
-comment on column licensing.customer_log.account_id is
-  'Tenant that the row belongs to; empty without tenants.';
-comment on column licensing.customer_log.action is 'What was done, a code listed in audit.actions.';
-comment on column licensing.customer_log.item_type is
-  'Kind of the item that the action was done to.';
-comment on column licensing.customer_log.item_id is 'Id of the item, as text.';
-comment on column licensing.customer_log.item_label is
-  'Name of the item at the time of the action.';
-comment on column licensing.customer_log.parent_type is
-  'Kind of the item on whose page the row is shown too.';
-comment on column licensing.customer_log.parent_id is
-  'Id of the item on whose page the row is shown too.';
-comment on column licensing.customer_log.actor_type is
-  'Kind of actor as given by audit.set_actor(), or database where none was given.';
-comment on column licensing.customer_log.actor_id is
-  'Id of the actor, or the login role where no actor was given.';
-comment on column licensing.customer_log.actor_label is
-  'Name of the actor at the time of the action.';
-comment on column licensing.customer_log.db_role is 'Login role of the session that wrote.';
-comment on column licensing.customer_log.application is
-  'The application_name of the session that wrote.';
-comment on column licensing.customer_log.is_cascade is
-  'Whether the row was written because a parent was deleted.';
-comment on column licensing.customer_log.changes is
-  'Changed columns as {"column": {"old": ..., "new": ...}}; a secret is {"redacted": true}.';
-comment on column licensing.customer_log.context is
-  'Request id, address, reason and the like, as given with the actor.';
-comment on column licensing.customer_log.action_label is 'Name of the action for people.';

@@ -1,6 +1,6 @@
 -- What the three roles of the log may do, in one place: given by audit.grant_rights(), looked for
 -- by audit.check().
-create or replace function audit.role_right()
+create or replace function audit.role_rights()
   returns table (role text, privilege text, object text, is_function boolean)
   language sql
   stable
@@ -25,7 +25,7 @@ as $$
     ('audit_maintainer', 'select', 'audit.closed_partition', false)
 $$;
 
-revoke all on function audit.role_right() from public;
+revoke all on function audit.role_rights() from public;
 
-comment on function audit.role_right() is
+comment on function audit.role_rights() is
   'The rights that the roles of the log have, one a row.';

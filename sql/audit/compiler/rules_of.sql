@@ -1,5 +1,5 @@
 -- The declared actions of one event, in order of precedence.
-create or replace function audit.rule_of(t audit.tracked, event text)
+create or replace function audit.rules_of(t audit.tracked, event text)
   returns table (
     number bigint,
     action text,
@@ -19,11 +19,11 @@ as $$
     r.rule ->> 'when',
     coalesce((r.rule -> 'grouped')::boolean, false)
   from jsonb_array_elements(t.actions) with ordinality as r (rule, number)
-  where r.rule -> 'on' @> to_jsonb(rule_of.event)
+  where r.rule -> 'on' @> to_jsonb(rules_of.event)
   order by r.number
 $$;
 
-revoke all on function audit.rule_of(audit.tracked, text) from public;
+revoke all on function audit.rules_of(audit.tracked, text) from public;
 
-comment on function audit.rule_of(audit.tracked, text) is
+comment on function audit.rules_of(audit.tracked, text) is
   'The actions that a declaration gives to one event.';

@@ -1,5 +1,5 @@
 -- Where each declared lookup leads: the table, its key, and which of its columns are asked for.
-create or replace function audit.lookup_of(t audit.tracked)
+create or replace function audit.lookups_of(t audit.tracked)
   returns table (
     depth integer,
     alias text,
@@ -52,7 +52,7 @@ begin
 end;
 $$;
 
-revoke all on function audit.lookup_of(audit.tracked) from public;
+revoke all on function audit.lookups_of(audit.tracked) from public;
 
-comment on function audit.lookup_of(audit.tracked) is
+comment on function audit.lookups_of(audit.tracked) is
   'The lookups of a declaration, resolved through foreign keys, in the order they depend.';

@@ -1,43 +1,23 @@
-"""What the commands share: how they are told the database, say things, and end."""
+"""What the commands share: how they say things to people, and how they end."""
 
 from __future__ import annotations
 
 import os
 import sys
+import unicodedata
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 
-from auditdb._cli import tables
 from auditdb.errors import AuditError, InvalidCursor, InvalidUrl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-EXIT_CODES = (
-    "Exit codes: 0 done; 1 the database, or the state it is in (behind, unreachable, refused); "
-    "2 wrong usage; 130 interrupted; 141 the reader of the output went away."
-)
-
-Url = Annotated[
-    str | None,
-    typer.Option(
-        "--url",
-        metavar="URL",
-        help="The database, as postgresql://user@host/name; by default AUDITDB_URL, then PGHOST, "
-        "PGUSER, PGDATABASE and the like.",
-    ),
-]
-
-
-class Terminal(Console):
-    """A console that leaves it to the command what to do when its reader goes away."""
-
-    def on_broken_pipe(self) -> None:
-        """Raise what a plain write would raise."""
-        raise BrokenPipeError
+# Joiners are part of how some languages and emoji are written; all else invisible is shown.
+_JOINERS = "\u200c\u200d"
+_HIDDEN = {"Cc", "Cf", "Zl", "Zp", "Cs", "Co"}
 
 
 @contextmanager
@@ -65,4 +45,22 @@ def outcome() -> Iterator[None]:
 
 def say(words: str) -> None:
     """Print words for people to stderr, on one line."""
-    typer.echo(tables.visible(words), err=True)
+    typer.echo(visible(words), err=True)
+
+
+def visible(text: str, limit: int | None = None) -> str:
+    r"""Return `text` on one line, with control and direction characters shown, as \x1b or \u202e.
+
+    What is longer than `limit` characters ends in an ellipsis.
+    """
+    is_long = limit is not None and len(text) > limit
+    kept = text[: limit - 1] if is_long and limit is not None else text
+    return "".join(map(_visible, kept)) + ("…" if is_long else "")
+
+
+def _visible(character: str) -> str:
+    if character.isprintable() or character in _JOINERS:
+        return character
+    if unicodedata.category(character) not in _HIDDEN:
+        return character
+    return character.encode("unicode_escape").decode("ascii")

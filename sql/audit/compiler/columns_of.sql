@@ -1,5 +1,5 @@
 -- The columns of a table as the compiler sees them.
-create or replace function audit.column_of(target regclass)
+create or replace function audit.columns_of(target regclass)
   returns table (
     number smallint,
     name text,
@@ -20,7 +20,7 @@ begin
       select a.attnum, a.atttypid
       from pg_attribute as a
       -- A virtual generated column has no value of its own in a trigger; its sources are audited.
-      where a.attrelid = column_of.target and a.attnum > 0 and not a.attisdropped
+      where a.attrelid = columns_of.target and a.attnum > 0 and not a.attisdropped
         and a.attgenerated <> 'v'
       union all
       select b.attnum, t.typbasetype
@@ -45,13 +45,13 @@ begin
                       where c.oid = a.attcollation), true)
     from base as b
     join pg_type as t on t.oid = b.type and t.typtype <> 'd'
-    join pg_attribute as a on a.attrelid = column_of.target and a.attnum = b.attnum
-    left join pg_index as i on i.indrelid = column_of.target and i.indisprimary
+    join pg_attribute as a on a.attrelid = columns_of.target and a.attnum = b.attnum
+    left join pg_index as i on i.indrelid = columns_of.target and i.indisprimary
     order by a.attnum;
 end;
 $$;
 
-revoke all on function audit.column_of(regclass) from public;
+revoke all on function audit.columns_of(regclass) from public;
 
-comment on function audit.column_of(regclass) is
+comment on function audit.columns_of(regclass) is
   'The columns of a table that can be audited, with base type, key membership and equality.';

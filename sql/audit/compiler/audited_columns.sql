@@ -1,5 +1,5 @@
 -- The columns whose change is an action, with the SQL that compares and shows them.
-create or replace function audit.audited_column(t audit.tracked)
+create or replace function audit.audited_columns(t audit.tracked)
   returns table (
     number smallint,
     name text,
@@ -35,7 +35,7 @@ begin
             else 'jsonb_build_object(''old'', %s, ''new'', %s)' end,
           audit.json_value(c.type, 'old.' || c.ident) || s.cast,
           audit.json_value(c.type, 'new.' || c.ident) || s.cast) end
-    from audit.column_of(t.target) as c
+    from audit.columns_of(t.target) as c
     cross join lateral (
       -- In an array the names old and new must not take on a domain.
       select case when c.type in ('text'::regtype, 'varchar'::regtype)
@@ -46,7 +46,7 @@ begin
 end;
 $$;
 
-revoke all on function audit.audited_column(audit.tracked) from public;
+revoke all on function audit.audited_columns(audit.tracked) from public;
 
-comment on function audit.audited_column(audit.tracked) is
+comment on function audit.audited_columns(audit.tracked) is
   'The audited columns of a declaration, with SQL to compare them and to show their values.';

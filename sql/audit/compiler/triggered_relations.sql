@@ -1,5 +1,5 @@
 -- The relations that carry triggers for a tracked table: itself and, for TRUNCATE, its partitions.
-create or replace function audit.triggered_relation(target regclass)
+create or replace function audit.triggered_relations(target regclass)
   returns setof regclass
   language sql
   stable
@@ -12,7 +12,7 @@ as $$
   where p.relid <> target
 $$;
 
-revoke all on function audit.triggered_relation(regclass) from public;
+revoke all on function audit.triggered_relations(regclass) from public;
 
-comment on function audit.triggered_relation(regclass) is
+comment on function audit.triggered_relations(regclass) is
   'A tracked table and its partitions.';

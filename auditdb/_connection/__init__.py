@@ -1,0 +1,1 @@
+"""The connections that applications have: which kind one is, and statements run through any."""

@@ -1,0 +1,182 @@
+"""Which events are wanted: what each filter takes, is in SQL, and is called in a manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeAlias
+from uuid import UUID
+
+from auditdb._query import page_cursor
+from auditdb.errors import InvalidQuestion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+Id: TypeAlias = str | int | UUID
+"""An id as the application has it; the log keeps it as text."""
+Item: TypeAlias = tuple[str, Id]
+"""Type and id of an item, such as ("license", 42)."""
+ActorFilter: TypeAlias = str | tuple[str, Id | None]
+"""Type and id of an actor, such as ("platform_user", 42); without an id all of the type."""
+
+_OF_ITEM = "item_type = cast(:item_type as text) and item_id = cast(:item_id as text)"
+_OF_PARTS = (
+    "parent_type = cast(:item_type as text) and parent_id = cast(:item_id as text) "
+    f"and not ({_OF_ITEM})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events of the log are wanted, as filtered() returns it; by default all."""
+
+    account_id: str | None = None
+    item: tuple[str, str] | None = None
+    """Type and id: the events about the item and, with `include_parts`, about its parts."""
+    include_parts: bool = True
+    actions: tuple[str, ...] | None = None
+    """Any of them."""
+    actor: tuple[str, str | None] | None = None
+    """Type and id; without an id all of the type."""
+    since: int | None = None
+    """The earliest time in microseconds since 1970, itself included."""
+    until: int | None = None
+    """The latest time in microseconds since 1970, itself not included."""
+
+    @property
+    def conditions(self) -> list[str]:
+        """The conditions on columns of the log, with parameters as :name, all but the item's."""
+        return [condition for condition, _ in self._parts()]
+
+    @property
+    def values(self) -> dict[str, str | int]:
+        """The values of all parameters, also of the item's."""
+        found = {name: value for _, values in self._parts() for name, value in values.items()}
+        if self.item is not None:
+            found["item_type"], found["item_id"] = self.item
+        return found
+
+    def arms(self, more: Sequence[str] = ()) -> list[list[str]]:
+        """Return the conditions with `more` for each part of what is wanted; no event is in two.
+
+        The events of an item with its parts are two, since each has an index of its own that an OR
+        would not use in order.
+        """
+        shared = [*self.conditions, *more]
+        return [[*shared, arm] for arm in self._of_item()] or [shared]
+
+    def condition(self) -> str:
+        """Return all that is wanted as one condition, for queries that no index has to answer."""
+        arms = " or ".join(f"({arm})" for arm in self._of_item())
+        return " and ".join([*self.conditions, *([f"({arms})"] if arms else [])]) or "true"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what is wanted as a manifest says it: a key for each filter, null for none."""
+        return {
+            "account_id": self.account_id,
+            "item": None if self.item is None else ":".join(self.item),
+            "actions": None if self.actions is None else sorted(self.actions),
+            "actor": None if self.actor is None else ":".join(p for p in self.actor if p),
+            "since": None if self.since is None else page_cursor.to_iso(self.since),
+            "until": None if self.until is None else page_cursor.to_iso(self.until),
+        }
+
+    def _parts(self) -> Iterator[tuple[str, dict[str, str | int]]]:
+        """Yield each condition with its values."""
+        if self.account_id is not None:
+            yield _equal("account_id", self.account_id)
+        if self.actions is not None:
+            codes: dict[str, str | int] = {f"action_{n}": c for n, c in enumerate(self.actions)}
+            listed = ", ".join(f"cast(:{name} as text)" for name in codes)
+            yield (f"action in ({listed})" if codes else "false"), codes
+        if self.actor is not None:
+            kind, number = self.actor
+            yield _equal("actor_type", kind)
+            if number is not None:
+                yield _equal("actor_id", number)
+        for name, sign, moment in (("since", ">=", self.since), ("until", "<", self.until)):
+            if moment is not None:
+                condition = f"occurred_at {sign} {moment_of(name)}"
+                yield condition, {name: page_cursor.to_text(moment)}
+
+    def _of_item(self) -> list[str]:
+        if self.item is None:
+            return []
+        return [_OF_ITEM, _OF_PARTS] if self.include_parts else [_OF_ITEM]
+
+
+def filtered(
+    *,
+    account_id: Id | None = None,
+    item: Item | None = None,
+    include_parts: bool = True,
+    action: str | Sequence[str] | None = None,
+    actor: ActorFilter | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Filter:
+    """Return the filter for what is given; raises InvalidQuestion for what makes no sense."""
+    actions = [action] if isinstance(action, str) else action
+    return Filter(
+        account_id=None if account_id is None else _text("account_id", account_id),
+        item=None if item is None else _item(item),
+        include_parts=include_parts,
+        actions=None if actions is None else tuple(_text("action", code) for code in actions),
+        actor=None if actor is None else _actor(actor),
+        since=None if since is None else exact("since", since),
+        until=None if until is None else exact("until", until),
+    )
+
+
+def exact(name: str, moment: datetime) -> int:
+    """Return `moment` in microseconds since 1970; raises InvalidQuestion without a time zone."""
+    if not isinstance(moment, datetime):
+        raise InvalidQuestion(f"{name} is no datetime.", hint="Give a datetime with a time zone.")
+    if moment.utcoffset() is None:
+        raise InvalidQuestion(
+            f"{name} has no time zone.", hint="Give one, such as datetime.now(tz=timezone.utc)."
+        )
+    return page_cursor.microseconds(moment)
+
+
+def moment_of(parameter: str) -> str:
+    """Return the SQL for the time that a parameter holds as text."""
+    # As text first: asyncpg would ask for a datetime, which cannot be of every year.
+    return f"cast(cast(:{parameter} as text) as timestamptz)"
+
+
+def _equal(column: str, value: str) -> tuple[str, dict[str, str | int]]:
+    return f"{column} = cast(:{column} as text)", {column: value}
+
+
+def _item(given: Item) -> tuple[str, str]:
+    kind, number = _pair("item", given)
+    return _text("item", kind), _text("item", number)
+
+
+def _actor(given: ActorFilter) -> tuple[str, str | None]:
+    kind, number = (given, None) if isinstance(given, str) else _pair("actor", given)
+    return _text("actor", kind), None if number is None else _text("actor", number)
+
+
+def _pair(name: str, given: Any) -> tuple[str, Id | None]:
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        raise InvalidQuestion(
+            f"{name} is no pair of a type and an id.", hint=f'Give {name}=("type", 42).'
+        )
+    kind, number = given
+    return kind, number
+
+
+def _text(name: str, value: Id | None) -> str:
+    if isinstance(value, str):
+        # Not str(): of a member of an enum that would be its name.
+        found = str.__str__(value)
+    elif isinstance(value, int | UUID):
+        found = str(int(value)) if isinstance(value, int) else str(value)
+    else:
+        raise InvalidQuestion(f"{name} is of type {type(value).__name__}: give str, int or UUID.")
+    if "\0" in found:
+        raise InvalidQuestion(f"{name} holds a null character, which no text of PostgreSQL can.")
+    return found

@@ -1,0 +1,222 @@
+"""Asks for the history of one thing: an item, a column of it, a transaction, an event; the past."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from auditdb._connection.runner import Query, helper
+from auditdb._query import declared, months, page_cursor, past, rows
+from auditdb._query.filters import filtered, moment_of
+from auditdb._query.records import Change, Event, FieldChange, ItemState, parse
+from auditdb._query.statements import MOMENT, select
+from auditdb.errors import InvalidQuestion
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from auditdb._connection.runner import Reading, ResultRow
+    from auditdb._query.filters import Filter, Id, Item
+    from auditdb._query.months import Window
+
+# Equal pairs say which part of the item a row is about; they are no change.
+_FIELD_HISTORY = """
+select id, tx, {moment}, account_id, action, actor_type, actor_id, actor_label, entry::text
+from ({events}) as e
+where entry -> 'old' is distinct from entry -> 'new' or (entry ->> 'redacted')::boolean
+order by occurred_at, id
+"""
+_HAS_COLUMN = """
+select exists (select from ({events}) as e where changes -> cast(:column as text) is not null)
+"""
+_OLDEST_FIRST = "select {columns} from ({events}) as e where {where} order by occurred_at, id"
+_CHANGES = """
+select column_name, old_value, new_value, is_redacted
+from audit.changes
+where occurred_at {sign} {at} and account_id = cast(:account_id as text)
+  and id = cast(:id as bigint)
+order by column_name
+"""
+
+
+@helper
+def item_history(
+    item: Item,
+    *,
+    account_id: Id | None = None,
+    include_parts: bool = True,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Reading[tuple[Event, ...]]:
+    """Read all events of one item and its parts, oldest first: its whole life, not a page.
+
+    For an item with very many events, page through events(item=…). Parameters and errors are
+    those of events().
+
+    >>> [event.action for event in auditdb.item_history(conn, ("invoice", 42))]
+    ['invoice_created', 'invoice_updated']
+    """
+    wanted = filtered(
+        account_id=account_id, item=item, include_parts=include_parts, since=since, until=until
+    )
+    text = _oldest_first(wanted, (yield from months.whole(wanted)))
+    return tuple(map(rows.event, (yield Query(text, wanted.values))))
+
+
+@helper
+def field_history(
+    item: Item,
+    column: str,
+    *,
+    account_id: Id | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Reading[tuple[FieldChange, ...]]:
+    """Read all changes of one column of an item, oldest first.
+
+    `column` is its name, or the path of a part's column, features/F1/max_consumption. Where the
+    item began, `old` is None, where it ended, `new` is. Parameters and errors are those of
+    events(); a column that neither the item nor a declaration in the log ever had is an
+    InvalidQuestion, which names similar ones.
+
+    >>> history = auditdb.field_history(conn, ("invoice", 42), "status")
+    >>> [(change.old, change.new, change.actor_label) for change in history]
+    [(None, 'open', None), ('open', 'paid', 'Ana')]
+    """
+    wanted = filtered(
+        account_id=account_id, item=item, include_parts=False, since=since, until=until
+    )
+    entry = "*, changes -> cast(:column as text) as entry"
+    window = yield from months.whole(wanted)
+    text = _FIELD_HISTORY.format(moment=MOMENT, events=select(entry, wanted, window))
+    found = yield Query(text, {**wanted.values, "column": column})
+    if not found:
+        yield from _check_column(item, column, account_id)
+    return tuple(map(_field_change, found))
+
+
+@helper
+def state_at(item: Item, time: datetime, *, account_id: Id | None = None) -> Reading[ItemState]:
+    """Return what an item was at a time (with a time zone): all its audited columns.
+
+    What happened at that very time has happened. Where the log begins after the item does, a column
+    has the value that its next change replaced; one that never changed is in `unknown`. Columns
+    of the item's parts are there by their paths, as far as the log has seen them. A TRUNCATE is one
+    row about the table: of the items that it removed, the log does not know that they are gone.
+
+    Give the account where items of several accounts may have the same id. Errors are those of
+    events(). Needs no right but to read events; which columns are unknown is read from the
+    declarations in the log.
+
+    >>> then = auditdb.state_at(conn, ("invoice", 42), before_payment)
+    >>> then.exists, then.values["status"], then.unknown
+    (True, 'open', frozenset())
+    >>> auditdb.state_at(conn, ("invoice", 42), before_payment - timedelta(days=1)).exists
+    False
+    """
+    found = yield from past.read(item, time, account_id)
+    return past.state(item[0], time, found)
+
+
+@helper
+def value_at(
+    item: Item, column: str, time: datetime, *, account_id: Id | None = None
+) -> Reading[Any]:
+    """Return the value that a column of an item had at a time (with a time zone).
+
+    It is the value of the JSON in the log: None for null, int or Decimal for numbers, str for
+    what JSON has no type for. Where there is none to give, it is a NoValue that says why: ABSENT,
+    UNKNOWN or REDACTED. How it is found, and the errors, are as for state_at(); a column that
+    neither the item nor a declaration in the log ever had is an InvalidQuestion, which names
+    similar ones. A role that sees no declarations, as under row security, gets UNKNOWN for it.
+
+    >>> auditdb.value_at(conn, ("invoice", 42), "total", before_payment)
+    Decimal('99.90')
+    >>> auditdb.value_at(conn, ("invoice", 43), "total", before_payment).name
+    'UNKNOWN'
+    """
+    found = yield from past.read(item, time, account_id)
+    return past.value(item[0], column, time, found)
+
+
+@helper
+def transaction_events(
+    tx: int,
+    *,
+    account_id: Id | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Reading[tuple[Event, ...]]:
+    """Read all events of one top-level transaction, `tx` of an Event, in their order.
+
+    A transaction can last; `since` and `until` (with a time zone) spare looking for it in all
+    months. Errors are those of events().
+
+    >>> (event,) = auditdb.events(conn, action="invoice_updated").events
+    >>> [event.action for event in auditdb.transaction_events(conn, event.tx)]
+    ['invoice_updated', 'payment_created']
+    """
+    wanted = filtered(account_id=account_id, since=since, until=until)
+    window = yield from months.whole(wanted)
+    text = _oldest_first(wanted, window, "tx = cast(:tx as bigint)")
+    return tuple(map(rows.event, (yield Query(text, {**wanted.values, "tx": tx}))))
+
+
+@helper
+def changes(event: Event) -> Reading[tuple[Change, ...]]:
+    """Read what `event` changed, column by column in the order of their names, as text.
+
+    Event.changes has the same as Python values, without asking the database. Errors are those of
+    events().
+
+    >>> (event,) = auditdb.events(conn, action="invoice_updated").events
+    >>> auditdb.changes(conn, event)
+    (Change(column='status', old='open', new='paid', is_redacted=False),)
+    """
+    moment = page_cursor.microseconds(event.occurred_at)
+    # A time at the end of Python's years stands for all beyond it.
+    sign = {page_cursor.FIRST: "<=", page_cursor.LAST: ">="}.get(moment, "=")
+    text = _CHANGES.format(sign=sign, at=moment_of("at"))
+    values: dict[str, str | int] = {
+        "at": page_cursor.to_text(moment),
+        "account_id": event.account_id,
+        "id": event.id,
+    }
+    return tuple(Change(*row) for row in (yield Query(text, values)))
+
+
+def _check_column(item: Item, column: str, account_id: Id | None) -> Reading[None]:
+    """Raise InvalidQuestion for a column that neither the item nor a declaration ever had."""
+    known = yield Query((yield from declared.statement()), {})
+    try:
+        declared.check_column(item[0], column, known)
+    except InvalidQuestion:
+        # Rows of another log may have come in without the declarations that they were written by.
+        wanted = filtered(account_id=account_id, item=item, include_parts=False)
+        window = yield from months.whole(wanted)
+        text = _HAS_COLUMN.format(events=select("changes", wanted, window))
+        ((is_there,),) = yield Query(text, {**wanted.values, "column": column})
+        if not is_there:
+            raise
+
+
+def _oldest_first(wanted: Filter, window: Window, where: str = "true") -> str:
+    events = select("*", wanted, window)
+    return _OLDEST_FIRST.format(columns=rows.COLUMNS, events=events, where=where)
+
+
+def _field_change(row: ResultRow) -> FieldChange:
+    number, tx, moment, account_id, action, actor_type, actor_id, actor_label, entry = row
+    change = parse(entry)
+    return FieldChange(
+        event_id=number,
+        tx=tx,
+        occurred_at=page_cursor.to_datetime(int(moment)),
+        account_id=account_id,
+        action=action,
+        actor_type=actor_type,
+        actor_id=actor_id,
+        actor_label=actor_label,
+        old=change.get("old"),
+        new=change.get("new"),
+        is_redacted="redacted" in change,
+    )
