@@ -243,7 +243,7 @@ _TREE = "select * from audit.tree_log('customer', :customer, :account_id)"
 
 QUESTIONS = (
     Question("newest page", lambda a: _helper(auditdb.events, account_id=a.id), is_cold=True),
-    Question("second page", lambda a: _helper(auditdb.events, account_id=a.id, before=a.cursor)),
+    Question("second page", lambda a: _helper(auditdb.events, account_id=a.id, cursor=a.cursor)),
     Question("newest page in SQL", lambda a: _sql(_NEWEST, account_id=a.id)),
     Question("newest page under row security", lambda _: _sql(_TENANT), is_tenant=True),
     Question(
