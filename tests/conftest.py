@@ -209,7 +209,7 @@ def create_role(server: Server, _roles: list[str]) -> CreateRole:
 def _new_database(server: Server, template: str = "template0") -> Iterator[str]:
     """Create a database, and drop it in the end whoever is still connected."""
     name = _new_name()
-    server.execute("create database {} template {}", name, template)
+    server.clone(name, template)
     try:
         yield name
     finally:
