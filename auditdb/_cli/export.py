@@ -144,7 +144,7 @@ def _check_increment(context: typer.Context, target: str, state: Path) -> None:
 
 
 FREE_TO_CHANGE = frozenset({"--by", "--primary", "--url"})
-"""The options that say where an export is run and by whom: they may differ when it goes on."""
+"""The options that say where an export is run and by whom: they may differ when it is resumed."""
 
 
 def asked_of(context: typer.Context) -> dict[str, Any]:

@@ -129,8 +129,7 @@ def _found(context: AutogenContext, *, is_needed: bool) -> dict[Key, Tracked] | 
         return None
     if may_read is None:
         raise SchemaMissing(
-            "The models declare tables to be tracked, and the database has no audit log.",
-            hint="Run `auditdb upgrade`.",
+            "The models declare tables to be tracked, and the database has no audit log."
         )
     raise PermissionDenied(
         "The role may not read which tables are tracked.",

@@ -68,8 +68,7 @@ def require(connection: psycopg.Connection[Any], accept: Accepted) -> None:
     known = needed()
     if _number(found) < _number(known):
         raise SchemaBehind(
-            f"The audit log of the database is at {found}, this auditdb needs {known}.",
-            hint="Run `auditdb upgrade`.",
+            f"The audit log of the database is at {found}, this auditdb needs {known}."
         )
     if accept == "same" and _number(found) > _number(known):
         raise ahead((found,))

@@ -372,7 +372,12 @@ def test_every_public_name_of_the_package_is_documented() -> None:
 def test_every_error_that_the_python_page_lists_can_be_imported() -> None:
     listed = {name for name in named(sections(PYTHON)["Errors"]) if re.fullmatch(r"[A-Z]\w+", name)}
     assert listed <= set(auditdb.__all__)
-    classes = {one.__name__ for one in errors.AuditError.__subclasses__()}
+    # The demo has an error of its own, where it was loaded.
+    classes = {
+        one.__name__
+        for one in errors.AuditError.__subclasses__()
+        if one.__module__ == errors.__name__
+    }
     assert listed == classes | {"AuditError"}
 
 

@@ -321,7 +321,8 @@ def test_an_archive_of_a_newer_version_than_the_log_is_refused(
         export(database, place, *RANGE, "--format", "jsonl")
     unknown = auditdb("verify", str(place))
     assert unknown.returncode == 1
-    assert f"has format 99; this auditdb knows {versions.CURRENT.number}." in unknown.stderr
+    known = ", ".join(map(str, versions.VERSIONS))
+    assert f"has format 99; this auditdb knows {known}." in unknown.stderr
     monkeypatch.setitem(versions.VERSIONS, newer.number, newer)
     assert auditdb("verify", str(place)).returncode == 0
     ran = auditdb("import", str(place), "--url", engine_database)

@@ -130,7 +130,7 @@ def set_in_manifest(key: str, wrong: Any) -> Callable[[dict[str, Any]], None]:
     [
         (set_in_manifest("rows", 5), "its files have not 5 rows together"),
         (set_in_manifest("sha256", "0" * 64), "its sha256 is not that of its files"),
-        (set_in_manifest("format", 2), "has format 2"),
+        (set_in_manifest("format", 99), "has format 99"),
         (set_in_manifest("columns", []), "its columns are not those"),
         (set_in_manifest("files", [{"name": "x"}]), "is no manifest"),
         (set_in_manifest("data", "xlsx"), "no known format"),

@@ -132,7 +132,8 @@ def package(tmp_path: Path) -> Path:
     """A copy of the package that is told of the column: in Event, and by a version of exports."""
     place = tmp_path / "checkout"
     shutil.copytree(ROOT / "auditdb", place / "auditdb")
-    version = f'FormatVersion(2, {{**_VERSIONS[-1].columns, "{COLOUR}": "text"}})'
+    columns_then = f'{{**_VERSIONS[-1].columns, "{COLOUR}": "text"}}'
+    version = f"FormatVersion(_VERSIONS[-1].number + 1, {columns_then})"
     told = {
         "_query/records.py": (
             '    """The context of the actor exactly as PostgreSQL writes it."""\n',

@@ -163,6 +163,7 @@ def explain(connection: psycopg.Connection[Any]) -> str:
         auditdb.NotTracked,
         auditdb.TruncateRefused,
         auditdb.DowngradeRefused,
+        auditdb.SchemaForeign,
     ) as error:
         return error.message
     except (auditdb.DatabaseFailed, auditdb.DatabaseUnreachable, auditdb.PermissionDenied):

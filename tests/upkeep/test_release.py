@@ -148,14 +148,14 @@ def test_the_migrations_of_this_tree_are_as_sql_says() -> None:
 # -- what a workflow asks for ----------------------------------------------------------------
 
 
-def tested() -> dict[str, list[str]]:
+def versions_of_the_workflow() -> dict[str, list[str]]:
     """Return the versions of Python and PostgreSQL that the workflow is told to test."""
     outputs = (line.partition("=") for line in script(ROOT, "versions").stdout.splitlines())
     return {name: json.loads(listed) for name, _, listed in outputs}
 
 
 def test_the_workflow_tests_the_versions_that_are_listed_and_no_others() -> None:
-    found = tested()
+    found = versions_of_the_workflow()
     assert found.keys() == {"python", "postgresql"}
     assert found["python"][0] == "3.11"
     assert {"15", "18"} <= set(found["postgresql"])
@@ -169,7 +169,7 @@ def test_the_workflow_tests_the_versions_that_are_listed_and_no_others() -> None
 
 
 def test_the_pages_name_the_versions_that_are_tested() -> None:
-    found = tested()
+    found = versions_of_the_workflow()
     page = " ".join((ROOT / "docs/versioning.md").read_text("utf-8").split())
     for name, title in (("python", "Python"), ("postgresql", "PostgreSQL")):
         *others, last = found[name]

@@ -69,9 +69,9 @@ class Format(ABC):
     title: ClassVar[str]
     """What people call it."""
     can_resume: ClassVar[bool]
-    """Whether a file can be gone on with after a slice."""
+    """Whether a file that was broken off can be resumed after a slice."""
     can_import: ClassVar[bool]
-    """Whether nothing of a row is lost: its rows then have a line."""
+    """Whether nothing of a row is lost, so that it can be imported: its rows then have a line."""
     for_spreadsheets: ClassVar[bool] = False
     """Whether it can be written so that a spreadsheet runs none of its cells."""
     compresses_inside: ClassVar[bool] = False

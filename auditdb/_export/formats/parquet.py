@@ -36,7 +36,7 @@ _BINARY = {"bigint": "int8", "timestamptz": "int8", "boolean": "bool"}
 
 
 class Parquet(Format):
-    """The file can be read only when it is closed, so that no file is gone on with."""
+    """A file can be read only when it is closed, so that none is resumed."""
 
     name = "parquet"
     title = "Parquet"
