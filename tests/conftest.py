@@ -206,10 +206,12 @@ def create_role(server: Server, _roles: list[str]) -> CreateRole:
 
 
 @contextmanager
-def _new_database(server: Server, template: str = "template0") -> Iterator[str]:
+def _new_database(
+    server: Server, template: str = "template0", owner: str | None = None
+) -> Iterator[str]:
     """Create a database, and drop it in the end whoever is still connected."""
     name = _new_name()
-    server.clone(name, template)
+    server.clone(name, template, owner)
     try:
         yield name
     finally:
@@ -217,11 +219,22 @@ def _new_database(server: Server, template: str = "template0") -> Iterator[str]:
 
 
 @contextmanager
-def _migrated(server: Server, revision: str) -> Iterator[str]:
+def _migrated(server: Server, revision: str, owner: str | None = None) -> Iterator[str]:
     """Create a database with the migrations up to `revision`, and drop it in the end."""
-    with _new_database(server) as name:
-        migrate.upgrade(server.url(name), revision)
+    with _new_database(server, owner=owner) as name:
+        migrate.upgrade(server.url(name, owner), revision)
         yield name
+
+
+@contextmanager
+def _new_role(server: Server) -> Iterator[str]:
+    """Create a role that may log in, and drop it in the end."""
+    name = _new_name()
+    server.execute("create role {} login", name)
+    try:
+        yield name
+    finally:
+        server.execute("drop role {}", name)
 
 
 def _new_name() -> str:

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import conninfo, sql
+from psycopg import sql
 from sqlalchemy.exc import DBAPIError
 
-from auditdb._upkeep import migrate
 from auditdb.errors import InvalidDeclaration, PermissionDenied, translate
-from tests.conftest import Connect, CreateRole, _new_database, _new_name
+from tests.conftest import Connect, CreateRole, _migrated, _new_database, _new_role
 from tests.support.alembic_project import Project
 from tests.support.helpers import recorded, value
 from tests.support.servers import Server
@@ -55,13 +54,8 @@ MakeProject = Callable[..., Project]
 @pytest.fixture(scope="module")
 def owned(server: Server) -> Iterator[tuple[str, str]]:
     """A database with the log, to clone, of a role that is no superuser; and that role."""
-    role = _new_name()
-    server.execute("create role {} login", role)
-    with _new_database(server) as name:
-        server.execute("alter database {} owner to {}", name, role)
-        migrate.upgrade(server.url(name, role), "audit@head")
+    with _new_role(server) as role, _migrated(server, "audit@head", role) as name:
         yield name, role
-    server.execute("drop role {}", role)
 
 
 @pytest.fixture(params=[True, False], ids=["superuser", "owner"])
@@ -74,9 +68,7 @@ def make_project(
 ) -> Iterator[MakeProject]:
     """A function that makes a project on a database with the log: with event triggers, or not."""
     template, role = (engine_template, None) if request.param else owned
-    with _new_database(server, template) as name:
-        if role is not None:
-            server.execute("alter database {} owner to {}", name, role)
+    with _new_database(server, template, role) as name:
         url = server.url(name, role)
 
         def make(**how: str) -> Project:

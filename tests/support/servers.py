@@ -138,10 +138,11 @@ class Server:
             raise error
         return finished
 
-    def clone(self, name: str, template: str) -> None:
+    def clone(self, name: str, template: str, owner: str | None = None) -> None:
         """Create a database as a copy of another, with which nobody is connected."""
         strategy: LiteralString = " strategy file_copy" if self.is_volatile else ""
-        self.execute(f"create database {{}} template {{}}{strategy}", name, template)
+        statement: LiteralString = "create database {} template {} owner {}"
+        self.execute(statement + strategy, name, template, owner or self.user)
 
     def execute(self, statement: LiteralString, *names: str) -> None:
         """Run one statement outside a transaction; each `{}` in it is the next identifier."""
