@@ -11,15 +11,12 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
+from auditdb._cli.commands import COMMANDS
 from tests.conftest import CreateRole
 from tests.support.commands import START, add, auditdb, environment, lines, program, terminal
 from tests.support.helpers import value
 from tests.support.servers import Server
 
-COMMANDS = [
-    *("check", "current", "demo", "downgrade", "export", "import", "log", "maintain"),
-    *("upgrade", "verify"),
-]
 HOUR = timedelta(hours=1)
 
 
