@@ -5,6 +5,7 @@ import secrets
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from pathlib import Path
 from typing import Any, LiteralString, Protocol, TypeVar
 
 import hypothesis
@@ -77,18 +78,23 @@ def header(candidates: Sequence[Candidate], environment: Mapping[str, str]) -> l
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server" in metafunc.fixturenames:
         candidates = metafunc.config.stash[CANDIDATES]
+        if metafunc.definition.get_closest_marker("once") and not effort.is_long():
+            candidates = candidates[:1]
         ids = [candidate.id for candidate in candidates]
         metafunc.parametrize("server", candidates, ids=ids, indirect=True, scope="session")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _own_environment() -> Iterator[None]:
-    """Keep the settings of the person who runs the tests out of them."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in list(os.environ):
-            if name.startswith("PG") or name == "AUDITDB_URL":
-                patch.delenv(name)
-        yield
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Order the tests: those that take long, then the rest; server by server, file by file."""
+    newest, *_ = config.stash[CANDIDATES]
+
+    def place(item: pytest.Item) -> tuple[bool, int, Path]:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        candidate: Candidate = parameters.get("server", newest)
+        return item.get_closest_marker("slow") is None, -candidate.version, item.path
+
+    items.sort(key=place)
 
 
 class Kept:

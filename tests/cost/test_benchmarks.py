@@ -18,6 +18,8 @@ from benchmarks.turns import Turns, rotated
 from tests.conftest import CANDIDATES
 from tests.support.servers import Server, installed
 
+pytestmark = pytest.mark.slow
+
 NAMES = [system.name for system in OURS]
 
 

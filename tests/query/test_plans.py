@@ -17,6 +17,8 @@ from tests.conftest import Connect
 from tests.support.effort import sized
 from tests.support.helpers import platform, value
 
+pytestmark = pytest.mark.slow
+
 MANY, TIMEOUT = sized((25_000, "20s"), (100_000, "60s"))
 
 

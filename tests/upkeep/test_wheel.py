@@ -11,8 +11,7 @@ import pytest
 
 from tests.support import ROOT
 
-# One worker builds and installs for all.
-pytestmark = pytest.mark.xdist_group("wheel")
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 
 def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -44,9 +43,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder far from the checkout whose .venv holds the wheel and what it depends on."""
     folder = tmp_path_factory.mktemp("elsewhere")
+    pip = [sys.executable, "-m", "pip", "--python", ".venv/bin/python"]
     for command in (
-        [sys.executable, "-m", "venv", ".venv"],
-        [".venv/bin/python", "-m", "pip", "install", "--quiet", str(wheel)],
+        [sys.executable, "-m", "venv", "--without-pip", ".venv"],
+        [*pip, "install", "--quiet", "--no-compile", str(wheel)],
     ):
         done = run(*command, cwd=folder)
         assert done.returncode == 0, done.stdout + done.stderr
