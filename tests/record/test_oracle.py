@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 # The same runs every time; with AUDITDB_ORACLE_EXAMPLES as many as it says, new ones each time.
 EXAMPLES = os.environ.get("AUDITDB_ORACLE_EXAMPLES")
 SETTINGS = settings(
-    max_examples=int(EXAMPLES or sized(50, 400)),
+    max_examples=int(EXAMPLES or sized(120, 400)),
     stateful_step_count=50,
     derandomize=not EXAMPLES,
     database=None,
