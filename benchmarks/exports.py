@@ -43,7 +43,7 @@ IMPORT_DATABASE = "auditdb_benchmark_import"
 _MEASURED = """
 import re, resource, sys
 from pathlib import Path
-from auditdb.cli import app
+from auditdb._cli.app import app
 try:
     app(sys.argv[1:], prog_name="auditdb")
 finally:

@@ -31,8 +31,6 @@ BEFORE = (
 AFTER = (
     "comment on table audit.alembic_version is 'The revisions of auditdb in this database.'",
     "comment on column audit.alembic_version.version_num is 'The newest revision of a branch.'",
-    # Every command reads it first, whoever runs it.
-    "grant select on audit.alembic_version to public",
     "select audit.refresh()",
     "select audit.grant_rights()",
 )

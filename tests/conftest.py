@@ -5,6 +5,7 @@ import secrets
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from pathlib import Path
 from typing import Any, LiteralString, Protocol, TypeVar
 
 import hypothesis
@@ -13,6 +14,7 @@ import pytest
 from psycopg import conninfo
 
 from auditdb._upkeep import migrate
+from tests.support import effort
 from tests.support.choice import chosen, why_no_containers
 from tests.support.servers import Candidate, NoServerError, Server, memory_directory
 
@@ -38,7 +40,17 @@ class CreateRole(Protocol):
     def __call__(self, options: LiteralString = "login") -> str: ...
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--long",
+        action="store_true",
+        help=f"more examples, more rows, more kills, everywhere (or {effort.VARIABLE}=1)",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--long"):
+        os.environ[effort.VARIABLE] = "1"
     try:
         config.stash[CANDIDATES] = chosen(os.environ, memory_directory())
     except NoServerError as error:
@@ -66,18 +78,23 @@ def header(candidates: Sequence[Candidate], environment: Mapping[str, str]) -> l
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server" in metafunc.fixturenames:
         candidates = metafunc.config.stash[CANDIDATES]
+        if metafunc.definition.get_closest_marker("once") and not effort.is_long():
+            candidates = candidates[:1]
         ids = [candidate.id for candidate in candidates]
         metafunc.parametrize("server", candidates, ids=ids, indirect=True, scope="session")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _own_environment() -> Iterator[None]:
-    """Keep the settings of the person who runs the tests out of them."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in list(os.environ):
-            if name.startswith("PG") or name == "AUDITDB_URL":
-                patch.delenv(name)
-        yield
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Order the tests: those that take long, then the rest; server by server, file by file."""
+    newest, *_ = config.stash[CANDIDATES]
+
+    def place(item: pytest.Item) -> tuple[bool, int, Path]:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        candidate: Candidate = parameters.get("server", newest)
+        return item.get_closest_marker("slow") is None, -candidate.version, item.path
+
+    items.sort(key=place)
 
 
 class Kept:
@@ -96,35 +113,35 @@ class Kept:
 
 
 @pytest.fixture(scope="session")
-def kept() -> Iterator[Kept]:
+def _kept() -> Iterator[Kept]:
     """What lasts as long as the worker does: servers, templates, shared databases."""
     with ExitStack() as until:
         yield Kept(until)
 
 
 @pytest.fixture(scope="session")
-def server(request: pytest.FixtureRequest, kept: Kept) -> Server:
+def server(request: pytest.FixtureRequest, _kept: Kept) -> Server:
     """One of the chosen servers; a test that uses it runs once on each."""
     candidate: Candidate = request.param
-    return kept.get("server", candidate.id, candidate.start)
+    return _kept.get("server", candidate.id, candidate.start)
 
 
 @pytest.fixture(scope="session")
-def template(server: Server, kept: Kept) -> str:
+def template(server: Server, _kept: Kept) -> str:
     """The name of a database with all migrations, to clone; clones fail while it is in use."""
-    return kept.get("template", server.host, lambda: _migrated(server, "heads"))
+    return _kept.get("template", server.host, lambda: _migrated(server, "heads"))
 
 
 @pytest.fixture(scope="session")
-def engine_template(server: Server, kept: Kept) -> str:
+def engine_template(server: Server, _kept: Kept) -> str:
     """The name of a database with schema audit alone, where nothing is tracked yet, to clone."""
-    return kept.get("engine template", server.host, lambda: _migrated(server, "audit@head"))
+    return _kept.get("engine template", server.host, lambda: _migrated(server, "audit@head"))
 
 
 @pytest.fixture(scope="session")
-def _shared_database(server: Server, template: str, kept: Kept) -> str:
+def _shared_database(server: Server, template: str, _kept: Kept) -> str:
     """The URL of the migrated database whose tests roll back what they do."""
-    name = kept.get("shared database", server.host, lambda: _new_database(server, template))
+    name = _kept.get("shared database", server.host, lambda: _new_database(server, template))
     return server.url(name)
 
 
@@ -195,10 +212,12 @@ def create_role(server: Server, _roles: list[str]) -> CreateRole:
 
 
 @contextmanager
-def _new_database(server: Server, template: str = "template0") -> Iterator[str]:
+def _new_database(
+    server: Server, template: str = "template0", owner: str | None = None
+) -> Iterator[str]:
     """Create a database, and drop it in the end whoever is still connected."""
     name = _new_name()
-    server.execute("create database {} template {}", name, template)
+    server.clone(name, template, owner)
     try:
         yield name
     finally:
@@ -206,11 +225,22 @@ def _new_database(server: Server, template: str = "template0") -> Iterator[str]:
 
 
 @contextmanager
-def _migrated(server: Server, revision: str) -> Iterator[str]:
+def _migrated(server: Server, revision: str, owner: str | None = None) -> Iterator[str]:
     """Create a database with the migrations up to `revision`, and drop it in the end."""
-    with _new_database(server) as name:
-        migrate.upgrade(server.url(name), revision)
+    with _new_database(server, owner=owner) as name:
+        migrate.upgrade(server.url(name, owner), revision)
         yield name
+
+
+@contextmanager
+def _new_role(server: Server) -> Iterator[str]:
+    """Create a role that may log in, and drop it in the end."""
+    name = _new_name()
+    server.execute("create role {} login", name)
+    try:
+        yield name
+    finally:
+        server.execute("drop role {}", name)
 
 
 def _new_name() -> str:

@@ -4860,6 +4860,11 @@ as $$
   cross join unnest(array['audit.item_log(text, text, text)', 'audit.tree_log(text, text, text)',
     'audit.describe_rule(jsonb)']) as o (object)
   union all
+  -- Which revision the log has; there is none where psql installed it.
+  select r.role, 'select', 'audit.alembic_version', false
+  from unnest(array['audit_reader', 'audit_exporter', 'audit_maintainer']) as r (role)
+  where to_regclass('audit.alembic_version') is not null
+  union all
   values
     ('audit_exporter', 'execute', 'audit.record_export(jsonb)', true),
     ('audit_maintainer', 'execute', 'audit.maintain(interval)', true),

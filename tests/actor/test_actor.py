@@ -20,6 +20,8 @@ from auditdb._actor.scope import Actor, ActorScope, actor, current_actor, reques
 from auditdb.errors import AuditError, InvalidActor
 from tests.support.helpers import value
 
+pytestmark = pytest.mark.quick
+
 
 def current_id() -> str | None:
     who = current_actor()

@@ -27,6 +27,7 @@ from tests.support.actors import (
     engine_of,
     writers,
 )
+from tests.support.effort import sized
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def _check(use: Callable[[list[str]], None], database: str, write: Callable[[], 
     with psycopg.connect(database, autocommit=True) as watcher:
         watcher.execute("update note set body = 'a'")
 
-        @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+        @settings(max_examples=sized(25, 200), suppress_health_check=[HealthCheck.too_slow])
         @given(works())
         def property_(steps: list[str]) -> None:
             with suppress(Exception):

@@ -1,16 +1,15 @@
 """Migrations that alter tracked tables, above all where no event trigger follows them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import conninfo, sql
+from psycopg import sql
 from sqlalchemy.exc import DBAPIError
 
-from auditdb._upkeep import migrate
 from auditdb.errors import InvalidDeclaration, PermissionDenied, translate
-from tests.conftest import Connect, CreateRole
+from tests.conftest import Connect, CreateRole, _migrated, _new_database, _new_role
 from tests.support.alembic_project import Project
 from tests.support.helpers import recorded, value
 from tests.support.servers import Server
@@ -52,30 +51,33 @@ DDL = [
 MakeProject = Callable[..., Project]
 
 
+@pytest.fixture(scope="module")
+def owned(server: Server) -> Iterator[tuple[str, str]]:
+    """A database with the log, to clone, of a role that is no superuser; and that role."""
+    with _new_role(server) as role, _migrated(server, "audit@head", role) as name:
+        yield name, role
+
+
 @pytest.fixture(params=[True, False], ids=["superuser", "owner"])
 def make_project(
     request: pytest.FixtureRequest,
     tmp_path: Path,
     server: Server,
-    empty_database: str,
-    create_role: CreateRole,
-) -> MakeProject:
+    engine_template: str,
+    owned: tuple[str, str],
+) -> Iterator[MakeProject]:
     """A function that makes a project on a database with the log: with event triggers, or not."""
-    name = str(conninfo.conninfo_to_dict(empty_database)["dbname"])
-    url = empty_database
-    if not request.param:
-        role = create_role()
-        server.execute("alter database {} owner to {}", name, role)
+    template, role = (engine_template, None) if request.param else owned
+    with _new_database(server, template, role) as name:
         url = server.url(name, role)
-    migrate.upgrade(url, "audit@head")
 
-    def make(**how: str) -> Project:
-        project = Project.new(tmp_path, url, **how)
-        project.models("")
-        project.write_revision("one", CREATE, 'op.drop_table("invoices")')
-        return project
+        def make(**how: str) -> Project:
+            project = Project.new(tmp_path, url, **how)
+            project.models("")
+            project.write_revision("one", CREATE, 'op.drop_table("invoices")')
+            return project
 
-    return make
+        yield make
 
 
 def write(project: Project, statement: str) -> list[tuple[str, object, bool]]:

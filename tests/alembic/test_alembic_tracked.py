@@ -19,6 +19,8 @@ from auditdb._tracking.declaration import Declaration, default_actions
 from auditdb.alembic import TrackTableOp, UntrackTableOp
 from auditdb.errors import InvalidDeclaration
 
+pytestmark = pytest.mark.quick
+
 
 class Base(DeclarativeBase):
     pass

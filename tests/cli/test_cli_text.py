@@ -8,6 +8,8 @@ from psycopg.types.json import Jsonb
 from auditdb._cli.saying import visible
 from tests.support.commands import add, auditdb, lines, program, terminal
 
+pytestmark = [pytest.mark.once, pytest.mark.quick]
+
 HOSTILE = "\x1b[31mred\x1b[0m \x9b32m [bold]big[/bold] \u202egpj.exe \u2066 \r\n\x07 end"
 
 

@@ -28,6 +28,8 @@ from tests.support.catalogue import ACTIONS
 from tests.support.helpers import value
 from tests.support.servers import Server
 
+pytestmark = [pytest.mark.once, pytest.mark.slow]
+
 PLAN = simulation.Plan(shifts=1, imports=1, customers=20)
 SECTIONS = [
     "The newest events of account 1, Kestrel CAD",

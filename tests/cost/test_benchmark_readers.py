@@ -14,6 +14,8 @@ from tests.conftest import CANDIDATES
 from tests.support.helpers import value
 from tests.support.servers import Server
 
+pytestmark = [pytest.mark.once, pytest.mark.slow]
+
 ROWS = 3000
 
 

@@ -18,6 +18,8 @@ from benchmarks.turns import Turns, rotated
 from tests.conftest import CANDIDATES
 from tests.support.servers import Server, installed
 
+pytestmark = pytest.mark.slow
+
 NAMES = [system.name for system in OURS]
 
 
@@ -102,6 +104,7 @@ def test_a_statement_that_takes_too_long_is_stopped() -> None:
     assert limits.limit("update") == 30
 
 
+@pytest.mark.quick
 def test_scripts_name_the_actor_in_each_transaction() -> None:
     text = load.script(AUDITDB, CASES)
     assert text.count("\\startpipeline\nbegin;\nselect audit.set_actor(") == len(CASES)
@@ -142,6 +145,7 @@ RUN = [
 ]
 
 
+@pytest.mark.quick
 def test_a_table_compares_with_the_floor() -> None:
     assert report.table(RUN) == [
         "| case | system | cpu (µs) | log (bytes) |",
@@ -206,6 +210,7 @@ def test_the_page_has_a_place_for_every_table_and_every_picture() -> None:
             assert f"<!-- {benchmark} {version} -->" in page
 
 
+@pytest.mark.quick
 def test_the_command_knows_its_benchmarks(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.parser().parse_args(["--only", "bulk,tpcb"]).only == ["bulk", "tpcb"]
     with pytest.raises(SystemExit):

@@ -5,22 +5,24 @@ against tests/cost/cost.json. After a change of cost that is meant:
 `python -m benchmarks.instructions --write-reference`.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
 from benchmarks import cost
-from tests.support.servers import Server, installed, running
+from benchmarks.counting import has_valgrind
+from tests.support.servers import Server, installed, memory_directory, running
 
+DESIGNS = ("unaudited", "auditdb")
 TOLERANCE = 0.05
 LEAST = 0.01
 """Share of a statement that does not count, where next to nothing is added."""
 
 Shares: TypeAlias = dict[str, dict[str, float]]
 
-# Servers of their own, for one worker at a time.
-pytestmark = pytest.mark.xdist_group("cost")
+pytestmark = pytest.mark.slow
 
 
 def slower(found: dict[str, float], kept: dict[str, float]) -> dict[str, tuple[float, float]]:
@@ -33,21 +35,38 @@ def slower(found: dict[str, float], kept: dict[str, float]) -> dict[str, tuple[f
 
 
 @pytest.fixture(scope="module")
-def found(server: Server) -> Shares:
-    """What auditdb adds on the version of the server, by kind and case."""
+def own(server: Server) -> Iterator[Server]:
+    """A server of the same version for these tests alone, with a database for each design."""
+    if str(server.version) not in cost.reference():
+        pytest.skip(
+            f"{cost.REFERENCE.name} has nothing to hold PostgreSQL {server.version} against"
+        )
     here = [candidate for candidate in installed() if candidate.version == server.version]
     if not here:
         pytest.skip(f"the programs of PostgreSQL {server.version} are not on this machine")
-    with running(Path(here[0].origin), server.version) as own:
-        costs = cost.measure(own, ("unaudited", "auditdb"))
-    return {kind: cost.added(values) for kind, values in costs.items()}
+    with running(Path(here[0].origin), server.version, memory_directory()) as alone:
+        cost.prepare(alone, DESIGNS)
+        yield alone
 
 
-@pytest.mark.parametrize("kind", ["instructions", "buffers", "wal"])
-def test_nothing_became_slower(server: Server, found: Shares, kind: str) -> None:
-    if kind not in found:
+@pytest.fixture(scope="module")
+def found(own: Server) -> Shares:
+    """What auditdb adds in buffers and WAL, by kind and case."""
+    buffers, wal = cost.buffers_and_wal(own, DESIGNS)
+    return {"buffers": cost.added(buffers), "wal": cost.added(wal)}
+
+
+@pytest.mark.parametrize("kind", ["buffers", "wal"])
+def test_nothing_became_slower(own: Server, found: Shares, kind: str) -> None:
+    assert slower(found[kind], cost.reference()[str(own.version)][kind]) == {}
+
+
+@pytest.mark.once
+def test_no_statement_takes_more_instructions(own: Server) -> None:
+    if not has_valgrind():
         pytest.skip("without valgrind, buffers and WAL must do")
-    assert slower(found[kind], cost.reference()[str(server.version)][kind]) == {}
+    added = cost.added(cost.instructions(own, DESIGNS))
+    assert slower(added, cost.reference()[str(own.version)]["instructions"]) == {}
 
 
 def test_the_reference_has_every_case() -> None:

@@ -17,6 +17,8 @@ from psycopg import conninfo
 from tests.support import ROOT
 from tests.support.servers import Server
 
+pytestmark = pytest.mark.once
+
 EXAMPLES = ROOT / "examples"
 PROGRAMS = sorted(EXAMPLES.glob("*.py"))
 

@@ -16,6 +16,8 @@ import pytest
 from tests.docs.test_docs import settled
 from tests.support import ROOT
 
+pytestmark = [pytest.mark.once, pytest.mark.slow]
+
 PAGE = ROOT / "docs" / "fastapi.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"`([\w./]+\.py)`")

@@ -17,6 +17,8 @@ from auditdb import errors
 from tests.docs.test_docs import named, section, sections
 from tests.support import ROOT
 
+pytestmark = pytest.mark.quick
+
 PUBLIC = ROOT / "docs" / "public.md"
 MODULES = ["auditdb"] + [
     f"auditdb.{module.name}"

@@ -4,7 +4,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.support import ROOT
+
+pytestmark = pytest.mark.quick
 
 DESIGN = ROOT / "docs" / "design.md"
 LINE = re.compile(r"^ {4}(?P<indent>(?:  )*)(?P<name>\S+) {2,}(?P<what>\S.*)$")

@@ -2,8 +2,12 @@
 
 import re
 
+import pytest
+
 import auditdb
 from tests.support import ROOT
+
+pytestmark = pytest.mark.quick
 
 SAMPLES = ("sample_application.py", "typing_sample.py")
 

@@ -17,6 +17,8 @@ from tests.support.actors import sqlalchemy_url
 from tests.support.servers import Server
 from tests.support.web import uvicorn_serving, werkzeug_serving
 
+pytestmark = pytest.mark.once
+
 PAGE = ROOT / "docs" / "web.md"
 ADDRESS = "http://127.0.0.1:8000"
 

@@ -14,10 +14,11 @@ from auditdb._export import watermark
 from auditdb.errors import WatermarkRefused
 from tests.conftest import Connect
 from tests.support.commands import auditdb
+from tests.support.effort import sized
 from tests.support.exports import export, fill, keys, manifest
 from tests.support.helpers import value
 
-SECONDS = float(os.environ.get("AUDITDB_TEST_STRESS_SECONDS", "10"))
+SECONDS = sized(5, 30)
 """How long the writers write: 300 for a thorough run."""
 
 WRITERS = 5

@@ -10,6 +10,8 @@ import pytest
 from tests.support.commands import environment
 from tests.support.exports import fill
 
+pytestmark = [pytest.mark.once, pytest.mark.slow]
+
 MEASURED = """
 import resource, sys
 from auditdb._cli.app import app

@@ -20,6 +20,8 @@ from tests.export.test_export_incremental import Writer, insert
 from tests.support.commands import START, add, auditdb, environment
 from tests.support.exports import fill
 
+pytestmark = pytest.mark.quick
+
 
 class Enough(Exception):
     """Ends following."""

@@ -17,6 +17,8 @@ from tests.support.commands import Ran, auditdb
 from tests.support.exports import FORMS, data, export, fill, manifest, sha256
 from tests.support.servers import Server
 
+pytestmark = pytest.mark.quick
+
 RANGE = ("--since", "2025-01-01", "--until", "2026-09-01")
 
 

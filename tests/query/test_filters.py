@@ -15,6 +15,8 @@ from auditdb._connection.runner import PARAMETER
 from auditdb._export.conditions import of_filter
 from auditdb._query.filters import Filter, filtered
 
+pytestmark = pytest.mark.quick
+
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 GIVEN: dict[str, dict[str, Any]] = {
     "account_id": {"account_id": 1},

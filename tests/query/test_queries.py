@@ -18,6 +18,8 @@ from tests.conftest import Connect, CreateRole
 from tests.support.helpers import value
 from tests.support.readers import KINDS, ask
 
+pytestmark = pytest.mark.quick
+
 NUMBER = "123456789012345678901234567890.000000000012345678900"
 START = datetime(2025, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -14,6 +14,7 @@ from psycopg import sql
 import auditdb
 from auditdb import InvalidQuestion, ItemState, NoValue
 from tests.conftest import Connect, CreateRole
+from tests.support.effort import sized
 from tests.support.helpers import value
 
 ITEM = ("thing", 1)
@@ -289,7 +290,7 @@ ROWS = st.tuples(*[st.sampled_from([None, "", "x", "y"])] * 3)
 STEPS = st.lists(st.one_of(st.none(), ROWS), min_size=1, max_size=12)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=sized(20, 150), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, tracked_at=st.integers(0, 11))
 def test_the_past_is_as_it_was(
     connection: psycopg.Connection, steps: list[tuple[str | None, ...] | None], tracked_at: int

@@ -389,6 +389,7 @@ def test_what_else_a_reader_may_read_is_of_no_account(
         "audit.era",
         "audit.presence",
         "audit.closed_partition",
+        "audit.alembic_version",
     }
     owner.execute(
         "select audit.close_partition(l.partition) from audit.partition_list() as l"

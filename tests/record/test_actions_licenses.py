@@ -17,6 +17,8 @@ from tests.support.expected import (
 )
 from tests.support.helpers import Platform, recorded, value
 
+pytestmark = pytest.mark.quick
+
 NOON = "2026-11-22T12:00:00+00:00"
 LATER = "2026-11-23T12:00:00+00:00"
 

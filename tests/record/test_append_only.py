@@ -9,6 +9,8 @@ from psycopg import sql
 from tests.conftest import Connect
 from tests.support.helpers import value
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def owner(connect: Connect) -> psycopg.Connection:

@@ -19,15 +19,18 @@ from psycopg.types.json import Jsonb
 from tests.conftest import Connect
 from tests.support.core_tables import TABLES, Tables
 from tests.support.core_values import OPERATIONAL, is_leaf, small_platform
+from tests.support.effort import sized
 from tests.support.helpers import LogRow, new_log, newest, value
 from tests.support.oracle import Actor, Entry, apply, predict, text, truncated, truncation
 from tests.support.replay import assert_replays, stored
 from tests.support.statements import Draw, Statement, Statements, added, pick, unchanged
 
+pytestmark = pytest.mark.slow
+
 # The same runs every time; with AUDITDB_ORACLE_EXAMPLES as many as it says, new ones each time.
 EXAMPLES = os.environ.get("AUDITDB_ORACLE_EXAMPLES")
 SETTINGS = settings(
-    max_examples=int(EXAMPLES or 120),
+    max_examples=int(EXAMPLES or sized(120, 400)),
     stateful_step_count=50,
     derandomize=not EXAMPLES,
     database=None,

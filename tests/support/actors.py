@@ -47,7 +47,7 @@ def create_notes(database: str, options: LiteralString = "") -> None:
 def notes_database(server: Server, template: str) -> Iterator[str]:
     """Give the URL of a new database with the table note, for the tests of a file."""
     name = f"auditdb_{secrets.token_hex(6)}"
-    server.execute("create database {} template {}", name, template)
+    server.clone(name, template)
     try:
         create_notes(server.url(name))
         yield server.url(name)

@@ -67,4 +67,5 @@ def contained(version: int) -> Iterator[Server]:
             host=container.get_container_host_ip(),
             port=int(container.get_exposed_port(5432)),
             password="postgres",
+            is_volatile=True,
         )

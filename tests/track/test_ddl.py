@@ -1,13 +1,15 @@
 """A tracked table changes over time: its log follows, and no write breaks, before or after."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
 
-from tests.conftest import Connect
+from tests.conftest import Connect, _new_database
 from tests.support.helpers import LogRow, recorded
+from tests.support.servers import Server
 
 SETUP = """
 create schema app;
@@ -279,18 +281,40 @@ def short(rows: list[LogRow]) -> list[tuple[str, dict[str, Any] | None]]:
     return [(row.action, row.changes) for row in rows if not row.action.startswith("tracking_")]
 
 
+@pytest.fixture(scope="module")
+def app_template(server: Server, engine_template: str) -> Iterator[str]:
+    """The name of a database that tracks app.thing, to clone.
+
+    Refreshing recompiles every tracked table: there are only those of SETUP.
+    """
+    with _new_database(server, engine_template) as name:
+        with psycopg.connect(server.url(name)) as conn:
+            conn.execute(SETUP)
+        yield name
+
+
+@pytest.fixture(scope="module")
+def bare_template(server: Server, app_template: str) -> Iterator[str]:
+    """The name of such a database whose owner may create no event triggers, to clone."""
+    with _new_database(server, app_template) as name:
+        with psycopg.connect(server.url(name)) as conn:
+            without_event_triggers(conn)
+            conn.execute("select audit.refresh()")
+        yield name
+
+
 @pytest.fixture
-def database(engine_database: str) -> str:
-    """Refreshing recompiles every tracked table: there are only this test's own."""
-    return engine_database
+def database(request: pytest.FixtureRequest, server: Server) -> Iterator[str]:
+    """The URL of a copy of app_template, or of what the test names, that is this test's own."""
+    template = request.getfixturevalue(getattr(request, "param", "app_template"))
+    with _new_database(server, template) as name:
+        yield server.url(name)
 
 
 @pytest.fixture
 def app(connect: Connect) -> psycopg.Connection:
     """A session on a database that tracks app.thing and has written to it, plans and all."""
     conn = connect()
-    conn.execute(SETUP)
-    conn.commit()
     warm_up(conn)
     return conn
 
@@ -348,16 +372,13 @@ def rows_of(statement: str, change: str) -> int:
     return 0 if changes_nothing and change != "add a before trigger" else 1
 
 
+@pytest.mark.parametrize("database", ["bare_template"], indirect=True)
 @pytest.mark.parametrize("session", ["the same session", "a new session"])
 @pytest.mark.parametrize("change", list(CHANGES))
 def test_without_event_triggers_a_write_is_right_or_names_the_refresh(
     app: psycopg.Connection, connect: Connect, change: str, session: str
 ) -> None:
     statement, write, expected = CHANGES[change]
-    without_event_triggers(app)
-    app.execute("select audit.refresh()")
-    app.commit()
-    warm_up(app)
     app.execute(sql.SQL(statement))
     app.commit()
     writer = app if session == "the same session" else connect()

@@ -6,6 +6,8 @@ from psycopg import sql
 
 from tests.support.helpers import LogRow, new_log, newest, recorded, value
 
+pytestmark = pytest.mark.quick
+
 
 def identifier(schema: str, table: str) -> sql.Identifier:
     return sql.Identifier(schema, table)

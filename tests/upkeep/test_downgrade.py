@@ -5,12 +5,11 @@ from contextlib import closing
 
 import psycopg
 import pytest
-from psycopg import conninfo
 
 import auditdb
 from auditdb import errors
 from auditdb._upkeep import migrate
-from tests.conftest import CreateRole
+from tests.conftest import _migrated, _new_database, _new_role
 from tests.support.commands import auditdb as command
 from tests.support.helpers import platform, value
 from tests.support.servers import Server
@@ -23,19 +22,23 @@ CATALOGUE = "select array_agg(action::text) from audit.actions"
 LABELS = "select id, action, action_label from audit.events order by id"
 
 
-@pytest.fixture(params=["superuser", "owner"])
-def url(
-    request: pytest.FixtureRequest, server: Server, empty_database: str, create_role: CreateRole
-) -> str:
-    """The URL of a database with the example, for the role that installed it."""
-    if request.param == "owner":
-        name, role = str(conninfo.conninfo_to_dict(empty_database)["dbname"]), create_role()
-        server.execute("alter database {} owner to {}", name, role)
+@pytest.fixture(scope="module")
+def owned(server: Server) -> Iterator[tuple[str, str]]:
+    """A database with the example, to clone, of a role that is no superuser; and that role."""
+    with _new_role(server) as role, _migrated(server, "licensing@head", role) as name:
         # Without it a check says that it cannot see the sessions of others.
         server.execute("grant pg_read_all_stats to {}", role)
-        empty_database = server.url(name, role)
-    migrate.upgrade(empty_database, "licensing@head")
-    return empty_database
+        yield name, role
+
+
+@pytest.fixture(params=["superuser", "owner"])
+def url(
+    request: pytest.FixtureRequest, server: Server, template: str, owned: tuple[str, str]
+) -> Iterator[str]:
+    """The URL of a database with the example, for the role that installed it."""
+    source, role = owned if request.param == "owner" else (template, None)
+    with _new_database(server, source, role) as name:
+        yield server.url(name, role)
 
 
 @pytest.fixture

@@ -191,7 +191,7 @@ def test_a_reader_is_told_too_and_a_role_that_may_not_know_goes_on(
     with pytest.raises(auditdb.SchemaBehind):
         database.connect(server_url)
     with psycopg.connect(engine_database) as connection:
-        connection.execute("revoke select on audit.alembic_version from public")
+        connection.execute("revoke select on audit.alembic_version from audit_reader")
     assert command("log", "--url", server_url).returncode == 0
 
 

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from tests.support import ROOT
 from tests.support.helpers import value
+
+pytestmark = pytest.mark.quick
 
 AUDIT = ROOT / "sql" / "audit"
 CREATED = re.compile(

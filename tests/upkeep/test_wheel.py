@@ -1,9 +1,12 @@
 """What is published works without the checkout: the wheel, in an empty environment elsewhere."""
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -11,8 +14,7 @@ import pytest
 
 from tests.support import ROOT
 
-# One worker builds and installs for all.
-pytestmark = pytest.mark.xdist_group("wheel")
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 
 def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -29,13 +31,28 @@ def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@contextmanager
+def made_once(factory: pytest.TempPathFactory, name: str) -> Iterator[tuple[Path, bool]]:
+    """Give a folder that all workers share, and whether another has filled it already."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.seek(0)
+        yield folder, lock.read() == "filled"
+        lock.truncate(0)
+        lock.write("filled")
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel that is built from the source distribution that the checkout builds."""
-    folder = tmp_path_factory.mktemp("wheel")
-    options = ["--no-isolation", "--outdir", str(folder), str(ROOT)]
-    built = run(sys.executable, "-m", "build", *options, cwd=folder)
-    assert built.returncode == 0, built.stdout + built.stderr
+    with made_once(tmp_path_factory, "wheel") as (folder, is_filled):
+        if not is_filled:
+            options = ["--no-isolation", "--outdir", str(folder), str(ROOT)]
+            built = run(sys.executable, "-m", "build", *options, cwd=folder)
+            assert built.returncode == 0, built.stdout + built.stderr
     (path,) = folder.glob("auditdb-*.whl")
     return path
 
@@ -43,13 +60,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder far from the checkout whose .venv holds the wheel and what it depends on."""
-    folder = tmp_path_factory.mktemp("elsewhere")
-    for command in (
-        [sys.executable, "-m", "venv", ".venv"],
-        [".venv/bin/python", "-m", "pip", "install", "--quiet", str(wheel)],
-    ):
-        done = run(*command, cwd=folder)
-        assert done.returncode == 0, done.stdout + done.stderr
+    pip = [sys.executable, "-m", "pip", "--python", ".venv/bin/python"]
+    with made_once(tmp_path_factory, "elsewhere") as (folder, is_filled):
+        for command in (
+            [sys.executable, "-m", "venv", "--without-pip", ".venv"],
+            [*pip, "install", "--quiet", "--no-compile", str(wheel)],
+        ):
+            if not is_filled:
+                done = run(*command, cwd=folder)
+                assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
 
