@@ -48,7 +48,8 @@
 \ir audit/compiler/layout_dispatcher.sql
 \ir audit/tracking/derive_layouts.sql
 \ir audit/tracking/settle_layout.sql
-\ir audit/tracking/first_readers.sql
+\ir audit/api/record_changes.sql
+\ir audit/api/record_values.sql
 \ir audit/compiler/audited_columns.sql
 \ir audit/compiler/table_trait.sql
 \ir audit/compiler/rules_of.sql

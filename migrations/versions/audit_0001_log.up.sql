@@ -36,7 +36,6 @@ create table audit.log (
   id          bigint           not null
     default (date_part('epoch', clock_timestamp()) * 1024000000)::bigint + pg_backend_pid(),
   tx          bigint           not null default txid_current(),
-  era         smallint         not null default 1,
   occurred_at timestamptz      not null default clock_timestamp(),
   account_id  text collate "C" not null default '',
   action      text collate "C" not null,
@@ -52,6 +51,7 @@ create table audit.log (
   application text             not null default '',
   is_cascade  boolean          not null default false,
   is_deleted  boolean          not null default false,
+  era         smallint         not null default 1,
   layout      integer,
   row_values  text,
   changes     jsonb,
@@ -98,8 +98,6 @@ comment on column audit.log.id is
   'with occurred_at the order of reading; with tx too the identity of the row.';
 comment on column audit.log.tx is
   'Top-level transaction id (64 bits): the same for all rows of one transaction.';
-comment on column audit.log.era is
-  'In which era (audit.era) it was written, which tx counts in; 0 where it was imported.';
 comment on column audit.log.occurred_at is 'Time of the action (wall clock, not transaction start).';
 comment on column audit.log.account_id is 'Tenant that the row belongs to; empty without tenants.';
 comment on column audit.log.action is 'What was done, a code listed in audit.actions.';
@@ -117,6 +115,8 @@ comment on column audit.log.db_role is 'Login role of the session that wrote.';
 comment on column audit.log.application is 'The application_name of the session that wrote.';
 comment on column audit.log.is_cascade is 'Whether the row was written because a parent was deleted.';
 comment on column audit.log.is_deleted is 'Whether it is about rows that the action deleted.';
+comment on column audit.log.era is
+  'In which era (audit.era) it was written, which tx counts in; 0 where it was imported.';
 comment on column audit.log.layout is
   'Which layout (audit.layout) the row of the table had; null in rows about no row of a table.';
 comment on column audit.log.row_values is
@@ -957,7 +957,8 @@ comment on function audit.layout_of(audit.tracked) is
   'The number of the layout of a tracked table as it is now; null where it has none yet.';
 
 -- The functions that read the records of one layout: as changes, as readers see them, or as plain
--- values by column.
+-- values by column. Everybody may call them: they show what they are given, and whoever was granted
+-- a view of the log must be able to read it.
 create or replace function audit.layout_reader(y audit.layout, kind text)
   returns text
   language sql
@@ -1001,8 +1002,7 @@ as $$
   immutable
   set search_path = pg_catalog, pg_temp%s
 as %L;
-revoke all on function audit.%1$I from public;
-comment on function audit.%1$I is %L',
+comment on function audit.%1$I is %5$L',
     format('layout_%s_%s', y.id, kind),
     case kind when 'changes' then ', is_deleted boolean' else '' end,
     (select coalesce(string_agg(E'\n  set ' || s, '' order by s), '')
@@ -1027,7 +1027,7 @@ E'  if is_deleted then\n    return %s;\n  end if;\n  return %s;',
         else format('  return to_jsonb(v_row)%s;',
           coalesce(E'\n    || ' || (select s.value from shown as s where s.side = ''), ''))
         end),
-    format('Reads a record of %s: its %s.', y.table_name, kind))
+    'Reads a record of ' || y.table_name || ': its ' || kind || '.')
 $$;
 
 revoke all on function audit.layout_reader(audit.layout, text) from public;
@@ -1066,7 +1066,7 @@ comment on function audit.layout_branch(integer[], text, integer) is
   'SQL that calls the function of a layout by its number.';
 
 -- One function that reads the records of all layouts: it goes down a tree to the one of the row.
-create or replace function audit.layout_dispatcher(kind text, parameters text, arguments text)
+create or replace function audit.layout_dispatcher(kind text)
   returns text
   language plpgsql
   stable
@@ -1074,29 +1074,40 @@ create or replace function audit.layout_dispatcher(kind text, parameters text, a
 as $$
 declare
   v_ids integer[] := array(select y.id from audit.layout as y order by y.id);
+  v_arguments text := case kind when 'changes' then 'row_values, is_deleted' else 'row_values' end;
 begin
   return format(
 'create or replace function audit.record_%s(layout integer, %s)
   returns jsonb
   language plpgsql
   immutable
-  security definer
   cost 10000
   set search_path = pg_catalog, pg_temp
-as %L', kind, parameters, format(
+as %L', kind,
+  case kind when 'changes' then 'row_values text, is_deleted boolean' else 'row_values text' end, format(
 '
+declare
+  v_shown jsonb;
 begin
-%s  raise exception ''no function reads the records of layout %%'', layout
+%s  -- A transaction that has held the locks on the log since before the layout was made goes on with
+  -- this function as it was then; by its name the new reader is found.
+  if to_regproc(format(''audit.%%I'', format(''layout_%%s_%s'', layout))) is not null then
+    execute format(''select audit.%%I(%s)'', format(''layout_%%s_%s'', layout))
+      into v_shown using %s;
+    return v_shown;
+  end if;
+  raise exception ''no function reads the records of layout %%'', layout
     using errcode = ''UA003'', hint = ''Call audit.refresh(), which makes it anew.'';
 end;
 ',
-    audit.layout_branch(v_ids, format('audit.layout_%%s_%s(%s)', kind, arguments), 1)));
+    audit.layout_branch(v_ids, format('audit.layout_%%s_%s(%s)', kind, v_arguments), 1),
+    kind, case kind when 'changes' then '$1, $2' else '$1' end, kind, v_arguments));
 end;
 $$;
 
-revoke all on function audit.layout_dispatcher(text, text, text) from public;
+revoke all on function audit.layout_dispatcher(text) from public;
 
-comment on function audit.layout_dispatcher(text, text, text) is
+comment on function audit.layout_dispatcher(text) is
   'DDL of the function that reads a record of whichever layout.';
 
 -- The types of records and the functions that read them, made from audit.layout where they are
@@ -1125,8 +1136,8 @@ begin
       execute audit.layout_reader(v_layout, 'values');
     end if;
   end loop;
-  execute audit.layout_dispatcher('changes', 'row_values text, is_deleted boolean', 'row_values, is_deleted');
-  execute audit.layout_dispatcher('values', 'row_values text', 'row_values');
+  execute audit.layout_dispatcher('changes');
+  execute audit.layout_dispatcher('values');
 end;
 $$;
 
@@ -1163,16 +1174,31 @@ revoke all on function audit.settle_layout(audit.tracked) from public;
 comment on function audit.settle_layout(audit.tracked) is
   'The number of the layout that a tracked table writes now, made where it has none yet.';
 
--- The functions that read records, before there is any layout: views name them.
-select audit.derive_layouts();
+-- What a record of the log stands for. Made anew for each layout; here for none, since views name it.
+do $$
+begin
+  execute audit.layout_dispatcher('changes');
+end;
+$$;
 
-grant execute on function
-  audit.record_changes(integer, text, boolean), audit.record_values(integer, text) to public;
+-- Whoever was granted a view of the log must be able to read it.
+grant execute on function audit.record_changes(integer, text, boolean) to public;
 
 comment on function audit.record_changes(integer, text, boolean) is
-  'What a created or deleted row was, as audit.events shows it in changes. Made anew for each layout.';
+  'Public. What a record of the log stands for, as audit.events shows it in changes.';
+
+-- The values in a record of the log. Made anew for each layout; here for none, since views name it.
+do $$
+begin
+  execute audit.layout_dispatcher('values');
+end;
+$$;
+
+-- Whoever was granted a view of the log must be able to read it.
+grant execute on function audit.record_values(integer, text) to public;
+
 comment on function audit.record_values(integer, text) is
-  'The values in a record of the log, by column. Made anew for each layout.';
+  'Public. The values in a record of the log, by column.';
 
 -- The columns whose change is an action, with the SQL that compares and shows them.
 create or replace function audit.audited_columns(t audit.tracked)
@@ -2602,32 +2628,22 @@ comment on function audit.compile_partitioned(audit.tracked, text[], audit.compi
 --   <<_audit>>
 --   declare
 --     v_current constant boolean := audit.is_current(1, '10c3de1cf8bd', '16384'::regclass);
---     v_actor text[];
---     v_actor_type text;
---     v_actor_id text;
---     v_actor_label text;
---     v_context jsonb;
+--     v_actor text := current_setting('audit.actor', true);
 --     v_account_id text;
 --     v_item_id text;
 --     v_item_label text;
 --     v_renamed_changes jsonb;
 --   begin
---     if old.title is distinct from new.title then
---       v_renamed_changes := jsonb_set(coalesce(v_renamed_changes, '{}'), '{title}', jsonb_object(array['old', old.title, 'new', new.title]::text[]));
+--     if old."title" is distinct from new."title" then
+--       v_renamed_changes := jsonb_set(coalesce(v_renamed_changes, '{}'), '{title}', jsonb_object(array['old', old."title", 'new', new."title"]::text[]));
 --     end if;
 --     if v_renamed_changes is not null then
---       v_actor := string_to_array(current_setting('audit.actor', true), chr(31), '');
---       v_actor_type := coalesce(v_actor[1], 'database');
---       v_actor_id := coalesce(v_actor[2], session_user);
---       v_actor_label := v_actor[3];
---       if v_actor[4] is not null then
---         v_context := v_actor[4]::jsonb;
---       end if;
---       v_item_id := new.id::text;
---       v_item_label := (new.title)::text;
+--       v_item_id := new."id"::text;
+--       v_item_label := (new."title")::text;
 --       insert into audit.log (
 --         account_id, action, item_type, item_id, item_label, parent_type, parent_id,
---         actor_type, actor_id, actor_label, db_role, application, is_cascade, changes, context
+--         actor_type, actor_id, actor_label, db_role, application, is_cascade, is_deleted,
+--         layout, row_values, changes, context
 --       )
 --       select
 --         '',
@@ -2637,11 +2653,16 @@ comment on function audit.compile_partitioned(audit.tracked, text[], audit.compi
 --         _audit.v_item_label,
 --         null,
 --         (null)::text,
---         _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label, session_user,
+--         coalesce(nullif(split_part(_audit.v_actor, chr(31), 1), ''), 'database'),
+--         coalesce(nullif(split_part(_audit.v_actor, chr(31), 2), ''), session_user),
+--         nullif(split_part(_audit.v_actor, chr(31), 3), ''), session_user,
 --         current_setting('application_name'),
 --         false,
+--         false,
+--         1,
+--         null,
 --         _audit.v_renamed_changes,
---         _audit.v_context;
+--         nullif(split_part(_audit.v_actor, chr(31), 4), '')::jsonb;
 --     end if;
 --     return null;
 --   end;
@@ -3658,7 +3679,9 @@ create or replace function audit.declaration_of(t audit.tracked)
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select to_jsonb(t) - '{id,slug,target,tables,columns,compiled}'::text[] || jsonb_build_object(
+  select to_jsonb(t)
+    - '{id,slug,target,tables,columns,compiled,table_name,inputs,layout,trigger_count}'::text[]
+    || jsonb_build_object(
     'table', coalesce(t.compiled ->> 'name', audit.name_of(t.target)),
     'columns', (
       select coalesce(jsonb_object_agg(c ->> 'name', c ->> 'type'), '{}')

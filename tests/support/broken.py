@@ -313,8 +313,8 @@ BROKEN = (
     Broken(
         "an invalid index",
         "update pg_index set indisvalid = false"
-        " where indexrelid = 'audit.log_past_page_idx'::regclass",
-        [("index_invalid", "audit.log_past_page_idx")],
+        " where indexrelid = 'audit.log_past_account_id_occurred_at_idx'::regclass",
+        [("index_invalid", "audit.log_past_account_id_occurred_at_idx")],
     ),
     Broken(
         "an index left over by a reindex that was broken off",

@@ -43,32 +43,22 @@
 --   <<_audit>>
 --   declare
 --     v_current constant boolean := audit.is_current(1, '10c3de1cf8bd', '16384'::regclass);
---     v_actor text[];
---     v_actor_type text;
---     v_actor_id text;
---     v_actor_label text;
---     v_context jsonb;
+--     v_actor text := current_setting('audit.actor', true);
 --     v_account_id text;
 --     v_item_id text;
 --     v_item_label text;
 --     v_renamed_changes jsonb;
 --   begin
---     if old.title is distinct from new.title then
---       v_renamed_changes := jsonb_set(coalesce(v_renamed_changes, '{}'), '{title}', jsonb_object(array['old', old.title, 'new', new.title]::text[]));
+--     if old."title" is distinct from new."title" then
+--       v_renamed_changes := jsonb_set(coalesce(v_renamed_changes, '{}'), '{title}', jsonb_object(array['old', old."title", 'new', new."title"]::text[]));
 --     end if;
 --     if v_renamed_changes is not null then
---       v_actor := string_to_array(current_setting('audit.actor', true), chr(31), '');
---       v_actor_type := coalesce(v_actor[1], 'database');
---       v_actor_id := coalesce(v_actor[2], session_user);
---       v_actor_label := v_actor[3];
---       if v_actor[4] is not null then
---         v_context := v_actor[4]::jsonb;
---       end if;
---       v_item_id := new.id::text;
---       v_item_label := (new.title)::text;
+--       v_item_id := new."id"::text;
+--       v_item_label := (new."title")::text;
 --       insert into audit.log (
 --         account_id, action, item_type, item_id, item_label, parent_type, parent_id,
---         actor_type, actor_id, actor_label, db_role, application, is_cascade, changes, context
+--         actor_type, actor_id, actor_label, db_role, application, is_cascade, is_deleted,
+--         layout, row_values, changes, context
 --       )
 --       select
 --         '',
@@ -78,11 +68,16 @@
 --         _audit.v_item_label,
 --         null,
 --         (null)::text,
---         _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label, session_user,
+--         coalesce(nullif(split_part(_audit.v_actor, chr(31), 1), ''), 'database'),
+--         coalesce(nullif(split_part(_audit.v_actor, chr(31), 2), ''), session_user),
+--         nullif(split_part(_audit.v_actor, chr(31), 3), ''), session_user,
 --         current_setting('application_name'),
 --         false,
+--         false,
+--         1,
+--         null,
 --         _audit.v_renamed_changes,
---         _audit.v_context;
+--         nullif(split_part(_audit.v_actor, chr(31), 4), '')::jsonb;
 --     end if;
 --     return null;
 --   end;
