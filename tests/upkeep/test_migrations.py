@@ -271,7 +271,8 @@ def without_numbers(lines: list[str]) -> list[str]:
     numbers = r"\"(id|layout)\": \d+|(?<=is_current\()\d+|(?<=audit.layout_)\d+"
     numbers += r"|^ +\d+,$|\"inputs\": \"\w+"
     blocks = re.split(r"(?m)^(?=CREATE|COMMENT|ALTER|GRANT|REVOKE|[({])", "\n".join(lines))
-    derived = r"(CREATE|COMMENT ON|ALTER|GRANT ALL ON|REVOKE ALL ON) (TYPE|FUNCTION) audit.(layout|record)_"
+    derived = r"(CREATE|COMMENT ON|ALTER|GRANT ALL ON|REVOKE ALL ON)"
+    derived += r" (TYPE|FUNCTION) audit.(layout|record)_"
     kept = "\n".join(block.rstrip("\n") for block in blocks if not re.match(derived, block))
     return [re.sub(numbers, "", line) for line in kept.splitlines()]
 
