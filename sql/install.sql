@@ -32,12 +32,18 @@
 \ir audit/compiler/rewrite_expression.sql
 \ir audit/compiler/utc.sql
 \ir audit/compiler/element_of.sql
+\ir audit/compiler/is_builtin.sql
+\ir audit/compiler/presented_type.sql
+\ir audit/compiler/presented.sql
+\ir audit/compiler/difference.sql
+\ir audit/compiler/moved_value.sql
 \ir audit/compiler/json_value.sql
 \ir audit/compiler/text_value.sql
 \ir audit/compiler/settings_of.sql
 \ir audit/compiler/equality_of.sql
-\ir audit/compiler/columns_of.sql
 \ir audit/compiler/quoted.sql
+\ir audit/compiler/columns_of.sql
+\ir audit/compiler/row_names.sql
 \ir audit/compiler/is_kept.sql
 \ir audit/compiler/record_value.sql
 \ir audit/compiler/layout_columns.sql
@@ -52,9 +58,29 @@
 \ir audit/api/record_values.sql
 \ir audit/compiler/audited_columns.sql
 \ir audit/compiler/table_trait.sql
-\ir audit/compiler/rules_of.sql
+\ir audit/compiler/is_bound.sql
+\ir audit/compiler/condition_names.sql
 \ir audit/compiler/foreign_key_of.sql
+\ir audit/rights/is_trusted.sql
+\ir audit/rights/role_for.sql
+\ir audit/compiler/reader_of.sql
+\ir audit/compiler/is_filtered.sql
 \ir audit/compiler/lookups_of.sql
+\ir audit/compiler/cascades_of.sql
+\ir audit/compiler/name_types.sql
+\ir audit/compiler/bound_function.sql
+\ir audit/compiler/bind_expression.sql
+\ir audit/compiler/bound_functions.sql
+\ir audit/compiler/rules_of.sql
+\ir audit/compiler/lookup_columns.sql
+\ir audit/compiler/lookup_name.sql
+\ir audit/compiler/lookup_query.sql
+\ir audit/compiler/parent_query.sql
+\ir audit/compiler/account_query.sql
+\ir audit/compiler/reads_inline.sql
+\ir audit/compiler/reader_function.sql
+\ir audit/compiler/reader_functions.sql
+\ir audit/compiler/departed_reader.sql
 \ir audit/compiler/settings_for.sql
 \ir audit/compiler/lookup_join.sql
 \ir audit/compiler/bind_text.sql
@@ -89,11 +115,16 @@
 \ir audit/compiler/compile_table.sql
 \ir audit/compiler/triggered_relations.sql
 \ir audit/compiler/has_trigger.sql
+\ir audit/rights/give_function.sql
+\ir audit/rights/grant_reading.sql
+\ir audit/rights/revoke_reading.sql
+\ir audit/compiler/is_function_installed.sql
 \ir audit/compiler/is_installed.sql
 \ir audit/compiler/install_compiled.sql
 
 -- Writing: who is responsible, what compiled functions ask, the rows that no table's change leaves
 \ir audit/api/set_actor.sql
+\ir audit/writing/as_compiled.sql
 \ir audit/writing/is_current.sql
 \ir audit/writing/demand_actor.sql
 \ir audit/writing/write_table_event.sql
@@ -107,7 +138,11 @@
 -- Tracking: declarations, and what becomes of them when their tables change
 \ir audit/tracking/validate_trackable.sql
 \ir audit/tracking/problem_of_rules.sql
+\ir audit/tracking/problem_of_names.sql
+\ir audit/tracking/validate_tree.sql
+\ir audit/tracking/validate_expression.sql
 \ir audit/tracking/validate_expressions.sql
+\ir audit/tracking/settle_readers.sql
 \ir audit/tracking/validate_declaration.sql
 \ir audit/tracking/columns_now.sql
 \ir audit/tracking/follow_names.sql
@@ -164,6 +199,7 @@
 \ir audit/check/check_guard.sql
 \ir audit/check/check_rights.sql
 \ir audit/check/check_policies.sql
+\ir audit/check/check_writers.sql
 \ir audit/check/check_readers.sql
 \ir audit/check/check_partitions.sql
 \ir audit/check/check_spares.sql

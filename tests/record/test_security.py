@@ -171,7 +171,7 @@ def test_a_writer_cannot_run_any_function_but_what_public_may(
         "     end || format('null::%%s', t::regtype)"
         "     from unnest(p.proargtypes) with ordinality as u (t, n))"
         " from pg_proc as p where p.pronamespace = 'audit'::regnamespace and p.proname <> all (%s)"
-        "   and p.proname !~ '^layout_[0-9]+_'",
+        "   and p.proname !~ '^layout_[0-9]+_' and p.proname <> 'as_compiled'",
         (PUBLIC_FUNCTIONS,),
     ).fetchall()
     assert len(functions) > 50
@@ -231,13 +231,28 @@ def test_every_security_definer_function_pins_its_search_path(owner: psycopg.Con
     assert unpinned == []
 
 
-def test_the_compiled_functions_belong_to_the_owner_of_the_log(owner: psycopg.Connection) -> None:
+def test_the_compiled_functions_have_the_least_rights(owner: psycopg.Connection) -> None:
     owners = owner.execute(
-        "select distinct p.proowner = (select relowner from pg_class"
-        "   where oid = 'audit.log'::regclass)"
-        " from pg_proc as p where p.pronamespace = 'audit'::regnamespace and p.prosecdef"
+        "select p.proowner::regrole::text, p.proname ~ '_cascade$', count(*)"
+        " from audit.tracked as k cross join lateral jsonb_object_keys(k.compiled -> 'functions') as f"
+        " join pg_proc as p on p.pronamespace = 'audit'::regnamespace and p.proname = f"
+        " group by 1, 2 order by 1"
     ).fetchall()
-    assert owners == [(True,)]
+    assert [row[:2] for row in owners] == [("audit_lookup", True), ("audit_writer", False)]
+    rights = {
+        role: owner.execute(
+            "select c.oid::regclass::text, a.privilege_type"
+            " from pg_class as c cross join lateral aclexplode(c.relacl) as a"
+            " where a.grantee = to_regrole(%s) order by 1, 2",
+            (role,),
+        ).fetchall()
+        for role in ("audit_writer", "audit_lookup")
+    }
+    move = [("audit.move", right) for right in ("DELETE", "INSERT", "SELECT", "UPDATE")]
+    assert rights == {
+        "audit_writer": [("audit.log", "INSERT"), *move],
+        "audit_lookup": [],
+    }
 
 
 @pytest.mark.parametrize("place", ["public", "own schema", "pg_temp"])
@@ -478,6 +493,12 @@ def test_an_owner_under_forced_row_security_fails_rather_than_records_less(
         assert [row.item_label for row in rows] == ["1234"]
         owner.execute("alter table licensing.licenses enable row level security")
         owner.execute("alter table licensing.licenses force row level security")
+        with pytest.raises(psycopg.DatabaseError, match="has changed since"):
+            owner.execute(feature, (core.license, core.f2))
+        owner.rollback()
+        owner.execute("alter table licensing.licenses enable row level security")
+        owner.execute("alter table licensing.licenses force row level security")
+        owner.execute("select audit.refresh('licensing.license_features')")
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
             owner.execute(feature, (core.license, core.f2))
 

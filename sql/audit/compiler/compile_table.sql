@@ -37,6 +37,7 @@
 --    LANGUAGE plpgsql
 --    SECURITY DEFINER
 --    SET search_path TO 'pg_catalog', 'pg_temp'
+--    SET row_security TO 'on'
 --   AS $function$
 --   -- Compiled from the declaration of public.note (audit.tracked); audit.refresh() compiles it anew.
 --   #variable_conflict use_column
@@ -49,12 +50,12 @@
 --     v_item_label text;
 --     v_renamed_changes jsonb;
 --   begin
---     if old."title" is distinct from new."title" then
---       v_renamed_changes := jsonb_set(coalesce(v_renamed_changes, '{}'), '{title}', jsonb_object(array['old', old."title", 'new', new."title"]::text[]));
+--     if old."title" is distinct from audit.as_compiled(new."title", null::pg_catalog.text) then
+--       v_renamed_changes := jsonb_set(coalesce(v_renamed_changes, '{}'), '{title}', jsonb_object(array['old', audit.as_compiled(old."title", null::pg_catalog.text), 'new', audit.as_compiled(new."title", null::pg_catalog.text)]::text[]));
 --     end if;
 --     if v_renamed_changes is not null then
---       v_item_id := new."id"::text;
---       v_item_label := (new."title")::text;
+--       v_item_id := audit.as_compiled(new."id", null::pg_catalog.int4)::text;
+--       v_item_label := audit.as_compiled(new."title", null::pg_catalog.text)::text;
 --       insert into audit.log (
 --         account_id, action, item_type, item_id, item_label, parent_type, parent_id,
 --         actor_type, actor_id, actor_label, db_role, application, is_cascade, is_deleted,
@@ -98,7 +99,15 @@ declare
 begin
   v_result.name := audit.name_of(t.target);
   v_result.fingerprint := audit.fingerprint(t);
-  v_result.functions := '{}';
+  select coalesce(jsonb_object_agg(f.name, f.ddl), '{}'),
+      coalesce(jsonb_object_agg(f.name, f.reader) filter (where f.reader is not null), '{}')
+        || jsonb_build_object(t.slug || '_cascade', audit.departed_reader(t))
+    into v_result.functions, v_result.owners
+    from (
+      select r.name, r.ddl, r.reader from audit.reader_functions(t) as r
+      union all
+      select b.name, b.ddl, null from audit.bound_functions(t) as b
+    ) as f;
   v_result.triggers := jsonb_build_object('_audit_truncate', format(
     'after truncate on %s for each statement execute function audit.log_truncate(%L, %L)',
     t.target, t.on_truncate, v_result.name));
@@ -122,7 +131,7 @@ begin
   elsif exists (select from audit.rules_of(t, 'update')) then
     v_result := audit.add_trigger(v_result, t, 'update', 'after update' || audit.update_list(t), null,
       audit.compile_function(t, 'update', audit.update_variables(t), audit.update_body(t),
-        t.lookups <> '{}', v_settings));
+        audit.reads_inline(t, 'update'), v_settings));
   end if;
   v_result := audit.add_trigger(v_result, t, 'cascade', 'after delete',
     case when not v_delete_by_row then 'old table as old_rows' end,
