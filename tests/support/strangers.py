@@ -1,0 +1,209 @@
+"""Sessions that note with whose rights a stranger's code ran, and what a case came to."""
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+from zlib import crc32
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from tests.conftest import CreateRole
+from tests.support.hostile_tables import World, track
+from tests.support.hostile_types import PROBE
+from tests.support.servers import Server
+
+T = TypeVar("T")
+
+FIRED = re.compile("probe (.*) ran as (.*)")
+LOOKUP_ROLE = "audit_lookup"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Firing:
+    """A stranger's code that ran: planted as what, with whose rights, at which moment."""
+
+    case: str
+    plant: str
+    moment: str
+    role: str
+
+    def __str__(self) -> str:
+        return f"{self.case}: {self.plant} ran as {self.role} at {self.moment}"
+
+
+@dataclass(slots=True)
+class Notes:
+    """What was seen: code that ran, writes that no row of the log tells of, writes refused."""
+
+    allowed: frozenset[str]
+    case: str = ""
+    moment: str = ""
+    firings: set[Firing] = field(default_factory=set)
+    silences: set[str] = field(default_factory=set)
+    refusals: set[str] = field(default_factory=set)
+    recorded: int = 0
+
+    def hear(self, diagnostic: psycopg.errors.Diagnostic) -> None:
+        """Take a warning of the probe down."""
+        found = FIRED.fullmatch(diagnostic.message_primary or "")
+        if found:
+            self.firings.add(Firing(self.case, found[1], self.moment, found[2]))
+
+    def refuse(self, error: psycopg.Error) -> None:
+        """Take down what was refused, and why."""
+        self.refusals.add(f"{self.case}, {self.moment}: {error.sqlstate} {error}")
+
+    @property
+    def strangers(self) -> list[Firing]:
+        """The code that ran with rights that its owner does not have."""
+        return sorted(one for one in self.firings if one.role not in self.allowed)
+
+    def seen(self, plant: str) -> bool:
+        """Return whether a plant ran at all."""
+        return any(one.plant == plant for one in self.firings)
+
+    def judge(self) -> None:
+        """Fail if a stranger's code ran with the log's rights, or a write left no trace."""
+        wrong = [*map(str, self.strangers), *(f"{one}: not recorded" for one in self.silences)]
+        if wrong:
+            pytest.fail(f"{len(wrong)} ways, with {self.recorded} writes recorded:\n" + "\n".join(wrong))
+        assert self.recorded > 0, "no write was recorded: the cases prove nothing"
+
+
+@dataclass(slots=True)
+class Lair:
+    """A database in which `bob` owns the tables that `postgres` has tracked."""
+
+    server: Server
+    database: str
+    bob: str
+    alice: str
+    notes: Notes
+
+    @contextmanager
+    def session(self, user: str | None = None) -> Iterator["Session"]:
+        """Open a session, as a superuser or as another user; what is not committed is undone."""
+        with closing(psycopg.connect(self.server.url(self.database, user))) as connection:
+            connection.add_notice_handler(self.notes.hear)
+            yield Session(connection, self)
+
+    def prepare(self) -> None:
+        """Make the schema that the stranger owns."""
+        with self.session() as dba:
+            for statement in (
+                "create schema lair authorization {0}",
+                "grant usage on schema lair to public",
+                "grant create on schema public to {0}",
+                "create function public.log_size() returns bigint language sql security definer"
+                " as 'select count(*) from audit.log'",
+            ):
+                dba.connection.execute(sql.SQL(statement).format(sql.Identifier(self.bob)))
+            dba.become(self.bob)
+            dba.run(PROBE)
+            dba.become(None)
+            dba.connection.commit()
+
+
+@dataclass(slots=True)
+class Session:
+    """One connection, which a superuser's may use to act as others."""
+
+    connection: psycopg.Connection
+    lair: Lair
+
+    def become(self, role: str | None) -> None:
+        """Act as a role from now on, with nothing left of the superuser, or as oneself again."""
+        self.connection.execute(
+            sql.SQL("set session authorization {}").format(
+                sql.Identifier(role) if role else sql.SQL("default")
+            )
+        )
+
+    def run(self, statements: str) -> None:
+        """Run statements that must succeed."""
+        self.connection.execute(statements.encode())
+
+    def attempt(self, statements: str, parameters: dict[str, object] | None = None) -> bool:
+        """Run statements, and undo them if they fail; return whether they did not."""
+        self.connection.execute("savepoint attempt")
+        try:
+            self.connection.execute(statements.encode(), parameters)
+        except psycopg.Error as error:
+            self.connection.execute("rollback to attempt")
+            self.lair.notes.refuse(error)
+            return False
+        finally:
+            self.connection.execute("release attempt")
+        return True
+
+    def record(self, statement: str) -> None:
+        """Do a write, and note if it left no trace in the log."""
+        notes = self.lair.notes
+        before = self._log_size()
+        self.connection.execute("savepoint attempt")
+        try:
+            written = self.connection.execute(statement.encode()).rowcount
+        except psycopg.Error as error:
+            self.connection.execute("rollback to attempt")
+            notes.refuse(error)
+            written = 0
+        self.connection.execute("release attempt")
+        if written > 0 and self._log_size() == before:
+            notes.silences.add(f"{notes.case}, {notes.moment}")
+        notes.recorded += written > 0
+
+    def _log_size(self) -> int:
+        """Return how many rows the log has, whoever asks."""
+        row = self.connection.execute("select public.log_size()").fetchone()
+        assert row is not None
+        return int(row[0])
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """Undo at the end whatever was done in the block."""
+        self.connection.execute("savepoint undone")
+        yield
+        self.connection.execute("rollback to undone")
+        self.connection.execute("release undone")
+
+
+def track_world(dba: Session, world: World, *, is_typed: bool = True) -> bool:
+    """Track the table of a world, as the superuser; return whether that was not refused."""
+    declared = world.declaration(is_typed=is_typed)
+    return dba.attempt(track(declared), declared)
+
+
+def write(dba: Session, world: World, writer: str, moment: str = "") -> None:
+    """Do a world's writes as `writer`, note those that left no trace, and undo them."""
+    notes = dba.lair.notes
+    with dba.undone(), as_role(dba, writer):
+        for name, statement in world.writes():
+            notes.moment = f"{name}{moment}"
+            dba.record(statement)
+
+
+@contextmanager
+def as_role(dba: Session, role: str) -> Iterator[None]:
+    """Let a superuser's session act as a role in the block."""
+    dba.become(role)
+    yield
+    dba.become(None)
+
+
+def spread(options: Iterable[T], share: int, *key: object) -> list[T]:
+    """Return every `share`-th of the options; which ones depends on the key."""
+    return list(options)[crc32(repr(key).encode()) % share :: share]
+
+
+def lair_of(server: Server, url: str, create_role: CreateRole) -> Lair:
+    """Return a database with a stranger in it, and somebody else who writes his tables."""
+    bob, alice = create_role(), create_role()
+    name = str(conninfo_to_dict(url)["dbname"])
+    lair = Lair(server, name, bob, alice, Notes(frozenset({bob, alice, LOOKUP_ROLE})))
+    lair.prepare()
+    return lair
