@@ -12,7 +12,18 @@ from tests.support.effort import is_long, sized
 from tests.support.hostile_tables import DDL, FORMS, Form, World, slots_of
 from tests.support.hostile_types import KINDS, TEXT, Kind, Plant, plants_of
 from tests.support.servers import Server
-from tests.support.strangers import Lair, Session, as_role, lair_of, spread, track_world, write
+from tests.support.strangers import (
+    Lair,
+    Session,
+    as_role,
+    build,
+    follow,
+    lair_of,
+    plant,
+    spread,
+    track_world,
+    write,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -21,32 +32,6 @@ pytestmark = pytest.mark.slow
 def lair(server: Server, engine_database: str, create_role: CreateRole) -> Lair:
     """A database with a stranger in it."""
     return lair_of(server, engine_database, create_role)
-
-
-def build(dba: Session, world: World, *, is_typed: bool = True, is_tracked: bool = True) -> bool:
-    """Make the tables of a world and track them; return whether they are tracked."""
-    with as_role(dba, dba.lair.bob):
-        dba.run(world.tables())
-        dba.run(f'grant all on all tables in schema lair to "{dba.lair.alice}"')
-    dba.lair.notes.case = str(world)
-    dba.lair.notes.moment = "track"
-    return not is_tracked or track_world(dba, world, is_typed=is_typed)
-
-
-def plant(dba: Session, planted: Plant) -> None:
-    """Make what the stranger makes."""
-    dba.lair.notes.moment = f"making of {planted.name}"
-    with as_role(dba, dba.lair.bob):
-        dba.run(planted.statements)
-
-
-def follow(dba: Session, statement: str) -> bool:
-    """Run DDL after which tables are compiled anew; return whether it was not refused."""
-    dba.lair.notes.moment = statement
-    if "audit." in statement:
-        return dba.attempt(statement)
-    with as_role(dba, dba.lair.bob):
-        return dba.attempt(statement)
 
 
 def writer_of(dba: Session, world: World, planted: Plant) -> str:

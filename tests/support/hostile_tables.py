@@ -127,7 +127,7 @@ class World:
             f"create table lair.grand (id {key} primary key, tag {looked}, n integer)",
             f"create table lair.par (id {key} primary key, tag {looked},"
             f" gid {key} references lair.grand, n integer)",
-            f"create table lair.mem (uid integer, acc text, tag {self._type('accounts')})",
+            f"create table lair.mem (uid integer, acc text, tag {self._type('accounts')}, n integer)",
             f"create table lair.t (id {ident}, k integer not null, tag {tag}, spare text,"
             f" free integer, n integer default 1, pid {key}{reference},"
             f" primary key (id{', k' if is_parted else ''}))"
@@ -140,7 +140,7 @@ class World:
                 f" ({self._parent(n)}, {self._tag(0, 'lookup')}, {self._parent(0)}, 1)"
                 for n in range(3)
             ),
-            f"insert into lair.mem values (1, 'acme', {self._tag(0, 'accounts')})",
+            f"insert into lair.mem values (1, 'acme', {self._tag(0, 'accounts')}, 1)",
             self._insert(0, 0),
         )
         return ";".join(filter(None, statements))
@@ -172,7 +172,7 @@ class World:
         *numbers, parent = rows
         return "insert into lair.t values " + ", ".join(self._row(n, parent) for n in numbers)
 
-    def writes(self) -> Iterator[tuple[str, str]]:
+    def writes(self, parent: str = "par") -> Iterator[tuple[str, str]]:
         """Yield the writes of the tracked table, each with a name; each is an essential action."""
         changed = self._tag(1, *(slot for slot in SLOTS if slot != "key"))
         column, value = "tag", changed
@@ -180,16 +180,19 @@ class World:
             column, value = "id", self._tag(6, "key")
         yield "insert", self._insert(1, 1)
         yield "insert of two", self._insert(2, 3, 2)
-        yield "update", f"update lair.t set {column} = {value} where spare = 'r1'"
-        yield "update of another column", "update lair.t set n = 2 where spare in ('r1', 'r2')"
-        yield "move", "update lair.t set k = 2 where spare in ('r1', 'r2')"
-        yield "move back", f"update lair.t set k = 1, tag = {changed} where spare = 'r2'"
-        yield "delete", "delete from lair.t where spare in ('r1', 'r2')"
+        one = "spare operator(pg_catalog.=) 'r1'"
+        two = "spare operator(pg_catalog.=) any ('{r1,r2}')"
+        yield "update", f"update lair.t set {column} = {value} where {one}"
+        yield "update of another column", f"update lair.t set n = 2 where {two}"
+        yield "move", f"update lair.t set k = 2 where {two}"
+        # Two actions in one statement, where an action is not for all columns.
+        yield "move back", f"update lair.t set k = 1, n = 1, tag = {changed} where {two}"
+        yield "delete", f"delete from lair.t where {two}"
         if self.form.link != "alone":
             yield (
                 "delete of the parent",
-                f"delete from lair.par where id = {self._parent(2)}"
-                " and exists (select from lair.t where spare = 'r3')",
+                f"delete from lair.{parent} where id operator(pg_catalog.=) {self._parent(2)}"
+                " and exists (select from lair.t where spare operator(pg_catalog.=) 'r3')",
             )
 
     def declaration(self, *, is_typed: bool = True) -> dict[str, Any]:
@@ -228,6 +231,8 @@ class World:
                 action["when"] = condition.format(side, literal)
             if self.form.shape == "grouped":
                 action |= {"grouped": True}
+            elif event == "update":
+                yield action | {"action": "t_renumbered", "columns": ["n"]}
             yield action
 
     def retype(self, kind: Kind) -> Iterator[str]:

@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from tests.conftest import CreateRole
 from tests.support.hostile_tables import World, track
-from tests.support.hostile_types import PROBE
+from tests.support.hostile_types import PROBE, Plant
 from tests.support.servers import Server
 
 T = TypeVar("T")
@@ -58,6 +58,10 @@ class Notes:
         """Take down what was refused, and why."""
         self.refusals.add(f"{self.case}, {self.moment}: {error.sqlstate} {error}")
 
+    def at(self, moment: str) -> None:
+        """Say what comes now."""
+        self.moment = moment
+
     @property
     def strangers(self) -> list[Firing]:
         """The code that ran with rights that its owner does not have."""
@@ -100,7 +104,7 @@ class Lair:
                 "grant usage on schema lair to public",
                 "grant create on schema public to {0}",
                 "create function public.log_size() returns bigint language sql security definer"
-                " as 'select count(*) from audit.log'",
+                " set search_path = pg_catalog as 'select count(*) from audit.log'",
             ):
                 dba.connection.execute(sql.SQL(statement).format(sql.Identifier(self.bob)))
             dba.become(self.bob)
@@ -178,13 +182,41 @@ def track_world(dba: Session, world: World, *, is_typed: bool = True) -> bool:
     return dba.attempt(track(declared), declared)
 
 
-def write(dba: Session, world: World, writer: str, moment: str = "") -> None:
+def write(
+    dba: Session, world: World, writer: str, moment: str = "", *, parent: str = "par"
+) -> None:
     """Do a world's writes as `writer`, note those that left no trace, and undo them."""
     notes = dba.lair.notes
     with dba.undone(), as_role(dba, writer):
-        for name, statement in world.writes():
+        for name, statement in world.writes(parent):
             notes.moment = f"{name}{moment}"
             dba.record(statement)
+
+
+def build(dba: Session, world: World, *, is_typed: bool = True, is_tracked: bool = True) -> bool:
+    """Make the tables of a world and track them; return whether they are tracked."""
+    with as_role(dba, dba.lair.bob):
+        dba.run(world.tables())
+        dba.run(f'grant all on all tables in schema lair to "{dba.lair.alice}"')
+    dba.lair.notes.case = str(world)
+    dba.lair.notes.moment = "track"
+    return not is_tracked or track_world(dba, world, is_typed=is_typed)
+
+
+def plant(dba: Session, planted: Plant) -> None:
+    """Make what the stranger makes."""
+    dba.lair.notes.moment = f"making of {planted.name}"
+    with as_role(dba, dba.lair.bob):
+        dba.run(planted.statements)
+
+
+def follow(dba: Session, statement: str) -> bool:
+    """Run DDL after which tables are compiled anew; return whether it was not refused."""
+    dba.lair.notes.moment = statement
+    if "audit." in statement:
+        return dba.attempt(statement)
+    with as_role(dba, dba.lair.bob):
+        return dba.attempt(statement)
 
 
 @contextmanager
