@@ -30,72 +30,12 @@ pytestmark = pytest.mark.slow
 ON_LOG = ("select audit.refresh()", "select * from audit.check()", "select audit.untrack('lair.t')")
 
 
-@pytest.fixture
-def lair(server: Server, engine_database: str, create_role: CreateRole) -> Lair:
-    """A database with a stranger in it."""
-    return lair_of(server, engine_database, create_role)
-
-
-def world_of(form: Form) -> World:
-    """Return a world of a form that reads every table it can."""
-    return World(form, "lookup" if "hop" in form.link else "accounts")
-
-
-def alone(lair: Lair, statement: str, user: str | None = None, *, is_write: bool = False) -> bool:
-    """Run a statement in a session of its own, and commit; return whether it was not refused."""
-    lair.notes.at(statement if len(statement) < 80 else "plant")
-    with lair.session(user) as session:
-        session.run(EXCLUSION)
-        if is_write:
-            session.record(statement)
-            done = True
-        else:
-            done = session.attempt(statement)
-        session.connection.commit()
-    return done
-
-
-def write_alone(lair: Lair, world: World) -> None:
-    """Do each write of a world in a session of its own."""
-    for name, statement in world.writes():
-        user = world.pick((lair.bob, lair.alice), name, "writer")
-        alone(lair, statement, user, is_write=True)
-    lair.notes.at("clean-up")
-    with lair.session(lair.bob) as session:
-        session.run("delete from lair.t where spare <> 'r0'")
-        session.connection.commit()
-
-
-def settle(lair: Lair, world: World, plants: Iterable[Plant], *, is_planted_first: bool) -> bool:
-    """Make a world and its plants, all committed; return whether its table is tracked."""
-    lair.notes.case = str(world)
-    with lair.session() as dba:
-        build(dba, world, is_tracked=False)
-        dba.connection.commit()
-    for planted in plants if is_planted_first else ():
-        alone(lair, planted.statements, lair.bob)
-    lair.notes.at("track")
-    with lair.session() as dba:
-        tracked = track_world(dba, world)
-        dba.connection.commit()
-    for planted in () if is_planted_first else plants:
-        alone(lair, planted.statements, lair.bob)
-    return tracked
-
-
-def settle_grants(lair: Lair) -> None:
-    """Let the other writer use what was made since."""
-    with lair.session() as dba:
-        dba.run(f'grant all on all tables in schema lair to "{lair.alice}"')
-        dba.connection.commit()
-
-
 @pytest.mark.parametrize("is_planted_first", [True, False], ids=["before", "after"])
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_planning_runs_nothing_of_a_table_s_owner(
     lair: Lair, form: Form, is_planted_first: bool
 ) -> None:
-    world = world_of(form)
+    world = reading_world(form)
     plants = list(carriers(world, is_tracked=not is_planted_first))
     if settle(lair, world, plants, is_planted_first=is_planted_first):
         write_alone(lair, world)
@@ -123,7 +63,7 @@ def test_an_expression_in_a_partition_key_is_not_evaluated_with_the_log_s_rights
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_a_table_s_owner_sees_what_he_planted_run(lair: Lair, form: Form) -> None:
     """The control: each of the carriers fires in a fresh session of the owner's."""
-    world = world_of(form)
+    world = reading_world(form)
     plants = list(carriers(world, is_tracked=False))
     lair.notes.case = str(world)
     with lair.session() as dba:
@@ -157,7 +97,7 @@ def test_what_takes_the_place_of_a_table_is_not_run(lair: Lair, form: Form) -> N
     """A renamed table, and under its name a view or another table with code in it."""
     with lair.session() as dba:
         dba.run(EXCLUSION)
-        for world in (world_of(form), World(form, "plain", seed=1)):
+        for world in (reading_world(form), World(form, "plain", seed=1)):
             for is_followed in (True, False):
                 with dba.undone():
                     if not is_followed:
@@ -175,7 +115,7 @@ def test_what_takes_the_place_of_a_table_is_not_run(lair: Lair, form: Form) -> N
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_what_runs_for_each_reader_and_writer_is_not_run(lair: Lair, form: Form) -> None:
     """Defaults, generated columns, policies, rules: of the tables that the log reads."""
-    world = world_of(form)
+    world = reading_world(form)
     with lair.session() as dba, dba.undone():
         assert build(dba, world), lair.notes.refusals
         write(dba, world, lair.bob)

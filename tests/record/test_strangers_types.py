@@ -28,12 +28,6 @@ from tests.support.strangers import (
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def lair(server: Server, engine_database: str, create_role: CreateRole) -> Lair:
-    """A database with a stranger in it."""
-    return lair_of(server, engine_database, create_role)
-
-
 def writer_of(dba: Session, world: World, planted: Plant) -> str:
     """Return who writes: the stranger or somebody else."""
     return world.pick((dba.lair.bob, dba.lair.alice), planted.name, "writer")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import psycopg
 
-from tests.support.hostile_tables import World
+from tests.support.hostile_tables import Form, World
 from tests.support.hostile_types import Plant
 
 # What the planner evaluates as soon as somebody's query is on the table, and what the last needs.
@@ -57,6 +57,11 @@ def used_relations(world: World) -> tuple[str, ...]:
     }[world.form.link]
 
 
+def reading_world(form: Form) -> World:
+    """Return a world of a form whose compiled functions read every table they can."""
+    return World(form, "lookup" if "hop" in form.link else "accounts")
+
+
 def carriers(world: World, *, is_tracked: bool) -> Iterator[Plant]:
     """Yield what the planner evaluates, for each table that a world reads."""
     for relation in used_relations(world):
@@ -104,14 +109,15 @@ def shadows(connection: psycopg.Connection, schema: str) -> str:
     They have the arguments of what they hide, so that whoever looks there first finds them.
     """
     functions = connection.execute(
-        "select distinct p.proname, p.oid::regprocedure::text, p.prorettype::regtype::text,"
-        "   pg_get_function_identity_arguments(p.oid)"
-        " from pg_proc as p"
+        "with used as materialized ("
+        "   select distinct m[1] as name"
+        "   from pg_proc as a, regexp_matches(a.prosrc, '(\\w+)\\(', 'g') as m"
+        "   where a.pronamespace = 'audit'::regnamespace)"
+        "select p.proname, p.prorettype::regtype::text, pg_get_function_identity_arguments(p.oid)"
+        " from used as u join pg_proc as p on p.proname = u.name"
         " where p.pronamespace = 'pg_catalog'::regnamespace and p.prokind = 'f'"
         "   and not p.proretset and p.provariadic = 0 and p.prorettype not in (" + PSEUDO + ")"
         "   and not p.proargtypes::oid[] && array[" + PSEUDO + "]::oid[]"
-        "   and exists (select from pg_proc as a where a.pronamespace = 'audit'::regnamespace"
-        "     and a.prosrc ~ ('\\m' || p.proname || '\\('))"
     ).fetchall()
     operators = connection.execute(
         "select o.oprname, o.oprleft::regtype::text, o.oprright::regtype::text,"
@@ -124,7 +130,7 @@ def shadows(connection: psycopg.Connection, schema: str) -> str:
     lines = [
         f'create function {schema}."{name}"({arguments}) returns {result} language plpgsql as'
         f" $$begin perform lair.probe('{name}()'); return null; end$$;"
-        for name, _, result, arguments in functions
+        for name, result, arguments in functions
     ]
     for number, (name, left, right, result) in enumerate(operators):
         lines.append(
@@ -138,8 +144,8 @@ def shadows(connection: psycopg.Connection, schema: str) -> str:
 
 
 PSEUDO = (
-    "'internal'::regtype, 'cstring'::regtype, '\"any\"'::regtype, 'anyelement'::regtype,"
-    " 'anyarray'::regtype, 'anycompatible'::regtype, 'anycompatiblearray'::regtype,"
+    "'internal'::regtype, 'cstring'::regtype, '\"any\"'::regtype, 'void'::regtype,"
+    " 'anycompatible'::regtype, 'anycompatiblearray'::regtype,"
     " 'trigger'::regtype, 'event_trigger'::regtype, 'record'::regtype, 'anyrange'::regtype,"
     " 'anyenum'::regtype, 'anynonarray'::regtype, 'anymultirange'::regtype"
 )

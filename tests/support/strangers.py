@@ -103,7 +103,7 @@ class Lair:
                 "create schema lair authorization {0}",
                 "grant usage on schema lair to public",
                 "grant create on schema public to {0}",
-                "create function public.log_size() returns bigint language sql security definer"
+                "create or replace function public.log_size() returns bigint language sql security definer"
                 " set search_path = pg_catalog as 'select count(*) from audit.log'",
             ):
                 dba.connection.execute(sql.SQL(statement).format(sql.Identifier(self.bob)))
@@ -111,6 +111,17 @@ class Lair:
             dba.run(PROBE)
             dba.become(None)
             dba.connection.commit()
+
+    def clear(self, *, is_followed: bool) -> None:
+        """Begin anew, with event triggers or without."""
+        with self.session() as dba:
+            dba.attempt("select audit.untrack('lair.t')")
+            dba.run("set client_min_messages = error; drop schema lair cascade")
+            for name in ("audit_before_ddl", "audit_after_ddl"):
+                how = "enable always" if is_followed else "disable"
+                dba.run(f"alter event trigger {name} {how}")
+            dba.connection.commit()
+        self.prepare()
 
 
 @dataclass(slots=True)
@@ -145,8 +156,11 @@ class Session:
             self.connection.execute("release attempt")
         return True
 
-    def record(self, statement: str) -> None:
-        """Do a write, and note if it left no trace in the log."""
+    def record(self, statement: str, *, is_blind: bool = False) -> None:
+        """Do a write, and note if it left no trace in the log.
+
+        A blind one need not leave any: its snapshot does not see the rows that it ought to change.
+        """
         notes = self.lair.notes
         before = self._log_size()
         self.connection.execute("savepoint attempt")
@@ -157,7 +171,7 @@ class Session:
             notes.refuse(error)
             written = 0
         self.connection.execute("release attempt")
-        if written > 0 and self._log_size() == before:
+        if written > 0 and not is_blind and self._log_size() == before:
             notes.silences.add(f"{notes.case}, {notes.moment}")
         notes.recorded += written > 0
 
@@ -239,3 +253,45 @@ def lair_of(server: Server, url: str, create_role: CreateRole) -> Lair:
     lair = Lair(server, name, bob, alice, Notes(frozenset({bob, alice, LOOKUP_ROLE})))
     lair.prepare()
     return lair
+
+
+def alone(lair: Lair, statement: str, user: str | None = None, *, is_write: bool = False) -> bool:
+    """Run a statement in a session of its own, and commit; return whether it was not refused."""
+    lair.notes.at(statement if len(statement) < 80 else "plant")
+    with lair.session(user) as session:
+        session.run("set constraint_exclusion = on")
+        if is_write:
+            session.record(statement)
+            done = True
+        else:
+            done = session.attempt(statement)
+        session.connection.commit()
+    return done
+
+
+def write_alone(lair: Lair, world: World) -> None:
+    """Do each write of a world in a session of its own."""
+    for name, statement in world.writes():
+        user = world.pick((lair.bob, lair.alice), name, "writer")
+        alone(lair, statement, user, is_write=True)
+    lair.notes.at("clean-up")
+    with lair.session(lair.bob) as session:
+        session.run("delete from lair.t where spare <> 'r0'")
+        session.connection.commit()
+
+
+def settle(lair: Lair, world: World, plants: Iterable[Plant], *, is_planted_first: bool) -> bool:
+    """Make a world and its plants, all committed; return whether its table is tracked."""
+    lair.notes.case = str(world)
+    with lair.session() as dba:
+        build(dba, world, is_tracked=False)
+        dba.connection.commit()
+    for planted in plants if is_planted_first else ():
+        alone(lair, planted.statements, lair.bob)
+    lair.notes.at("track")
+    with lair.session() as dba:
+        tracked = track_world(dba, world)
+        dba.connection.commit()
+    for planted in () if is_planted_first else plants:
+        alone(lair, planted.statements, lair.bob)
+    return tracked
