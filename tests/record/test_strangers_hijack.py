@@ -2,16 +2,14 @@
 
 import pytest
 
-from tests.conftest import CreateRole
-from tests.support.hostile_relations import HIJACK, carriers, shadows
-from tests.support.hostile_tables import FORMS, Form, World
-from tests.support.servers import Server
+from tests.support.effort import sized
+from tests.support.hostile_relations import HIJACK, carriers, reading_world, shadows
+from tests.support.hostile_tables import FORMS, Form
 from tests.support.strangers import (
     Lair,
     alone,
     as_role,
     build,
-    lair_of,
     settle,
     track_world,
     write,
@@ -20,8 +18,10 @@ from tests.support.strangers import (
 
 pytestmark = pytest.mark.slow
 
+TRIED = sized(FORMS[::3], FORMS)
 
-@pytest.mark.parametrize("form", FORMS, ids=str)
+
+@pytest.mark.parametrize("form", TRIED, ids=str)
 def test_code_that_sets_a_search_path_does_not_lead_its_caller_astray(
     lair: Lair, form: Form
 ) -> None:
@@ -40,7 +40,7 @@ def test_code_that_sets_a_search_path_does_not_lead_its_caller_astray(
     lair.notes.judge()
 
 
-@pytest.mark.parametrize("form", FORMS, ids=str)
+@pytest.mark.parametrize("form", TRIED, ids=str)
 def test_a_writer_s_search_path_does_not_lead_the_log_astray(lair: Lair, form: Form) -> None:
     world = reading_world(form)
     with lair.session() as dba:
@@ -69,7 +69,7 @@ def test_names_that_hide_others_are_found_by_who_looks_for_them(lair: Lair) -> N
             dba.run(made)
             dba.run("set search_path = lair, pg_catalog")
             lair.notes.at("control")
-            dba.run("select split_part('a', 'b', 1), 'a'::text || 'b'::text, current_setting('a', true)")
+            dba.run("select split_part('a', 'b', 1), 'a'::text || 'b'::text")
     found = {one.plant for one in lair.notes.firings}
-    assert found == {"split_part()", "operator ||", "current_setting()"}
+    assert found == {"split_part()", "operator ||"}
     assert made.count("create function") > 100

@@ -56,12 +56,14 @@ def races() -> Iterator[Race]:
                     yield Race(world, planted, (), warmth)
 
 
-def chosen(share: int, *key: object) -> list[Race]:
-    """Return some of the races: as many that change a type as ones that swap a table."""
+def chosen(typed: int, swapped: int, *key: object) -> list[Race]:
+    """Return about so many of the races that change a type, and of those that swap a table."""
     every = list(races())
-    typed = [race for race in every if race.changes]
-    swapped = [race for race in every if not race.changes]
-    return spread(typed, share * len(typed) // len(swapped), *key) + spread(swapped, share, *key)
+    with_type = [race for race in every if race.changes]
+    others = [race for race in every if not race.changes]
+    return spread(with_type, len(with_type) // typed, *key) + spread(
+        others, len(others) // swapped, *key
+    )
 
 
 def provoke(bob: Session, race: Race) -> bool:
@@ -102,7 +104,7 @@ def run(lair: Lair, race: Race, level: IsolationLevel) -> None:
 def test_what_changes_after_the_snapshot_has_no_code_run(
     lair: Lair, level: IsolationLevel, is_followed: bool
 ) -> None:
-    for race in chosen(sized(12, 3), level, is_followed):
+    for race in chosen(*sized((10, 4), (200, 60)), level, is_followed):
         lair.clear(is_followed=is_followed)
         assert settle(lair, race.world, (), is_planted_first=True), lair.notes.refusals
         lair.notes.case = str(race)
@@ -125,7 +127,7 @@ def test_what_changes_while_a_write_waits_for_it_has_no_code_run(
     lair: Lair, level: IsolationLevel, is_followed: bool
 ) -> None:
     waited = 0
-    for race in chosen(sized(24, 6), level, is_followed, "waiting"):
+    for race in chosen(*sized((3, 3), (60, 60)), level, is_followed, "waiting"):
         lair.clear(is_followed=is_followed)
         assert settle(lair, race.world, (), is_planted_first=True), lair.notes.refusals
         lair.notes.case = f"{race}, waiting"
@@ -166,7 +168,7 @@ def test_a_column_s_type_changes_in_a_session_that_has_not_parsed_its_branch(
     assert isinstance(kind, type(ENUM))
     for form in FORMS[:4]:
         world = World(form, "plain")
-        for planted in plants_of(kind):
+        for planted in spread(plants_of(kind), sized(4, 1), world, kind.name):
             lair.clear(is_followed=False)
             assert settle(lair, world, (), is_planted_first=True), lair.notes.refusals
             making, *changes = world.retype(kind)

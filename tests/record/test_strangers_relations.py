@@ -4,26 +4,31 @@ The planner evaluates expressions of indexes, of statistics and of checks: with 
 role whose query it is, in a session that has not yet done so. A table may be replaced by a view.
 """
 
-from collections.abc import Iterable
-
 import pytest
 
-from tests.conftest import CreateRole
 from tests.support.effort import sized
 from tests.support.hostile_relations import (
     EXCLUSION,
-    HIJACK,
-    SWAPS,
     carriers,
     habits,
-    shadows,
+    reading_world,
     swaps,
     used_relations,
 )
-from tests.support.hostile_tables import DDL, FORMS, Form, World, pick
+from tests.support.hostile_tables import DDL, FORMS, Form, World
 from tests.support.hostile_types import Plant
-from tests.support.servers import Server
-from tests.support.strangers import Lair, Session, as_role, build, follow, lair_of, spread, track_world, write
+from tests.support.strangers import (
+    Lair,
+    Session,
+    alone,
+    as_role,
+    build,
+    follow,
+    settle,
+    spread,
+    write,
+    write_alone,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -95,20 +100,20 @@ def plant_in_place(dba: Session, world: World, planted: Plant) -> None:
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_what_takes_the_place_of_a_table_is_not_run(lair: Lair, form: Form) -> None:
     """A renamed table, and under its name a view or another table with code in it."""
+    world = reading_world(form)
     with lair.session() as dba:
         dba.run(EXCLUSION)
-        for world in (reading_world(form), World(form, "plain", seed=1)):
-            for is_followed in (True, False):
-                with dba.undone():
-                    if not is_followed:
-                        dba.run("alter event trigger audit_before_ddl disable")
-                        dba.run("alter event trigger audit_after_ddl disable")
-                    assert build(dba, world), lair.notes.refusals
-                    write(dba, world, lair.bob)
-                    for relation in used_relations(world)[1:]:
-                        for planted in swaps(relation):
-                            with dba.undone():
-                                plant_in_place(dba, world, planted)
+        for is_followed in (True, False):
+            with dba.undone():
+                if not is_followed:
+                    dba.run("alter event trigger audit_before_ddl disable")
+                    dba.run("alter event trigger audit_after_ddl disable")
+                assert build(dba, world), lair.notes.refusals
+                write(dba, world, lair.bob)
+                for relation in used_relations(world)[1:]:
+                    for planted in swaps(relation):
+                        with dba.undone():
+                            plant_in_place(dba, world, planted)
     lair.notes.judge()
 
 

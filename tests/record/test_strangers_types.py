@@ -7,18 +7,15 @@ column, and then runs each DDL after which tables are compiled anew.
 
 import pytest
 
-from tests.conftest import CreateRole
 from tests.support.effort import is_long, sized
 from tests.support.hostile_tables import DDL, FORMS, Form, World, slots_of
 from tests.support.hostile_types import KINDS, TEXT, Kind, Plant, plants_of
-from tests.support.servers import Server
 from tests.support.strangers import (
     Lair,
     Session,
     as_role,
     build,
     follow,
-    lair_of,
     plant,
     spread,
     track_world,
@@ -113,7 +110,7 @@ def worlds(form: Form, kinds: tuple[Kind, ...], share: int) -> list[World]:
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_code_that_a_type_gets_after_tracking_never_runs(lair: Lair, form: Form) -> None:
     with lair.session() as dba:
-        for world in worlds(form, KINDS, sized(2, 1)):
+        for world in worlds(form, KINDS, sized(3, 1)):
             try_later(dba, world, sized(2, 1))
     lair.notes.judge()
 
@@ -121,7 +118,7 @@ def test_code_that_a_type_gets_after_tracking_never_runs(lair: Lair, form: Form)
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_code_that_a_type_had_before_tracking_never_runs(lair: Lair, form: Form) -> None:
     with lair.session() as dba:
-        for world in worlds(form, KINDS, sized(4, 1)):
+        for world in worlds(form, KINDS, sized(5, 1)):
             try_before(dba, world)
     lair.notes.judge()
 
@@ -132,7 +129,7 @@ def test_code_of_a_column_s_new_type_never_runs(lair: Lair, form: Form) -> None:
         for slot in slots_of(form):
             if slot != "lookup_key":  # a foreign key stands in the way
                 world = World(form, slot, TEXT)
-                try_retyped(dba, world, spread(KINDS, sized(5, 1), world))
+                try_retyped(dba, world, spread(KINDS, sized(7, 1), world))
     lair.notes.judge()
 
 

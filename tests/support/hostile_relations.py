@@ -67,8 +67,10 @@ def carriers(world: World, *, is_tracked: bool) -> Iterator[Plant]:
     for relation in used_relations(world):
         for name, statement in CARRIERS.items():
             is_child = name == "check of a child"
-            if is_child and relation == "t" and not (
-                is_tracked and world.form.shape != "partitioned"
+            if (
+                is_child
+                and relation == "t"
+                and not (is_tracked and world.form.shape != "partitioned")
             ):
                 continue  # a table with children is not tracked, and a partitioned one has none
             plant = f"{name} on {relation}"

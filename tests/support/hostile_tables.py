@@ -62,8 +62,10 @@ DDL: Final = (
     "alter table lair.t alter free type bigint",
     "alter table lair.t rename free to freed",
     "create index on lair.t (spare)",
-    "create trigger busier after insert or update or delete on lair.t"
-    " for each row execute function lair.quiet()",
+    (
+        "create trigger busier after insert or update or delete on lair.t"
+        " for each row execute function lair.quiet()"
+    ),
     "select audit.refresh()",
     "select audit.check()",
 )
@@ -120,14 +122,17 @@ class World:
         looked = self._type("lookup")
         key = self._type("lookup_key")
         ident = self._type("key")
+        account = self._type("accounts")
         is_parted = self.form.shape == "partitioned"
         reference = "" if self.form.link == "alone" else " references lair.par on delete cascade"
         statements = (
             self.kind.made_by,
             f"create table lair.grand (id {key} primary key, tag {looked}, n integer)",
-            f"create table lair.par (id {key} primary key, tag {looked},"
-            f" gid {key} references lair.grand, n integer)",
-            f"create table lair.mem (uid integer, acc text, tag {self._type('accounts')}, n integer)",
+            (
+                f"create table lair.par (id {key} primary key, tag {looked},"
+                f" gid {key} references lair.grand, n integer)"
+            ),
+            f"create table lair.mem (uid integer, acc text, tag {account}, n integer)",
             f"create table lair.t (id {ident}, k integer not null, tag {tag}, spare text,"
             f" free integer, n integer default 1, pid {key}{reference},"
             f" primary key (id{', k' if is_parted else ''}))"
@@ -191,12 +196,14 @@ class World:
         if self.form.link != "alone":
             yield (
                 "delete of the parent",
-                f"delete from lair.{parent} where id operator(pg_catalog.=) {self._parent(2)}"
-                " and exists (select from lair.t where spare operator(pg_catalog.=) 'r3')",
+                (
+                    f"delete from lair.{parent} where id operator(pg_catalog.=) {self._parent(2)}"
+                    " and exists (select from lair.t where spare operator(pg_catalog.=) 'r3')"
+                ),
             )
 
     def declaration(self, *, is_typed: bool = True) -> dict[str, Any]:
-        """Return the arguments of audit.track(), with expressions that suit a typed column or text."""
+        """Return the arguments of audit.track(); expressions suit a typed column, or text."""
         slot, link = self.slot, ""
         declared: dict[str, Any] = {}
         if self.form.link in ("one hop", "two hops"):
@@ -249,4 +256,6 @@ class World:
 
 def track(declared: dict[str, Any]) -> str:
     """Return a call of audit.track() with a place for each argument's value."""
-    return f"select audit.track('lair.t', {', '.join(f'{name} => %({name})s' for name in declared)})"
+    return (
+        f"select audit.track('lair.t', {', '.join(f'{name} => %({name})s' for name in declared)})"
+    )

@@ -67,7 +67,9 @@ ENUM = Kind(
     "{}",
     "lair.mood",
 )
-COMPOSITE = Kind("composite", "lair.pair", "create type lair.pair as (x text);", "({})", "lair.pair")
+COMPOSITE = Kind(
+    "composite", "lair.pair", "create type lair.pair as (x text);", "({})", "lair.pair"
+)
 RANGE = Kind(
     "range",
     "lair.span",

@@ -75,7 +75,9 @@ class Notes:
         """Fail if a stranger's code ran with the log's rights, or a write left no trace."""
         wrong = [*map(str, self.strangers), *(f"{one}: not recorded" for one in self.silences)]
         if wrong:
-            pytest.fail(f"{len(wrong)} ways, with {self.recorded} writes recorded:\n" + "\n".join(wrong))
+            pytest.fail(
+                f"{len(wrong)} ways, with {self.recorded} writes recorded:\n" + "\n".join(wrong)
+            )
         assert self.recorded > 0, "no write was recorded: the cases prove nothing"
 
 
@@ -103,8 +105,11 @@ class Lair:
                 "create schema lair authorization {0}",
                 "grant usage on schema lair to public",
                 "grant create on schema public to {0}",
-                "create or replace function public.log_size() returns bigint language sql security definer"
-                " set search_path = pg_catalog as 'select count(*) from audit.log'",
+                (
+                    "create or replace function public.log_size() returns bigint language sql"
+                    " security definer set search_path = pg_catalog"
+                    " as 'select count(*) from audit.log'"
+                ),
             ):
                 dba.connection.execute(sql.SQL(statement).format(sql.Identifier(self.bob)))
             dba.become(self.bob)
