@@ -248,8 +248,9 @@ def as_role(dba: Session, role: str) -> Iterator[None]:
 
 
 def spread(options: Iterable[T], share: int, *key: object) -> list[T]:
-    """Return every `share`-th of the options; which ones depends on the key."""
-    return list(options)[number_of(*key) % share :: share]
+    """Return every `share`-th of the options, at least one; which ones depends on the key."""
+    every = list(options)
+    return every[number_of(*key) % min(share, len(every)) :: share] if every else []
 
 
 def quickly(form: Form) -> tuple[pytest.MarkDecorator, ...]:
