@@ -104,7 +104,7 @@ def run(lair: Lair, race: Race, level: IsolationLevel) -> None:
 def test_what_changes_after_the_snapshot_has_no_code_run(
     lair: Lair, level: IsolationLevel, is_followed: bool
 ) -> None:
-    for race in chosen(*sized((10, 4), (200, 60)), level, is_followed):
+    for race in chosen(*sized((5, 3), (200, 60)), level, is_followed):
         lair.clear(is_followed=is_followed)
         assert settle(lair, race.world, (), is_planted_first=True), lair.notes.refusals
         lair.notes.case = str(race)
@@ -127,7 +127,7 @@ def test_what_changes_while_a_write_waits_for_it_has_no_code_run(
     lair: Lair, level: IsolationLevel, is_followed: bool
 ) -> None:
     waited = 0
-    for race in chosen(*sized((3, 3), (60, 60)), level, is_followed, "waiting"):
+    for race in chosen(*sized((2, 2), (60, 60)), level, is_followed, "waiting"):
         lair.clear(is_followed=is_followed)
         assert settle(lair, race.world, (), is_planted_first=True), lair.notes.refusals
         lair.notes.case = f"{race}, waiting"
