@@ -106,7 +106,7 @@ def retype(dba: Session, world: World, kind: Kind, planted: Plant) -> None:
             return
     if not is_ready:
         plant(dba, planted)
-    hostile = World(world.form, world.slot, kind, world.seed)
+    hostile = World(world.form, world.slot, kind)
     write(dba, hostile, writer_of(dba, world, planted), f" after the change to {kind.name}")
     ddl = world.pick(DDL, planted.name, kind.name, "ddl")
     if follow(dba, ddl):

@@ -5,6 +5,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, TypeVar
 from zlib import crc32
 
@@ -13,8 +14,6 @@ from tests.support.hostile_types import TEXT, Kind
 
 T = TypeVar("T")
 
-# What is chosen where not all is tried: the same in each short run, something new in a long one.
-SEED: Final = int(os.environ.get("AUDITDB_STRANGERS_SEED") or sized(0, secrets.randbelow(10**6)))
 
 SHAPES: Final = ("statement", "rows", "grouped", "partitioned")
 LINKS: Final = ("alone", "cascade", "one hop", "two hops")
@@ -101,9 +100,15 @@ def pick(options: tuple[T, ...], *key: object) -> T:
     return options[number_of(*key) % len(options)]
 
 
+@cache
+def seed() -> int:
+    """Return what choices depend on: the same in each short run, something new in a long one."""
+    return int(os.environ.get("AUDITDB_STRANGERS_SEED") or sized(0, secrets.randbelow(10**6)))
+
+
 def number_of(*key: object) -> int:
     """Return a number that is the same for the same key, and another with another seed."""
-    return crc32(repr((SEED, *key)).encode())
+    return crc32(repr((seed(), *key)).encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +118,13 @@ class World:
     form: Form
     slot: str
     kind: Kind = TEXT
-    seed: int = 0
-    """Which of several expressions a slot has, and which writer."""
 
     def __str__(self) -> str:
         return f"{self.slot} / {self.form}"
 
     def pick(self, options: tuple[T, ...], *key: object) -> T:
         """Return one of the options: others for other worlds, the same for the same world."""
-        return pick(options, str(self), self.kind.name, self.seed, *key)
+        return pick(options, str(self), self.kind.name, *key)
 
     def _type(self, *slots: str) -> str:
         """Return the type of a column: the hostile one if the slot in use is about it."""
