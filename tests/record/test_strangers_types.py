@@ -8,7 +8,7 @@ column, and then runs each DDL after which tables are compiled anew.
 import pytest
 
 from tests.support.effort import is_long, sized
-from tests.support.hostile_tables import DDL, FORMS, Form, World, slots_of
+from tests.support.hostile_tables import DDL, FORMS, Form, World, pick, slots_of
 from tests.support.hostile_types import (
     COMPOSITE,
     DOMAIN,
@@ -119,7 +119,7 @@ def worlds(form: Form, kinds: tuple[Kind, ...], share: int) -> list[World]:
     if len(slots) < len(KINDS) // 2:
         share = max(1, share // 2)
     return [
-        World(form, slot, kind)
+        World(form, slot, kind, pick((False, True), str(form), slot, kind.name))
         for slot in slots
         for kind in spread(kinds, share, str(form), slot)
         # There is no foreign key between columns of such a type.

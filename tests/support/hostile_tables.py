@@ -118,6 +118,8 @@ class World:
     form: Form
     slot: str
     kind: Kind = TEXT
+    is_unaudited: bool = False
+    """Whether changes of the column are no action, so that only an expression reads it."""
 
     def __str__(self) -> str:
         return f"{self.slot} / {self.form}"
@@ -148,7 +150,7 @@ class World:
             ),
             f"create table lair.mem (uid integer, acc text, tag {account}, n integer)",
             f"create table lair.t (id {ident}, k integer not null, tag {tag}, spare text,"
-            f" free integer, n integer default 1, pid {key}{reference},"
+            f" free integer, n integer default 1, pid {key}{reference}, more integer,"
             f" primary key (id{', k' if is_parted else ''}))"
             + (" partition by list (k)" if is_parted else ""),
             *self._partitions(),
@@ -201,7 +203,7 @@ class World:
         yield "insert of two", self._insert(2, 3, 2)
         one = "spare operator(pg_catalog.=) 'r1'"
         two = "spare operator(pg_catalog.=) any ('{r1,r2}')"
-        yield "update", f"update lair.t set {column} = {value} where {one}"
+        yield "update", f"update lair.t set {column} = {value}, more = 1 where {one}"
         yield "update of another column", f"update lair.t set n = 2 where {two}"
         yield "move", f"update lair.t set k = 2 where {two}"
         # Two actions in one statement, where an action is not for all columns.
@@ -239,6 +241,8 @@ class World:
             declared |= self.pick(({}, {"secret": ["tag"]}, {"operational": ["free"]}), "plain")
         elif slot not in ("key", "when", "lookup_key"):
             declared[slot] = expression
+        if self.is_unaudited:
+            declared["operational"] = ["tag"]
         return declared | {"actions": json.dumps(list(self._actions(is_typed=is_typed)))}
 
     def _actions(self, *, is_typed: bool) -> Iterator[dict[str, Any]]:
