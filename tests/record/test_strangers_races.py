@@ -123,7 +123,7 @@ def run(lair: Lair, race: Race, level: IsolationLevel) -> None:
 def test_what_changes_after_the_snapshot_has_no_code_run(
     lair: Lair, level: IsolationLevel, is_followed: bool
 ) -> None:
-    for race in chosen(*sized((5, 3), (200, 60)), level, is_followed):
+    for race in chosen(*sized((3, 2), (200, 60)), level, is_followed):
         lair.clear(is_followed=is_followed)
         assert settle(lair, race.world, (), is_planted_first=True), lair.notes.refusals
         lair.notes.case = str(race)

@@ -54,7 +54,7 @@ def test_planning_runs_nothing_of_a_table_s_owner(
     plants = list(carriers(world, is_tracked=not is_planted_first))
     if settle(lair, world, plants, is_planted_first=is_planted_first):
         write_alone(lair, world)
-        for ddl in spread(DDL, sized(4, 1), world, is_planted_first):
+        for ddl in spread(DDL, sized(5, 1), world, is_planted_first):
             alone(lair, ddl, None if "audit." in ddl else lair.bob)
         write_alone(lair, world)
         for statement in ON_LOG:

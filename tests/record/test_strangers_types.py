@@ -86,7 +86,7 @@ def try_retyped(dba: Session, world: World, kinds: list[Kind]) -> None:
         for kind in kinds:
             every = list(plants_of(kind))
             for planted in dict.fromkeys(
-                [*every[:1], *spread(every, sized(6, 1), world, kind.name)]
+                [*every[:1], *spread(every, sized(9, 1), world, kind.name)]
             ):
                 with dba.undone():
                     retype(dba, world, kind, planted)
@@ -130,8 +130,8 @@ def worlds(form: Form, kinds: tuple[Kind, ...], share: int) -> list[World]:
 @pytest.mark.parametrize("form", EACH)
 def test_code_that_a_type_gets_after_tracking_never_runs(lair: Lair, form: Form) -> None:
     with lair.session() as dba:
-        for world in worlds(form, KINDS, sized(7, 1)):
-            try_later(dba, world, sized(2, 1))
+        for world in worlds(form, KINDS, sized(10, 1)):
+            try_later(dba, world, sized(3, 1))
     lair.notes.judge()
 
 
