@@ -54,7 +54,7 @@ def test_planning_runs_nothing_of_a_table_s_owner(
     plants = list(carriers(world, is_tracked=not is_planted_first))
     if settle(lair, world, plants, is_planted_first=is_planted_first):
         write_alone(lair, world)
-        for ddl in spread(DDL, sized(4, 1), world, is_planted_first):
+        for ddl in spread(DDL, sized(5, 1), world, is_planted_first):
             alone(lair, ddl, None if "audit." in ddl else lair.bob)
         write_alone(lair, world)
         for statement in ON_LOG:
@@ -105,6 +105,33 @@ def plant_in_place(dba: Session, world: World, planted: Plant) -> None:
     ddl = world.pick(DDL, planted.name, "ddl")
     follow(dba, ddl)
     write(dba, world, dba.lair.bob, f" after {planted.name}, then {ddl}", parent=parent)
+
+
+def test_an_owner_sees_run_what_he_put_in_the_place_of_a_table(lair: Lair) -> None:
+    """The control: each of the swaps fires in a fresh session of the owner's."""
+    for planted in swaps("mem"):
+        lair.clear(is_followed=True)
+        with lair.session() as dba:
+            build(dba, World(FORMS[0], "accounts"), is_tracked=False)
+            dba.connection.commit()
+        assert alone(lair, planted.statements, lair.bob), lair.notes.refusals
+        lair.notes.firings.clear()
+        alone(lair, planted.controls[0], lair.bob)
+        assert lair.notes.seen(planted.name), planted.name
+
+
+def test_who_writes_and_reads_a_table_sees_run_what_is_for_him(lair: Lair) -> None:
+    """The control: each of the habits fires with the rights of one of the writers."""
+    world = World(FORMS[0], "plain")
+    with lair.session() as dba:
+        build(dba, world)
+        for planted in habits("t"):
+            with dba.undone():
+                with as_role(dba, lair.bob):
+                    assert dba.attempt(planted.statements), lair.notes.refusals
+                write(dba, world, lair.bob)
+                write(dba, world, lair.alice)
+            assert lair.notes.seen(planted.name), planted.name
 
 
 @pytest.mark.parametrize(("form", "is_followed"), halved(("event-triggers", "none")))

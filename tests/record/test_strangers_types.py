@@ -8,7 +8,7 @@ column, and then runs each DDL after which tables are compiled anew.
 import pytest
 
 from tests.support.effort import is_long, sized
-from tests.support.hostile_tables import DDL, FORMS, Form, World, slots_of
+from tests.support.hostile_tables import DDL, FORMS, Form, World, pick, slots_of
 from tests.support.hostile_types import (
     COMPOSITE,
     DOMAIN,
@@ -86,7 +86,7 @@ def try_retyped(dba: Session, world: World, kinds: list[Kind]) -> None:
         for kind in kinds:
             every = list(plants_of(kind))
             for planted in dict.fromkeys(
-                [*every[:1], *spread(every, sized(6, 1), world, kind.name)]
+                [*every[:1], *spread(every, sized(9, 1), world, kind.name)]
             ):
                 with dba.undone():
                     retype(dba, world, kind, planted)
@@ -106,7 +106,7 @@ def retype(dba: Session, world: World, kind: Kind, planted: Plant) -> None:
             return
     if not is_ready:
         plant(dba, planted)
-    hostile = World(world.form, world.slot, kind, world.seed)
+    hostile = World(world.form, world.slot, kind)
     write(dba, hostile, writer_of(dba, world, planted), f" after the change to {kind.name}")
     ddl = world.pick(DDL, planted.name, kind.name, "ddl")
     if follow(dba, ddl):
@@ -119,7 +119,7 @@ def worlds(form: Form, kinds: tuple[Kind, ...], share: int) -> list[World]:
     if len(slots) < len(KINDS) // 2:
         share = max(1, share // 2)
     return [
-        World(form, slot, kind)
+        World(form, slot, kind, pick((False, True), str(form), slot, kind.name))
         for slot in slots
         for kind in spread(kinds, share, str(form), slot)
         # There is no foreign key between columns of such a type.
@@ -130,8 +130,8 @@ def worlds(form: Form, kinds: tuple[Kind, ...], share: int) -> list[World]:
 @pytest.mark.parametrize("form", EACH)
 def test_code_that_a_type_gets_after_tracking_never_runs(lair: Lair, form: Form) -> None:
     with lair.session() as dba:
-        for world in worlds(form, KINDS, sized(7, 1)):
-            try_later(dba, world, sized(2, 1))
+        for world in worlds(form, KINDS, sized(10, 1)):
+            try_later(dba, world, sized(3, 1))
     lair.notes.judge()
 
 

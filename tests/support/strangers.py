@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.conftest import CreateRole
-from tests.support.hostile_tables import SEED, Form, World, number_of, track
+from tests.support.hostile_tables import Form, World, number_of, seed, track
 from tests.support.hostile_types import PROBE, Plant
 from tests.support.servers import Server
 
@@ -76,7 +76,7 @@ class Notes:
         wrong = [*map(str, self.strangers), *(f"{one}: not recorded" for one in self.silences)]
         if wrong:
             pytest.fail(
-                f"{len(wrong)} ways, with {self.recorded} writes recorded, seed {SEED}:\n"
+                f"{len(wrong)} ways, with {self.recorded} writes recorded, seed {seed()}:\n"
                 + "\n".join(wrong)
             )
         assert self.recorded > 0, "no write was recorded: the cases prove nothing"
