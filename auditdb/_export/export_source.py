@@ -12,6 +12,7 @@ from uuid import uuid4
 from auditdb._export import manifest, read_transaction, slices, state_file, watermark
 from auditdb._export.conditions import all_of, of_filter
 from auditdb._export.export_job import Job, Reached
+from auditdb._export.versions import STORED
 from auditdb._query import page_cursor
 from auditdb._upkeep import database, maintenance
 from auditdb.errors import (
@@ -192,7 +193,7 @@ def _check_columns(connection: psycopg.Connection[Any], version: FormatVersion) 
             " where a.attrelid = 'audit.log'::pg_catalog.regclass"
             " and a.attnum > 0 and not a.attisdropped order by a.attnum"
         ).fetchall()
-    unknown = [name for (name,) in rows if name not in version.columns]
+    unknown = [name for (name,) in rows if name not in {*version.columns, *STORED}]
     if unknown:
         raise SchemaAhead(
             f"The log has columns that this auditdb does not know: {', '.join(unknown)}.",

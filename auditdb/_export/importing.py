@@ -71,7 +71,7 @@ def run(url: str, place: Path, progress: Progress) -> Imported:
                 connection.execute("select audit.begin_era()")
             else:
                 # Nothing came in, so that counting by transaction goes on as it was.
-                connection.execute("delete from audit.era where floor is null")
+                connection.execute("delete from audit.era where is_open")
             connection.execute(
                 "select audit.write_log_event('log_imported', %s, jsonb_build_object("
                 "'rows', %s::bigint, 'new_rows', %s::bigint, 'sha256', %s::text))",
@@ -178,9 +178,17 @@ def _check_same(connection: psycopg.Connection[Any], statements: _Statements) ->
 
 _INSERT = """
 with added as (
-  insert into audit.log ({names})
-  select {cells} from pg_temp.incoming as i
-  on conflict (account_id, occurred_at, id) do nothing
+  insert into audit.log ({names}, era)
+  select {cells}, 0
+  from pg_temp.incoming as i
+  -- Asked row by row, so that each is one index probe in one partition.
+  where not coalesce((
+    select true
+    from audit.log as l
+    where l.account_id = i.line ->> 'account_id'
+      and l.occurred_at = (i.line ->> 'occurred_at')::timestamptz
+      and l.id = (i.line ->> 'id')::bigint
+    limit 1), false)
   returning 1
 )
 select count(*) from added
@@ -188,7 +196,7 @@ select count(*) from added
 _DIFFERING = """
 select l.id, l.occurred_at::text
 from pg_temp.incoming as i
-join audit.log as l on l.account_id = i.line ->> 'account_id'
+join audit.events as l on l.account_id = i.line ->> 'account_id'
   and l.occurred_at = (i.line ->> 'occurred_at')::timestamptz
   and l.id = (i.line ->> 'id')::bigint
 where ({theirs}) is distinct from ({cells})

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+STORED = ("era", "is_deleted", "layout", "row_values")
+"""Columns of audit.log that say how a row is kept: what they stand for is in the others."""
+
 ORDER = ("occurred_at", "id", "account_id")
 """What rows are sorted by; account_id tells apart rows that came from several logs."""
 

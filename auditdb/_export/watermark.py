@@ -12,6 +12,7 @@ from auditdb.errors import SchemaBehind, WatermarkRefused, log_translated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import LiteralString
 
     import psycopg
 
@@ -22,7 +23,7 @@ _TAKE = """
 select pg_catalog.pg_is_in_recovery(), pg_catalog.pg_current_snapshot()::text,
   (select s.system_identifier from pg_catalog.pg_control_system() as s),
   (select pg_catalog.json_agg(pg_catalog.json_build_array(
-     e.number, e.kind, e.floor, e.log, e.server::text) order by e.number)
+     e.number, e.kind, e.is_open, e.log, e.server::text) order by e.number)
    from audit.era as e)
 """
 _BEGIN_ERA = "Run once, as the owner of the log: select audit.begin_era();"
@@ -35,8 +36,6 @@ class Era:
     number: int
     kind: str
     """installed, restored or imported."""
-    floor: int
-    """Rows with ids up to this one were there before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +106,18 @@ def take(connection: psycopg.Connection[Any], *, on_standby: bool = False) -> Ma
             "This server is a standby: it does not know which transactions are still open.",
             hint="Export from the primary, or add --primary URL for the safe way on a standby.",
         )
-    _, _, floor, log, known = found[-1]
+    _, _, is_open, log, known = found[-1]
     if int(known) != server:
         raise WatermarkRefused(
             "The log was restored from another server, whose transaction ids do not count here.",
             hint=_BEGIN_ERA,
         )
-    if floor is None:
+    if is_open:
         raise WatermarkRefused(
             "An import into this log is not complete.",
             hint="Wait for it, or if it was broken off, run the same `auditdb import` again.",
         )
-    eras = tuple(Era(number, kind, floor) for number, kind, floor, *_ in found)
+    eras = tuple(Era(number, kind) for number, kind, *_ in found)
     xmin, xmax, open_ones = snapshot.split(":")
     pending = tuple(int(tx) for tx in open_ones.split(",") if tx)
     reached = int(xmin if is_standby else xmax)
@@ -196,40 +195,37 @@ def not_after(later: Watermark, earlier: Watermark) -> bool:
 
 
 def before(upto: Watermark, eras: Sequence[Era]) -> sql.Composable:
-    """Return the condition that a row of audit.log as l lies before a watermark."""
+    """Return the condition that a row of the log as l lies before a watermark."""
     over = _over(upto)
-    floor = eras[-1].floor
-    if floor == 0:
+    if len(eras) == 1:
         return over
-    return sql.SQL("(l.id <= {} or ({}))").format(floor, over)
+    # What was written in another era, or imported, is past whatever its transaction id.
+    return sql.SQL("(l.era <> {} or ({}))").format(upto.era, over)
 
 
 def between(after: Watermark | None, upto: Watermark, eras: Sequence[Era]) -> sql.Composable:
-    """Return the condition that a row of audit.log as l lies between two watermarks.
+    """Return the condition that a row of the log as l lies between two watermarks.
 
     The eras are those of the log at `upto`; check_order() tells whether `after` fits them.
     """
     if after is None:
         return before(upto, eras)
-    own = next(era for era in eras if era.number == after.era)
-    later = [era for era in eras if era.number > after.era]
     began = _began(after)
-    if not later:
-        return all_of([_above(own.floor), began, _over(upto)])
-    following, newest = later[0], later[-1]
+    if after.era == upto.era:
+        return all_of([_in_era("=", upto.era), began, _over(upto)])
     if after.witness is not None:
         # Written on the new server before anybody said so: with ids that go on, and transaction
         # ids that begin anywhere.
-        began = sql.SQL("(({}) or {})").format(began, _above(after.witness))
+        began = sql.SQL("(({}) or l.id > {})").format(began, after.witness)
     return sql.SQL("(({}) or ({}) or ({}))").format(
-        all_of([_above(own.floor), sql.SQL("l.id <= {}").format(following.floor), began]),
-        all_of([_above(following.floor), sql.SQL("l.id <= {}").format(newest.floor)]),
-        all_of([_above(newest.floor), _over(upto)]),
+        all_of([_in_era("=", after.era), began]),
+        all_of([_in_era(">", after.era), _in_era("<", upto.era)]),
+        all_of([_in_era("=", upto.era), _over(upto)]),
     )
 
 
-def _above(floor: int) -> sql.Composable:
-    return sql.SQL("l.id > {}").format(floor)
+def _in_era(sign: LiteralString, number: int) -> sql.Composable:
+    return sql.SQL("l.era " + sign + " {}").format(number)
 
 
 def _over(upto: Watermark) -> sql.Composable:

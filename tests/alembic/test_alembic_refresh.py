@@ -132,7 +132,7 @@ def test_a_migration_writes_to_what_it_altered(make_project: MakeProject) -> Non
     project.upgrade()
     with psycopg.connect(url) as conn:
         found = conn.execute(
-            "select changes from audit.log where action = 'invoices_updated' order by id"
+            "select changes from audit.events where action = 'invoices_updated' order by id"
         ).fetchall()
     assert found == [
         ({"paid": {"old": None, "new": False}},),

@@ -155,7 +155,7 @@ def test_the_printed_script_refreshes_and_needs_no_audit_log(
         conn.execute("select audit.track('t')")
     server.run(*psql, input=project.sql("one:three"))
     with psycopg.connect(empty_database) as conn:
-        assert value(conn, "select changes from audit.log where item_id = '1'") == {
+        assert value(conn, "select changes from audit.events where item_id = '1'") == {
             "id": {"new": 1},
             "v": {"new": "x"},
         }

@@ -229,7 +229,7 @@ def test_who_may_read_events_alone_misses_nothing(
     role = create_role()
     years.execute(
         sql.SQL(
-            "grant select on audit.log, audit.events, audit.action to {0};"
+            "grant select on audit.log, audit.layout, audit.events, audit.action to {0};"
             "create policy own_policy on audit.log for select to {0} using (true)"
         ).format(sql.Identifier(role))
     )

@@ -29,7 +29,10 @@ def new_values(row: LogRow) -> dict[str, Any]:
 def as_text(conn: psycopg.Connection, row: LogRow, column: str) -> str:
     """Return the new value of a column as PostgreSQL writes it in JSON."""
     found: str = value(
-        conn, "select (changes -> %s -> 'new')::text from audit.log where id = %s", column, row.id
+        conn,
+        "select (changes -> %s -> 'new')::text from audit.events where id = %s",
+        column,
+        row.id,
     )
     return found
 

@@ -85,12 +85,12 @@ def test_the_log_of_pgbench_adds_up_to_its_balances(
     )
     assert value(conn, unequal) == 0
     equal = (
-        "select count(*) from audit.log as l, jsonb_each(l.changes) as c"
+        "select count(*) from audit.events as l, jsonb_each(l.changes) as c"
         " where l.action ~ '_updated$' and c.value -> 'old' = c.value -> 'new'"
     )
     assert value(conn, equal) == 0
     overall = (
-        "select sum((changes #>> '{delta,new}')::bigint) from audit.log"
+        "select sum((changes #>> '{delta,new}')::bigint) from audit.events"
         " where action = 'transfer_created'"
     )
     total = value(conn, overall)

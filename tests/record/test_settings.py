@@ -169,7 +169,7 @@ def written(writer: psycopg.Connection) -> list[tuple[object, ...]]:
         return writer.execute(
             "select action, item_id, item_label, actor_type, actor_id, actor_label, account_id,"
             " is_cascade, context::text, changes::text"
-            " from audit.log where id > %s order by id",
+            " from audit.events where id > %s order by id",
             (mark,),
         ).fetchall()
     finally:

@@ -103,6 +103,14 @@ BROKEN = (
         [("function_changed", "audit.licensing_order_managers_insert()")],
     ),
     Broken(
+        "somebody who has the rights of compiled functions",
+        "create role auditdb_forger; grant audit_writer, audit_lookup to auditdb_forger",
+        [
+            ("role_member", "auditdb_forger in audit_lookup"),
+            ("role_member", "auditdb_forger in audit_writer"),
+        ],
+    ),
+    Broken(
         "a function of another owner",
         "alter function audit.licensing_orders_insert() owner to pg_read_all_data",
         [("function_owner", "audit.licensing_orders_insert()")],
@@ -311,21 +319,16 @@ BROKEN = (
         [("partition_missing", "audit.log_future")],
     ),
     Broken(
-        "a sequence behind the rows",
-        "insert into audit.log (id, action, item_type, item_id, actor_type, actor_id, db_role)"
-        " values (4711, 'a', 't', '1', 'x', 'x', 'x')",
-        [("sequence_behind", "audit.log_id_seq")],
-    ),
-    Broken(
         "an invalid index",
-        "update pg_index set indisvalid = false where indexrelid = 'audit.log_past_pkey'::regclass",
-        [("index_invalid", "audit.log_past_pkey")],
+        "update pg_index set indisvalid = false"
+        " where indexrelid = 'audit.log_past_account_id_occurred_at_idx'::regclass",
+        [("index_invalid", "audit.log_past_account_id_occurred_at_idx")],
     ),
     Broken(
         "an index left over by a reindex that was broken off",
-        "create index log_past_pkey_ccnew on audit.log_past (id);"
+        "create index log_past_page_idx_ccnew on audit.log_past (id);"
         "update pg_index set indisvalid = false"
-        " where indexrelid = 'audit.log_past_pkey_ccnew'::regclass",
-        [("index_invalid", "audit.log_past_pkey_ccnew")],
+        " where indexrelid = 'audit.log_past_page_idx_ccnew'::regclass",
+        [("index_invalid", "audit.log_past_page_idx_ccnew")],
     ),
 )

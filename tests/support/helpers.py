@@ -71,7 +71,9 @@ def new_log(conn: psycopg.Connection, since: int = 0) -> list[LogRow]:
     """
     names = ", ".join(one.name for one in fields(LogRow))
     with conn.cursor(row_factory=class_row(LogRow)) as cursor:
-        cursor.execute(f"select {names} from audit.log where id > %s order by id".encode(), [since])
+        cursor.execute(
+            f"select {names} from audit.events where id > %s order by id".encode(), [since]
+        )
         return cursor.fetchall()
 
 

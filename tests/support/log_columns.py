@@ -90,14 +90,18 @@ READERS: dict[str, Callable[[psycopg.Connection], Iterable[str]]] = {
 def check(conn: psycopg.Connection, reader: str) -> None:
     """Fail, naming the reader and the columns, where a reader lacks columns of the log."""
     has = set(READERS[reader](conn))
-    lacking = [name for name in columns(conn, "audit.log") if name not in has]
+    log = columns(conn, "audit.log")
+    lacking = [name for name in log if name not in has and name not in versions.STORED]
     assert lacking == [], f"{reader} lacks {', '.join(lacking)}"
 
 
-def install_with_colour(server: Server, database: str, place: Path) -> None:
+def install_with_colour(
+    server: Server, database: str, place: Path, *, is_shown: bool = False
+) -> None:
     """Install a copy of sql/ into a database in which the log has one more column.
 
-    Nothing but its table is told of it: the column with a comment, in sql/audit/tables/log.sql.
+    Nothing but its table is told of it: the column with a comment, in sql/audit/tables/log.sql; and
+    where it `is_shown`, the view audit.events.
     """
     shutil.copytree(ROOT / "sql", place)
     log = place / "audit" / "tables" / "log.sql"
@@ -106,4 +110,10 @@ def install_with_colour(server: Server, database: str, place: Path) -> None:
     assert text.count(before) == 1
     text = text.replace(before, f"{before},\n  {COLOUR}      text")
     log.write_text(f"{text}comment on column audit.log.{COLOUR} is 'Colour of the row.';\n")
+    if is_shown:
+        view = place / "audit" / "views" / "events.sql"
+        at = " as table_name\n"
+        text = view.read_text("utf-8")
+        assert text.count(at) == 1
+        view.write_text(text.replace(at, f" as table_name,\n  l.{COLOUR}\n"))
     server.run("psql", "-X", "-q", "-1", "-d", database, "-f", str(place / "install.sql"))

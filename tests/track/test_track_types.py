@@ -185,7 +185,7 @@ def shown(conn: psycopg.Connection, log_id: int, column: str = "v") -> Sequence[
     """Return the old and the new value of a column, as text that loses nothing."""
     found = conn.execute(
         "select changes -> %(column)s #>> '{old}', changes -> %(column)s #>> '{new}'"
-        " from audit.log where id = %(id)s",
+        " from audit.events where id = %(id)s",
         {"column": column, "id": log_id},
     ).fetchone()
     assert found is not None

@@ -30,9 +30,9 @@ def microseconds(name: str) -> str:
 
 
 def select(version: FormatVersion, cells: Iterable[str], where: sql.Composable) -> sql.Composable:
-    """Return the select of `cells`, written in SQL on audit.log as l, in the order of exports."""
+    """Return the select of `cells`, SQL on audit.events as l, in the order of exports."""
     order = ", ".join(f"l.{name}" for name in version.order)
     # The texts are made of names of columns and constants alone.
-    return sql.SQL("select {} from audit.log as l where {} order by {}").format(
+    return sql.SQL("select {} from audit.events as l where {} order by {}").format(
         sql.SQL(", ".join(cells)), where, sql.SQL(order)
     )

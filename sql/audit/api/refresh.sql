@@ -8,6 +8,7 @@ create or replace function audit.refresh(target regclass default null)
 as $$
 declare
   v_tracked audit.tracked;
+  v_compiler text := audit.compiler_digest();
 begin
   lock table audit.tracked in share row exclusive mode;
   for v_tracked in
@@ -20,6 +21,8 @@ begin
       return next v_tracked.compiled ->> 'name';
       continue;
     end if;
+    continue when v_tracked.inputs = audit.inputs_of(v_tracked, v_compiler)
+      and audit.is_installed(v_tracked);
     perform audit.validate_trackable(v_tracked.target);
     if audit.apply_declaration(v_tracked, audit.follow_columns(v_tracked)) = 'changed' then
       return next audit.name_of(v_tracked.target);

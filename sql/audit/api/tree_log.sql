@@ -28,7 +28,7 @@ as $$
     union
     -- An item that went from one parent to another is in the history of both.
     select l.item_type, l.item_id, d.parent_type, v.id
-    from audit.log as l
+    from audit.events as l
     join declared as d on d.item_type = l.item_type and l.changes ? d.column_name
     cross join lateral (values
       (l.changes -> d.column_name ->> 'old'),

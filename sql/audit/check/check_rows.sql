@@ -11,9 +11,6 @@ declare
   v_partition text;
   v_upper timestamptz;
   v_blocks bigint;
-  v_id bigint;
-  v_max bigint := 0;
-  v_next bigint;
   v_item_type text;
   v_rows bigint;
   v_found jsonb := '{}';
@@ -24,9 +21,6 @@ begin
     v_blocks := pg_relation_size(format('audit.%I', v_partition)::regclass)
       / current_setting('block_size')::bigint;
     continue when v_blocks = 0;
-    execute format('select max(id) from audit.%I where ctid >= %L', v_partition,
-      format('(%s,0)', greatest(v_blocks - 8, 0))) into v_id;
-    v_max := greatest(v_max, v_id);
     continue when v_upper < now() - interval '7 days';
     for v_item_type, v_rows in
       execute format('select item_type, count(*) from audit.%I where ctid >= %L '
@@ -52,18 +46,10 @@ begin
           from audit.tracked as t group by t.item_type) as k on k.item_type = e.key
     order by e.key;
 
-  select s.last_value + case when s.is_called then 1 else 0 end into v_next
-    from audit.log_id_seq as s;
-  if v_next <= v_max then
-    return query select 'sequence_behind', 'error', 'audit.log_id_seq',
-      format('The next id of the log is %s, and there is a row %s already: ids would come twice.',
-        v_next, v_max),
-      format('select setval(''audit.log_id_seq'', %s);', v_max);
-  end if;
 end;
 $$;
 
 revoke all on function audit.check_rows() from public;
 
 comment on function audit.check_rows() is
-  'Findings: rows without an actor, and a sequence behind the rows.';
+  'Findings: rows without an actor.';

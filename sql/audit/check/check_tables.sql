@@ -11,7 +11,8 @@ declare
   v_tracked audit.tracked;
   v_name text;
   v_mend text;
-  v_compiled audit.compiled;
+  v_compiler text := audit.compiler_digest();
+  v_inputs text;
   v_is_stale boolean;
   -- Without its event trigger the list of columns is left out everywhere: that is one finding, not
   -- one for each table.
@@ -34,18 +35,13 @@ begin
       continue;
     end if;
     begin
-      v_is_stale := v_name <> v_tracked.compiled ->> 'name'
-        or audit.fingerprint(v_tracked) <> v_tracked.compiled ->> 'fingerprint';
-      if not v_is_stale then
-        v_compiled := audit.compile_table(v_tracked);
-        if v_is_unfollowed then
-          v_compiled.triggers := v_compiled.triggers - '_audit_update';
-        end if;
-        v_is_stale := not v_tracked.compiled @> to_jsonb(v_compiled);
-      end if;
+      v_inputs := audit.inputs_of(v_tracked, v_compiler);
+      v_is_stale := case when v_is_unfollowed
+        then split_part(v_inputs, ':', 1) <> split_part(v_tracked.inputs, ':', 1)
+        else v_inputs <> v_tracked.inputs end;
       if v_is_stale then
         perform audit.validate_trackable(v_tracked.target);
-        perform audit.validate_declaration(audit.follow_columns(v_tracked));
+        perform audit.validate_declaration(audit.follow_columns(v_tracked), false);
         return query select 'triggers_stale', 'error', v_name,
           'The table, or one that it looks up, has changed since its triggers were compiled.',
           v_mend;

@@ -1,15 +1,14 @@
--- What read_actor() reads the actor into.
+-- What the actor of the transaction is read into: one setting, its fields parted by U+001F.
 create or replace function audit.actor_variables()
   returns text[]
   language sql
   immutable
   set search_path = pg_catalog, pg_temp
 as $$
-  select array['v_actor text[]', 'v_actor_type text', 'v_actor_id text', 'v_actor_label text',
-    'v_context jsonb']
+  select array['v_actor text := current_setting(''audit.actor'', true)']
 $$;
 
 revoke all on function audit.actor_variables() from public;
 
 comment on function audit.actor_variables() is
-  'Declarations of the variables for the actor in a compiled function.';
+  'Declaration of the variable that holds the actor in a compiled function.';

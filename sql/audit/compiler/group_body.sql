@@ -1,7 +1,7 @@
 -- One row of the log for each item and statement, whatever number of its parts changed.
 create or replace function audit.group_body(
   t audit.tracked, row_sql audit.row_sql, action text, changes text, is_cascade text, source text,
-  condition text
+  condition text, is_deleted boolean default false
 )
   returns text
   language sql
@@ -44,11 +44,12 @@ as $$
       row_sql.item_label, row_sql.parent_id, row_sql.part_name,
       row_sql.key_text, is_cascade, changes, source, row_sql.joins,
       case when condition <> '' then E'\n        where ' || condition else '' end),
-    '')
+    '', null, is_deleted)
 $$;
 
-revoke all on function audit.group_body(audit.tracked, audit.row_sql, text, text, text, text, text)
-  from public;
+revoke all on function
+  audit.group_body(audit.tracked, audit.row_sql, text, text, text, text, text, boolean) from public;
 
-comment on function audit.group_body(audit.tracked, audit.row_sql, text, text, text, text, text) is
+comment on function
+  audit.group_body(audit.tracked, audit.row_sql, text, text, text, text, text, boolean) is
   'Body that writes one row of the log for each item that a statement touched.';

@@ -6,8 +6,8 @@ create or replace function audit.part_changes(t audit.tracked, row_sql audit.row
   set search_path = pg_catalog, pg_temp
 as $$
   select case when t.part is null then changes else format(
-    E'(select jsonb_object_agg(%L || %s || ''/'' || c.key, c.value)'
-    '\n     from jsonb_each(%s) as c)', t.part || '/', row_sql.part_name, changes) end
+    E'(select jsonb_object_agg(%L || %s || ''/'' || _audit_c.key, _audit_c.value)'
+    '\n     from jsonb_each(%s) as _audit_c)', t.part || '/', row_sql.part_name, changes) end
 $$;
 
 revoke all on function audit.part_changes(audit.tracked, audit.row_sql, text) from public;

@@ -5,15 +5,7 @@ create or replace function audit.read_actor()
   immutable
   set search_path = pg_catalog, pg_temp
 as $$
-  select
-'  v_actor := string_to_array(current_setting(''audit.actor'', true), chr(31), '''');
-  v_actor_type := coalesce(v_actor[1], ''database'');
-  v_actor_id := coalesce(v_actor[2], session_user);
-  v_actor_label := v_actor[3];
-  if v_actor[4] is not null then
-    v_context := v_actor[4]::jsonb;
-  end if;
-'
+  select ''
 $$;
 
 revoke all on function audit.read_actor() from public;

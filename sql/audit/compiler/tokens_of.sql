@@ -1,5 +1,6 @@
--- Declared expressions are taken apart here and nowhere else: a token is a string, a chain of
--- identifiers, a number or else one character. Names that an opening bracket follows are functions.
+-- Declared expressions are taken apart here and nowhere else: a token is a string, the name of a type
+-- with the :: or AS before it, a chain of identifiers, a number or else one character. Names that an
+-- opening bracket follows are functions.
 create or replace function audit.tokens_of(expression text)
   returns table (number bigint, token text, name text)
   language plpgsql
@@ -13,6 +14,9 @@ begin
       case when m.match[2] is null then audit.fold_name(m.match[1]) end
     from regexp_matches(tokens_of.expression,
       '([eE]''(?:[^''\\]|\\.|'''')*''|''(?:[^'']|'''')*'''
+      '|(?:::|\m[aA][sS]\M)\s*(?:"(?:[^"]|"")+"|(?!\d)[\w$]+)'
+      '(?:\s*\.\s*(?:"(?:[^"]|"")+"|(?!\d)[\w$]+))*'
+      '(?:\s+(?:\mprecision|\mvarying|\mwithout\s+time\s+zone|\mwith\s+time\s+zone)\M)?'
       '|(?:"(?:[^"]|"")+"|(?!\d)[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|(?!\d)[\w$]+))*'
       '|\d[\w.]*|.)(\s*\()?', 'g') with ordinality as m (match, number);
 end;

@@ -1,16 +1,19 @@
 -- Bodies for rows that came (new) or went (old): one row of the log each, or one for each item.
-create or replace function audit.write_body(t audit.tracked, event text, is_row_level boolean)
+create or replace function audit.write_body(
+  t audit.tracked, event text, is_row_level boolean, old_side text default 'old'
+)
   returns text
   language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_side text := case event when 'insert' then 'new' else 'old' end;
+  v_side text := case event when 'insert' then 'new' else old_side end;
   v_row audit.row_sql := audit.bind_row(t, v_side, event = 'delete');
   v_source text := case when is_row_level then '' else format('%1$s_rows as %1$s', v_side) end;
   v_changes text := audit.row_changes(t, v_side);
-  v_cascade text := case event when 'delete' then audit.cascade_test(t) else 'false' end;
+  v_cascade text := case event when 'delete' then audit.cascade_test(t, old_side) else 'false' end;
+  v_record text;
   v_action text;
   v_condition text;
 begin
@@ -21,24 +24,24 @@ begin
       case when bool_and(r.condition is not null) then
         string_agg('(' || r.condition || ')', ' or ' order by r.number) else '' end
     into v_action, v_condition
-    from audit.rules_of(t, event) as r;
+    from audit.rules_of(t, event, old_side) as r;
   if v_action is null then
     return null;
   end if;
   if (select bool_or(r.is_grouped) from audit.rules_of(t, event) as r) and not is_row_level then
-    return audit.group_body(t, v_row, v_action, v_changes, v_cascade, v_source, v_condition);
+    return audit.group_body(t, v_row, v_action, v_changes, v_cascade, v_source, v_condition,
+      event = 'delete');
   end if;
-  if t.part is null and not is_row_level then
-    -- Beside the rows the query becomes part of the plan; as a value it would be a plan of its own.
-    v_source := format(E'%s\n  cross join lateral %s as _shown (_changes)', v_source, v_changes);
-    v_changes := '_shown._changes';
+  if t.part is null then
+    v_record := audit.row_record(t, v_side);
   end if;
-  return audit.insert_log(t, v_row, v_action, audit.part_changes(t, v_row, v_changes), v_cascade,
-    v_source, v_condition);
+  return audit.insert_log(t, v_row, v_action,
+    case when v_record is null then audit.part_changes(t, v_row, v_changes) else 'null' end,
+    v_cascade, v_source, v_condition, v_record, event = 'delete');
 end;
 $$;
 
-revoke all on function audit.write_body(audit.tracked, text, boolean) from public;
+revoke all on function audit.write_body(audit.tracked, text, boolean, text) from public;
 
-comment on function audit.write_body(audit.tracked, text, boolean) is
+comment on function audit.write_body(audit.tracked, text, boolean, text) is
   'Body of the compiled function for INSERT or DELETE; null where the event has no action.';

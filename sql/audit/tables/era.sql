@@ -4,7 +4,7 @@ create table audit.era (
   log      uuid        not null,
   server   bigint      not null,
   kind     text        collate "C" not null,
-  floor    bigint,
+  is_open  boolean     not null default false,
   began_at timestamptz not null default clock_timestamp(),
   constraint era_pkey primary key (number),
   constraint era_kind_check check (kind in ('installed', 'restored', 'imported'))
@@ -18,10 +18,10 @@ comment on column audit.era.number is 'Number of the era, from 1 on.';
 comment on column audit.era.log is 'Identity of the log, kept when it is restored elsewhere.';
 comment on column audit.era.server is 'Identifier of the server whose transaction ids count.';
 comment on column audit.era.kind is 'What began the era: installed, restored or imported.';
-comment on column audit.era.floor is
-  'Rows up to this id were there before the era; null while an import is under way.';
+comment on column audit.era.is_open is
+  'Whether an import is under way, whose rows are not all there yet.';
 comment on column audit.era.began_at is 'When the era began.';
 
-insert into audit.era (number, log, server, kind, floor)
-select 1, gen_random_uuid(), s.system_identifier, 'installed', 0
+insert into audit.era (number, log, server, kind)
+select 1, gen_random_uuid(), s.system_identifier, 'installed'
 from pg_control_system() as s;

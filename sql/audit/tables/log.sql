@@ -1,10 +1,8 @@
 -- The log itself: written by compiled triggers only, never changed, partitioned by time.
-create sequence audit.log_id_seq as bigint;
-
-comment on sequence audit.log_id_seq is 'Ids of the rows of audit.log, over all partitions.';
-
 create table audit.log (
-  id          bigint           not null default nextval('audit.log_id_seq'),
+  -- Nothing is drawn from the writer's session: a sequence would change what lastval() says there.
+  id          bigint           not null
+    default (date_part('epoch', clock_timestamp()) * 1024000000)::bigint + pg_backend_pid(),
   tx          bigint           not null default txid_current(),
   occurred_at timestamptz      not null default clock_timestamp(),
   account_id  text collate "C" not null default '',
@@ -20,25 +18,28 @@ create table audit.log (
   db_role     text collate "C" not null,
   application text             not null default '',
   is_cascade  boolean          not null default false,
+  is_deleted  boolean          not null default false,
+  era         smallint         not null default 1,
+  layout      integer,
+  row_values  text,
   changes     jsonb,
-  context     jsonb,
-  constraint log_pkey primary key (account_id, occurred_at, id)
+  context     jsonb
 ) partition by range (occurred_at);
 
-alter sequence audit.log_id_seq owned by audit.log.id;
-
 -- Ids are compared as bytes: the same order in every engine, no index to rebuild with a new libc.
--- With the id no two entries are equal: a search for equal ones to fold would find none.
-create index log_item_idx on audit.log (account_id, item_type, item_id, occurred_at, id)
+-- What discriminates comes first, so that comparing ends there. Hardly two entries are equal: a
+-- search for equal ones to fold would find none.
+create index log_page_idx on audit.log (account_id, occurred_at) with (deduplicate_items = off);
+
+create index log_item_idx on audit.log (item_id, item_type, account_id, occurred_at)
   with (deduplicate_items = off);
 
-create index log_parent_idx on audit.log (account_id, parent_type, parent_id, occurred_at, id)
+create index log_parent_idx on audit.log (parent_id, parent_type, account_id, occurred_at)
   with (deduplicate_items = off)
   where parent_id is not null;
 
-create index log_actor_idx on audit.log (account_id, actor_type, actor_id, occurred_at, id)
-  with (deduplicate_items = off)
-  where actor_type <> 'database';
+create index log_actor_idx on audit.log (actor_id, actor_type, account_id, occurred_at)
+  with (deduplicate_items = off);
 
 create index log_tx_idx on audit.log using brin (tx) with (pages_per_range = 128, autosummarize = on);
 
@@ -51,17 +52,18 @@ alter table audit.log
   alter column parent_id set statistics 0,
   alter column actor_id set statistics 0,
   alter column actor_label set statistics 0,
+  alter column row_values set statistics 0,
   alter column changes set statistics 0,
   alter column context set statistics 0;
 
 revoke all on audit.log from public;
-revoke all on sequence audit.log_id_seq from public;
 
 comment on table audit.log is
   'One row for each essential action: what was done, by whom, to what; append-only. Readers use the '
   'views audit.events and audit.changes.';
 comment on column audit.log.id is
-  'Number from one sequence; together with occurred_at the order of reading.';
+  'Number made from the clock and the session: it grows within a session, and with time. Together '
+  'with occurred_at the order of reading; with tx too the identity of the row.';
 comment on column audit.log.tx is
   'Top-level transaction id (64 bits): the same for all rows of one transaction.';
 comment on column audit.log.occurred_at is 'Time of the action (wall clock, not transaction start).';
@@ -80,6 +82,14 @@ comment on column audit.log.actor_label is 'Name of the actor at the time of the
 comment on column audit.log.db_role is 'Login role of the session that wrote.';
 comment on column audit.log.application is 'The application_name of the session that wrote.';
 comment on column audit.log.is_cascade is 'Whether the row was written because a parent was deleted.';
+comment on column audit.log.is_deleted is 'Whether it is about rows that the action deleted.';
+comment on column audit.log.era is
+  'In which era (audit.era) it was written, which tx counts in; 0 where it was imported.';
+comment on column audit.log.layout is
+  'Which layout (audit.layout) the row of the table had; null in rows about no row of a table.';
+comment on column audit.log.row_values is
+  'All audited columns of a created or deleted row, as the text of a record of that layout; changes '
+  'is null then, and audit.events makes it of this.';
 comment on column audit.log.changes is
   'Changed columns as {"column": {"old": ..., "new": ...}}; a secret is {"redacted": true}.';
 comment on column audit.log.context is

@@ -1,11 +1,12 @@
 -- UPDATEs of partitioned tables while they run: a setting carries the row that is on its way, and
 -- only a row in here, which no writer can make, lets the triggers believe the setting.
 create unlogged table audit.move (
-  id         bigint  generated always as identity,
+  id         bigint  not null
+    default (date_part('epoch', clock_timestamp()) * 1024000000)::bigint + pg_backend_pid(),
   tracked_id integer not null,
   pid        integer not null default pg_backend_pid(),
   is_started boolean not null default false,
-  constraint move_pkey primary key (id)
+  constraint move_pkey primary key (pid, id)
 );
 
 revoke all on audit.move from public;

@@ -8,6 +8,8 @@ create table audit.tracked (
   item_label    text,
   account       text,
   accounts      text,
+  account_tables regclass[] not null default '{}',
+  account_reader text,
   parent_type   text,
   parent_id     text,
   lookups       jsonb not null default '{}',
@@ -21,6 +23,10 @@ create table audit.tracked (
   tables        regclass[] not null default '{}',
   columns       jsonb not null default '[]',
   compiled      jsonb not null default '{}',
+  table_name    text not null default '',
+  inputs        text not null default '',
+  layout        integer,
+  trigger_count integer not null default 0,
   constraint tracked_pkey primary key (id),
   constraint tracked_target_key unique (target),
   constraint tracked_slug_key unique (slug),
@@ -44,6 +50,9 @@ comment on column audit.tracked.item_label is 'Expression for the name of the it
 comment on column audit.tracked.account is 'Expression for the tenant of the row.';
 comment on column audit.tracked.accounts is
   'Query for the tenants of the row where there may be several: one log row each.';
+comment on column audit.tracked.account_tables is 'The tables that the query for accounts reads.';
+comment on column audit.tracked.account_reader is
+  'Who reads them: inline, the trigger function itself; or a function of audit_lookup or the owner.';
 comment on column audit.tracked.parent_type is 'Kind of the item on whose page actions show too.';
 comment on column audit.tracked.parent_id is 'Expression for the id of that item.';
 comment on column audit.tracked.lookups is
@@ -61,5 +70,11 @@ comment on column audit.tracked.on_truncate is 'Whether TRUNCATE is logged (log)
 comment on column audit.tracked.tables is 'The table and those that its lookups lead to.';
 comment on column audit.tracked.columns is
   'The columns of these tables that the compiled functions rely on, as they were when compiled.';
+comment on column audit.tracked.table_name is
+  'The table, with its schema, as it was called when it was compiled.';
+comment on column audit.tracked.inputs is
+  'Digest of all that the compiled functions and triggers were made of, as audit.inputs_of() has it.';
+comment on column audit.tracked.trigger_count is 'How many triggers were compiled for the table.';
+comment on column audit.tracked.layout is 'The layout that rows are written in now.';
 comment on column audit.tracked.compiled is
   'Functions and triggers that were compiled, with their text: the columns of type audit.compiled.';

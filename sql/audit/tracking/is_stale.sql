@@ -7,16 +7,9 @@ create or replace function audit.is_stale(t audit.tracked, touched oid[])
   set jit = off
 as $$
   select audit.name_of(t.target) is null
-    or audit.name_of(t.target) <> t.compiled ->> 'name'
-    or exists (
-      select from jsonb_object_keys(t.compiled -> 'triggers') as g
-      where not audit.has_trigger(t.target, g, true))
-    or exists (
-      select from pg_partition_tree(t.target) as p
-      where not audit.has_trigger(p.relid, '_audit_truncate', true))
-    or (t.tables::oid[] && touched
-      and (audit.fingerprint(t) <> t.compiled ->> 'fingerprint'
-        or not t.compiled @> to_jsonb(audit.compile_table(t))))
+    or audit.name_of(t.target) <> t.table_name
+    or not audit.is_installed(t)
+    or (t.tables::oid[] && touched and t.inputs <> audit.inputs_of(t))
 $$;
 
 revoke all on function audit.is_stale(audit.tracked, oid[]) from public;

@@ -28,9 +28,9 @@ begin
     where k.target = any (v_touched::regclass[])
       and exists (select from pg_trigger as g
                   where g.tgrelid = k.target and g.tgenabled = 'D' and g.tgname ~ '^_audit_');
-  perform audit.refresh(k.target)
-    from audit.tracked as k
-    where audit.is_stale(k, coalesce(v_touched, '{}'));
+  perform audit.refresh(s)
+    from audit.stale_tables(coalesce(v_touched, '{}'),
+      tg_tag not in ('CREATE TABLE', 'CREATE TRIGGER', 'ALTER TRIGGER')) as s;
 end;
 $$;
 

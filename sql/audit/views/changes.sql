@@ -18,16 +18,32 @@ select
   e.application,
   e.is_cascade,
   e.context,
-  e.action_label,
-  c.key as column_name,
-  c.value ->> 'old' as old_value,
-  c.value ->> 'new' as new_value,
-  coalesce((c.value ->> 'redacted')::boolean, false) as is_redacted
-from audit.events as e
-cross join lateral jsonb_each(e.changes) as c
--- Equal pairs say which part of the item a row is about; they are no change.
-where c.value -> 'old' is distinct from c.value -> 'new'
-  or c.value ? 'redacted';
+  (select a.label from audit.action as a where a.action = e.action) as action_label,
+  c.column_name,
+  c.old_value,
+  c.new_value,
+  c.is_redacted,
+  e.era,
+  (select y.table_name from audit.layout as y where y.id = e.layout) as table_name
+from audit.log as e
+cross join lateral (
+  select u.key, u.value ->> 'old', u.value ->> 'new',
+    coalesce((u.value ->> 'redacted')::boolean, false)
+  from jsonb_each(e.changes) as u
+  -- Equal pairs say which part of the item a row is about; they are no change.
+  where e.row_values is null
+    and (u.value -> 'old' is distinct from u.value -> 'new' or u.value ? 'redacted')
+  union all
+  select v.key, case when e.is_deleted then v.value end, case when not e.is_deleted then v.value end,
+    false
+  from jsonb_each_text(audit.record_values(e.layout, e.row_values)) as v
+  where e.row_values is not null
+  union all
+  select s.name, null, null, true
+  from audit.layout as y
+  cross join lateral unnest(y.secret) as s (name)
+  where e.row_values is not null and y.id = e.layout
+) as c (column_name, old_value, new_value, is_redacted);
 
 revoke all on audit.changes from public;
 
@@ -39,4 +55,6 @@ comment on column audit.changes.column_name is
   'The column, or the path of a part''s column such as features/F1/max_consumption.';
 comment on column audit.changes.old_value is 'Value before, as text; null where there was none.';
 comment on column audit.changes.new_value is 'Value after, as text; null where there is none.';
+comment on column audit.changes.table_name is
+  'The table, with its schema, as it was called then; null in rows about no row of a table.';
 comment on column audit.changes.is_redacted is 'Whether the values are secret and not in the log.';

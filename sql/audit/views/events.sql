@@ -1,9 +1,29 @@
--- What readers read: the log, with the name of the action. Columns are only ever added, at the end:
--- that is where the log gets its new ones.
+-- What readers read: the log, with the name of the action, and with created and deleted rows as
+-- changes too, however they are kept. Columns are only ever added, at the end.
 create or replace view audit.events with (security_invoker = true) as
 select
   (select a.label from audit.action as a where a.action = l.action) as action_label,
-  l.*
+  l.id,
+  l.tx,
+  l.occurred_at,
+  l.account_id,
+  l.action,
+  l.item_type,
+  l.item_id,
+  l.item_label,
+  l.parent_type,
+  l.parent_id,
+  l.actor_type,
+  l.actor_id,
+  l.actor_label,
+  l.db_role,
+  l.application,
+  l.is_cascade,
+  case when l.row_values is null then l.changes
+    else audit.record_changes(l.layout, l.row_values, l.is_deleted) end as changes,
+  l.context,
+  l.era,
+  (select y.table_name from audit.layout as y where y.id = l.layout) as table_name
 from audit.log as l;
 
 revoke all on audit.events from public;
@@ -13,3 +33,5 @@ comment on view audit.events is
   'pages are found by index; sort by occurred_at and id.';
 select audit.copy_comments('audit.log', 'audit.events');
 comment on column audit.events.action_label is 'Name of the action for people.';
+comment on column audit.events.table_name is
+  'The table, with its schema, as it was called then; null in rows about no row of a table.';

@@ -4,10 +4,11 @@ create or replace function audit.open_import()
   language sql
   set search_path = pg_catalog, pg_temp
 as $$
-  insert into audit.era (number, log, server, kind)
-  select e.number + 1, e.log, (select s.system_identifier from pg_control_system() as s), 'imported'
+  insert into audit.era (number, log, server, kind, is_open)
+  select e.number + 1, e.log, (select s.system_identifier from pg_control_system() as s),
+    'imported', true
   from audit.era as e
-  where e.number = (select max(m.number) from audit.era as m) and e.floor is not null
+  where e.number = (select max(m.number) from audit.era as m) and not e.is_open
   returning number
 $$;
 

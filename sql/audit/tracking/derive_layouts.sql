@@ -1,0 +1,35 @@
+-- The types of records and the functions that read them, made from audit.layout where they are
+-- missing: for a new layout, and after a restore of data alone.
+create or replace function audit.derive_layouts()
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_layout audit.layout;
+  v_name text;
+begin
+  for v_layout in select * from audit.layout as y order by y.id loop
+    v_name := format('layout_%s', v_layout.id);
+    if to_regtype(format('audit.%I', v_name)) is null then
+      execute format('create type audit.%I as (%s)', v_name, (
+        select coalesce(string_agg(format('%I %s', c ->> 'name', c ->> 'kept_as'), ', ' order by n), '')
+        from jsonb_array_elements(v_layout.columns) with ordinality as e (c, n)));
+      execute format('revoke all on type audit.%I from public', v_name);
+      execute format('comment on type audit.%I is %L', v_name,
+        format('The audited columns of %s, as the log keeps a whole row.', v_layout.table_name));
+    end if;
+    if to_regproc(format('audit.%I', v_name || '_changes')) is null then
+      execute audit.layout_reader(v_layout, 'changes');
+      execute audit.layout_reader(v_layout, 'values');
+    end if;
+  end loop;
+  execute audit.layout_dispatcher('changes');
+  execute audit.layout_dispatcher('values');
+end;
+$$;
+
+revoke all on function audit.derive_layouts() from public;
+
+comment on function audit.derive_layouts() is
+  'Makes the types and functions of audit.layout where they are missing.';
