@@ -34,6 +34,7 @@
 \ir audit/compiler/element_of.sql
 \ir audit/compiler/is_builtin.sql
 \ir audit/compiler/presented_type.sql
+\ir audit/compiler/builtin_name.sql
 \ir audit/compiler/presented.sql
 \ir audit/compiler/difference.sql
 \ir audit/compiler/moved_value.sql
@@ -68,6 +69,7 @@
 \ir audit/compiler/lookups_of.sql
 \ir audit/compiler/cascades_of.sql
 \ir audit/compiler/name_types.sql
+\ir audit/compiler/over_parameters.sql
 \ir audit/compiler/bound_function.sql
 \ir audit/compiler/bind_expression.sql
 \ir audit/compiler/bound_functions.sql

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from auditdb._export import manifest, read_transaction, slices, state_file, watermark
+from auditdb._export import log_columns, manifest, read_transaction, slices, state_file, watermark
 from auditdb._export.conditions import all_of, of_filter
 from auditdb._export.export_job import Job, Reached
 from auditdb._export.versions import STORED
@@ -188,12 +188,8 @@ def _check_recorder(connection: psycopg.Connection[Any]) -> None:
 def _check_columns(connection: psycopg.Connection[Any], version: FormatVersion) -> None:
     """Raise SchemaAhead where the log has columns that this package would leave out."""
     with read_transaction.reading(connection, row_security=True):
-        rows = connection.execute(
-            "select a.attname from pg_catalog.pg_attribute as a"
-            " where a.attrelid = 'audit.log'::pg_catalog.regclass"
-            " and a.attnum > 0 and not a.attisdropped order by a.attnum"
-        ).fetchall()
-    unknown = [name for (name,) in rows if name not in {*version.columns, *STORED}]
+        found = log_columns.names(connection)
+    unknown = [name for name in found if name not in {*version.columns, *STORED}]
     if unknown:
         raise SchemaAhead(
             f"The log has columns that this auditdb does not know: {', '.join(unknown)}.",

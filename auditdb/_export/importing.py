@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
-from auditdb._export import formats, reader, verify
+from auditdb._export import formats, log_columns, reader, verify
 from auditdb._upkeep import database
 from auditdb.errors import (
     ImportFailed,
@@ -129,11 +129,7 @@ def _alone(connection: psycopg.Connection[Any]) -> Iterator[None]:
 
 def _check_columns(connection: psycopg.Connection[Any], version: FormatVersion) -> None:
     """Raise SchemaBehind where the log lacks a column of the export."""
-    found = connection.execute(
-        "select attname::text from pg_attribute where attrelid = 'audit.log'::regclass"
-        " and attnum > 0 and not attisdropped"
-    ).fetchall()
-    has = {name for (name,) in found}
+    has = log_columns.names(connection)
     if lacking := [name for name in version.names if name not in has]:
         raise SchemaBehind(f"audit.log has no column {lacking[0]}, which the export has.")
 

@@ -9,8 +9,9 @@ grant usage on schema audit to public;
 comment on schema audit is 'Audit log: one row for every essential action on the tracked tables.';
 
 -- Who may do what with the log: three roles of the cluster that others are made members of, and two
--- that nobody is to be a member of but the log's owner, which gives compiled functions to them. Where
--- the installing role may create none, audit.grant_rights() says what to run, and is run again.
+-- that nobody is to be a member of but the log's owner, which gives compiled functions to them.
+-- Where the installing role may create none, audit.grant_rights() says what to run, and is run
+-- again.
 do $$
 declare
   v_role text;
@@ -528,9 +529,9 @@ revoke all on function audit.fold_name(text) from public;
 comment on function audit.fold_name(text) is
   'The name that a token of SQL stands for, its parts joined by dots; null for other tokens.';
 
--- Declared expressions are taken apart here and nowhere else: a token is a string, the name of a type
--- with the :: or AS before it, a chain of identifiers, a number or else one character. Names that an
--- opening bracket follows are functions.
+-- Declared expressions are taken apart here and nowhere else: a token is a string, the name of a
+-- type with the :: or AS before it, a chain of identifiers, a number or else one character. Names
+-- that an opening bracket follows are functions.
 create or replace function audit.tokens_of(expression text)
   returns table (number bigint, token text, name text)
   language plpgsql
@@ -636,8 +637,8 @@ revoke all on function audit.element_of(oid) from public;
 comment on function audit.element_of(oid) is
   'The type of the elements of an array, or the type itself; domains are looked through.';
 
--- Whether a type is one of PostgreSQL's own, so that nobody below the superuser can give it a cast, an
--- operator or a check. Never a domain, nor the row type of a table.
+-- Whether a type is one of PostgreSQL's own, so that nobody below the superuser can give it a cast,
+-- an operator or a check. Never a domain, nor the row type of a table.
 create or replace function audit.is_builtin(type oid)
   returns boolean
   language sql
@@ -684,10 +685,25 @@ revoke all on function audit.presented_type(oid) from public;
 
 comment on function audit.presented_type(oid) is 'The type in which compiled functions see a value.';
 
--- The only way for a column into compiled text, but for audit.difference(). A type that somebody made
--- may have casts, operators and checks that are that one's code, and would run with the rights of the
--- compiled function: such a value is its text, by its output function (concat) and never by a cast,
--- with nulls kept as they are.
+-- A type of PostgreSQL's own as compiled text names it: with its schema, whatever is called so
+-- elsewhere.
+create or replace function audit.builtin_name(type oid)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select format('pg_catalog.%I', p.typname) from pg_type as p where p.oid = builtin_name.type
+$$;
+
+revoke all on function audit.builtin_name(oid) from public;
+
+comment on function audit.builtin_name(oid) is 'The name of a type of PostgreSQL''s own, with its schema.';
+
+-- The only way for a column into compiled text, but for audit.difference(). A type that somebody
+-- made may have casts, operators and checks that are that one's code, and would run with the rights
+-- of the compiled function: such a value is its text, by its output function (concat) and never by
+-- a cast, with nulls kept as they are.
 create or replace function audit.presented(type oid, reference text)
   returns text
   language sql
@@ -695,12 +711,11 @@ create or replace function audit.presented(type oid, reference text)
   set search_path = pg_catalog, pg_temp
 as $$
   select case when audit.is_builtin(presented.type)
-    then format('audit.as_compiled(%s, null::pg_catalog.%I)', reference, p.typname)
+    then format('audit.as_compiled(%s, null::%s)', reference, audit.builtin_name(p.type))
     else format('(case when num_nulls(%1$s) = 0 then concat(%1$s) end)', reference)
-      || case when p.oid = 'text'::regtype then '' else format('::pg_catalog.%I', p.typname) end
+      || case when p.type = 'text'::regtype then '' else '::' || audit.builtin_name(p.type) end
     end
-  from pg_type as p
-  where p.oid = audit.presented_type(presented.type)
+  from (select audit.presented_type(presented.type) as type) as p
 $$;
 
 revoke all on function audit.presented(oid, text) from public;
@@ -708,8 +723,8 @@ revoke all on function audit.presented(oid, text) from public;
 comment on function audit.presented(oid, text) is
   'SQL for the value of a column, in a type of PostgreSQL''s own.';
 
--- Whether a column changed, as SQL that runs nobody's operator. Equal is not the same: 1.1 and 1.10,
--- '1 day' and '24 hours', so what is compared is the image, but for types where they are one.
+-- Whether a column changed, as SQL that runs nobody's operator. Equal is not the same: 1.1 and
+-- 1.10, '1 day' and '24 hours', so what is compared is the image, but for types where they are one.
 create or replace function audit.difference(
   declared_type oid, is_plain boolean, was text, is_now text
 )
@@ -737,9 +752,8 @@ create or replace function audit.moved_value(place bigint, type oid)
   set search_path = pg_catalog, pg_temp
 as $$
   select format('(_audit.v_row[%s])', place)
-    || case when t.oid = 'text'::regtype then '' else format('::pg_catalog.%I', t.typname) end
-  from pg_type as t
-  where t.oid = moved_value.type
+    || case when moved_value.type = 'text'::regtype then ''
+      else '::' || audit.builtin_name(moved_value.type) end
 $$;
 
 revoke all on function audit.moved_value(bigint, oid) from public;
@@ -849,45 +863,39 @@ revoke all on function audit.settings_of(oid[]) from public;
 comment on function audit.settings_of(oid[]) is
   'The settings that a function must pin to write values of these types the same for everybody.';
 
--- The equality that a key of this type is unique by, found without any search_path.
+-- The equality that a presented key is unique by, found without any search_path.
 create or replace function audit.equality_of(type oid)
   returns text
   language sql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  with recursive base (type) as (
-    select equality_of.type
-    union all
-    select t.typbasetype from base as b join pg_type as t on t.oid = b.type where t.typtype = 'd'
-  )
   select format('operator(%I.%s)', n.nspname, o.oprname)
-  from base as b
-  join pg_type as t on t.oid = b.type and t.typtype <> 'd'
+  from pg_type as t
   join pg_opclass as c on c.opcdefault
     and c.opcmethod = (select m.oid from pg_am as m where m.amname = 'btree')
   join pg_amop as p on p.amopfamily = c.opcfamily and p.amopstrategy = 3
     and p.amoplefttype = c.opcintype and p.amoprighttype = c.opcintype
   join pg_operator as o on o.oid = p.amopopr
   join pg_namespace as n on n.oid = o.oprnamespace
-  where c.opcintype = t.oid
+  where t.oid = equality_of.type and (c.opcintype = t.oid
     or c.opcintype = case
       when t.oid = 'varchar'::regtype then 'text'::regtype
-      when t.typtype = 'e' then 'anyenum'::regtype
       when t.typtype = 'r' then 'anyrange'::regtype
       when t.typtype = 'm' then 'anymultirange'::regtype
-      when t.typtype = 'c' then 'record'::regtype
       when t.typelem <> 0 and t.typlen = -1 then 'anyarray'::regtype
-    end
+    end)
   order by c.opcintype = t.oid desc
   limit 1
 $$;
 
 revoke all on function audit.equality_of(oid) from public;
 
-comment on function audit.equality_of(oid) is 'The equality operator of a type, schema-qualified.';
+comment on function audit.equality_of(oid) is
+  'The equality operator of a type of PostgreSQL''s own, schema-qualified.';
 
--- A name that is always quoted: PL/pgSQL has reserved words that SQL has not, such as begin and end.
+-- A name that is always quoted: PL/pgSQL has reserved words that SQL has not, such as begin and
+-- end.
 create or replace function audit.quoted(name text)
   returns text
   language sql
@@ -951,8 +959,8 @@ comment on function audit.columns_of(regclass) is
   'The columns of a table that can be audited: the type that compiled functions see, that which was '
   'declared, key membership and equality.';
 
--- What the names of columns stand for in compiled code: the new row, the old one, the one that moves
--- from partition to partition, or both old and new merged.
+-- What the names of columns stand for in compiled code: the new row, the old one, the one that
+-- moves from partition to partition, or both old and new merged.
 create or replace function audit.row_names(t audit.tracked, side text)
   returns jsonb
   language sql
@@ -1023,10 +1031,9 @@ as $$
       else format('%s::%s', expression, k.kept_as) end,
     k.kept_as
   from (
-    select i.is_kept, format('pg_catalog.%s', case when i.is_kept then quote_ident(p.typname)
-        when audit.element_of(type) = type then 'text' else 'text[]' end) as kept_as
+    select i.is_kept, case when i.is_kept then audit.builtin_name(type)
+      when audit.element_of(type) = type then 'pg_catalog.text' else 'pg_catalog.text[]' end as kept_as
     from (select audit.is_kept(type) as is_kept) as i
-    join pg_type as p on p.oid = type
   ) as k
 $$;
 
@@ -1226,7 +1233,8 @@ begin
   cost 10000
   set search_path = pg_catalog, pg_temp
 as %L', kind,
-  case kind when 'changes' then 'row_values text, is_deleted boolean' else 'row_values text' end, format(
+  case kind when 'changes' then 'row_values text, is_deleted boolean' else 'row_values text' end,
+  format(
 '
 declare
   v_shown jsonb;
@@ -1316,7 +1324,8 @@ revoke all on function audit.settle_layout(audit.tracked) from public;
 comment on function audit.settle_layout(audit.tracked) is
   'The number of the layout that a tracked table writes now, made where it has none yet.';
 
--- What a record of the log stands for. Made anew for each layout; here for none, since views name it.
+-- What a record of the log stands for. Made anew for each layout; here for none, since views name
+-- it.
 do $$
 begin
   execute audit.layout_dispatcher('changes');
@@ -1460,7 +1469,8 @@ revoke all on function audit.is_bound(text) from public;
 comment on function audit.is_bound(text) is
   'Whether a declared expression uses something that is not PostgreSQL''s own.';
 
--- What names in a condition stand for: old and new row, and for rows that came or went the one there is.
+-- What names in a condition stand for: old and new row, and for rows that came or went the one
+-- there is.
 create or replace function audit.condition_names(t audit.tracked, event text, old_side text)
   returns jsonb
   language sql
@@ -1526,8 +1536,8 @@ revoke all on function audit.foreign_key_of(regclass, text) from public;
 comment on function audit.foreign_key_of(regclass, text) is
   'The table and key that a single-column foreign key refers to.';
 
--- Whether there is a boundary at all between a table's owner and the log: none where it is a superuser,
--- or the owner of the log itself.
+-- Whether there is a boundary at all between a table's owner and the log: none where it is a
+-- superuser, or the owner of the log itself.
 create or replace function audit.is_trusted(role oid)
   returns boolean
   language sql
@@ -1545,9 +1555,9 @@ revoke all on function audit.is_trusted(oid) from public;
 comment on function audit.is_trusted(oid) is
   'Whether a role is a superuser or the owner of the log.';
 
--- Compiled functions belong to roles of least rights: audit_writer, which can add rows to the log and
--- nothing else, and audit_lookup, which can read the looked-up columns and nothing else. Where the
--- owner of the log has no such role to give, to the owner itself.
+-- Compiled functions belong to roles of least rights: audit_writer, which can add rows to the log
+-- and nothing else, and audit_lookup, which can read the looked-up columns and nothing else. Where
+-- the owner of the log has no such role to give, to the owner itself.
 create or replace function audit.role_for(role text)
   returns name
   language sql
@@ -1684,6 +1694,7 @@ comment on function audit.lookups_of(audit.tracked) is
 create or replace function audit.cascades_of(t audit.tracked)
   returns table (
     number bigint,
+    name text,
     target regclass,
     reader text,
     columns text[],
@@ -1696,11 +1707,12 @@ create or replace function audit.cascades_of(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
   select
-    row_number() over (order by f.conname), f.confrelid, audit.reader_of(f.confrelid, f.key_types),
+    f.number, format('%s_parent_%s', t.slug, f.number), f.confrelid,
+    audit.reader_of(f.confrelid, f.key_types),
     f.columns, f.parent_columns, f.types, f.operators
   from (
     select
-      c.conname,
+      row_number() over (order by c.conname) as number,
       c.confrelid::regclass as confrelid,
       array_agg(a.attname::text order by k.n) as columns,
       array_agg(b.attname::text order by k.n) as parent_columns,
@@ -1734,7 +1746,7 @@ create or replace function audit.name_types(t audit.tracked)
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select coalesce(jsonb_object_agg(n.name, format('pg_catalog.%I', p.typname)), '{}')
+  select coalesce(jsonb_object_agg(n.name, audit.builtin_name(n.type)), '{}')
   from (
     select q.prefix || c.name as name, c.type
     from audit.columns_of(t.target) as c
@@ -1744,7 +1756,6 @@ as $$
     from audit.lookups_of(t) as l
     join pg_attribute as a on a.attrelid = l.target and a.attnum > 0 and not a.attisdropped
   ) as n
-  join pg_type as p on p.oid = n.type
 $$;
 
 revoke all on function audit.name_types(audit.tracked) from public;
@@ -1752,10 +1763,11 @@ revoke all on function audit.name_types(audit.tracked) from public;
 comment on function audit.name_types(audit.tracked) is
   'The names that expressions of a declaration may use, with their types.';
 
--- An expression that uses functions of the log's owner, as a function over what it needs: with a body
--- that is parsed once, so that what its names mean cannot change.
-create or replace function audit.bound_function(
-  t audit.tracked, expression text, result text, out name text, out ddl text, out arguments text[]
+-- An expression as the body of a function over what it needs: the names that it uses, in an order
+-- that its callers keep, their types, and itself with the number of a parameter in place of each.
+create or replace function audit.over_parameters(
+  t audit.tracked, expression text, pattern text,
+  out arguments text[], out types text[], out body text
 )
   language plpgsql
   stable
@@ -1765,16 +1777,40 @@ declare
   v_types jsonb := audit.name_types(t);
   v_places jsonb;
 begin
-  select array_agg(n.name order by n.name) into arguments
+  select coalesce(array_agg(n.name order by n.name), '{}'),
+      coalesce(array_agg(v_types ->> n.name order by n.name), '{}')
+    into arguments, types
     from audit.names_in(expression) as n (name)
-    where v_types ? n.name;
-  arguments := coalesce(arguments, '{}');
+    where v_types ? n.name and n.name ~ pattern;
   select coalesce(jsonb_object_agg(a.name, format('($%s)', a.place)), '{}') into v_places
     from unnest(arguments) with ordinality as a (name, place);
+  body := audit.rewrite_expression(expression, v_places);
+end;
+$$;
+
+revoke all on function audit.over_parameters(audit.tracked, text, text) from public;
+
+comment on function audit.over_parameters(audit.tracked, text, text) is
+  'An expression over numbered parameters: which of the names that fit a pattern they stand for, their '
+  'types, and the text.';
+
+-- An expression that uses functions of the log's owner, as a function over what it needs: with a
+-- body that is parsed once, so that what its names mean cannot change.
+create or replace function audit.bound_function(
+  t audit.tracked, expression text, result text, out name text, out ddl text, out arguments text[]
+)
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_types text[];
+  v_body text;
+begin
+  select o.arguments, o.types, o.body into arguments, v_types, v_body
+    from audit.over_parameters(t, expression, '') as o;
   ddl := format(E'(%s)\n  returns pg_catalog.%s\n  language sql\n  stable\n  return (%s)%s',
-    (select coalesce(string_agg(v_types ->> a.name, ', ' order by a.place), '')
-     from unnest(arguments) with ordinality as a (name, place)),
-    result, audit.rewrite_expression(expression, v_places),
+    array_to_string(v_types, ', '), result, v_body,
     case when result = 'text' then '::pg_catalog.text' else '' end);
   name := t.slug || '_x' || left(md5(ddl), 8);
   ddl := format('create or replace function audit.%I', name) || ddl;
@@ -1872,7 +1908,8 @@ revoke all on function audit.rules_of(audit.tracked, text, text) from public;
 comment on function audit.rules_of(audit.tracked, text, text) is
   'The actions that a declaration gives to one event.';
 
--- What is read of a looked-up table: the columns that expressions name, as compiled functions see them.
+-- What is read of a looked-up table: the columns that expressions name, as compiled functions see
+-- them.
 create or replace function audit.lookup_columns(relation regclass, names text[], key_column text)
   returns table (list text, idents text, typed text, types text)
   language sql
@@ -1886,9 +1923,9 @@ as $$
     string_agg(q.ident || ' ' || q.type, ', ' order by a.attnum),
     string_agg(format('_audit_%s %s', a.attnum, q.type), ', ' order by a.attnum)
   from pg_attribute as a
-  join pg_type as p on p.oid = audit.presented_type(a.atttypid)
   cross join lateral (
-    select audit.quoted(a.attname) as ident, format('pg_catalog.%I', p.typname) as type
+    select audit.quoted(a.attname) as ident,
+      audit.builtin_name(audit.presented_type(a.atttypid)) as type
   ) as q
   where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
     and (a.attname = any (names) or (names = '{}' and a.attname = key_column))
@@ -1916,8 +1953,8 @@ revoke all on function audit.lookup_name(audit.tracked, text) from public;
 comment on function audit.lookup_name(audit.tracked, text) is
   'The name of the compiled function that reads a looked-up row.';
 
--- One looked-up row by its key. A key of somebody's type is compared as that type, which takes code of
--- that one's: where there is any, this stands in a function of audit_lookup.
+-- One looked-up row by its key. A key of somebody's type is compared as that type, which takes code
+-- of that one's: where there is any, this stands in a function of audit_lookup.
 create or replace function audit.lookup_query(
   relation regclass, list text, key_column text, key_operator text, value text, key_type oid
 )
@@ -1965,8 +2002,8 @@ revoke all on function audit.parent_query(regclass, text[], text[], text[], oid[
 comment on function audit.parent_query(regclass, text[], text[], text[], oid[]) is
   'SQL that says whether the row that a foreign key refers to is gone.';
 
--- The accounts of a row: a query in brackets where it reads tables of the log's owner alone, else a call
--- of the function that audit.account_function() makes.
+-- The accounts of a row: a query in brackets where it reads tables of the log's owner alone, else a
+-- call of the function that is among audit.reader_functions().
 create or replace function audit.account_query(t audit.tracked, names jsonb)
   returns text
   language sql
@@ -1975,11 +2012,10 @@ create or replace function audit.account_query(t audit.tracked, names jsonb)
 as $$
   select case when t.account_reader = 'inline'
     then format(E'(\n    %s\n  )', audit.rewrite_expression(t.accounts, q.names))
-    -- One that reads strangers' tables.
     else format('audit.%I(%s)', t.slug || '_accounts', (
-      select coalesce(string_agg(q.names ->> n.name, ', ' order by n.name), '')
-      from audit.names_in(t.accounts) as n (name)
-      where q.names ? n.name)) end
+      select string_agg(q.names ->> a.name, ', ' order by a.place)
+      from audit.over_parameters(t, t.accounts, '^new\.') as o
+      cross join unnest(o.arguments) with ordinality as a (name, place))) end
   from (
     select jsonb_object_agg('new.' || e.key, e.value) as names from jsonb_each_text(names) as e
   ) as q
@@ -2009,8 +2045,8 @@ comment on function audit.reads_inline(audit.tracked, text) is
   'Whether the compiled function of an event reads other tables itself.';
 
 -- The frame of a compiled function that reads another table for a trigger function: rows seen as of
--- the statement that asks, one index probe also in a plan made when the table was empty, and an error
--- where row security would hide a row that has no policy for it.
+-- the statement that asks, one index probe also in a plan made when the table was empty, and an
+-- error where row security would hide a row that has no policy for it.
 create or replace function audit.reader_function(
   name text, parameters text[], result text, query text, is_filtered boolean
 )
@@ -2041,57 +2077,42 @@ revoke all on function audit.reader_function(text, text[], text, text, boolean) 
 comment on function audit.reader_function(text, text[], text, text, boolean) is
   'DDL of a compiled function that reads somebody''s table.';
 
--- The functions that read other tables for the trigger functions of a table, where those may not do it
--- themselves: looked-up rows, parents of a cascade, accounts.
+-- The functions that read other tables for the trigger functions of a table, where those may not do
+-- it themselves: looked-up rows, parents of a cascade, accounts.
 create or replace function audit.reader_functions(t audit.tracked)
   returns table (name text, ddl text, reader text)
   language sql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  with known as materialized (
-    select audit.name_types(t) as types where t.account_reader <> 'inline'
-  )
   select f.name, audit.reader_function(f.name, f.parameters, 'table (' || c.types || ')',
     audit.lookup_query(l.target, c.list, l.key_column, l.key_operator, '$1', l.key_type),
     audit.is_filtered(l.target)), l.reader
   from audit.lookups_of(t) as l
-  join pg_type as p on p.oid = audit.presented_type(l.key_type)
   cross join lateral audit.lookup_columns(l.target, l.columns, l.key_column) as c
   cross join lateral (
     select audit.lookup_name(t, l.alias) as name,
-      array[format('pg_catalog.%I', p.typname)] as parameters
+      array[audit.builtin_name(audit.presented_type(l.key_type))] as parameters
   ) as f
   where l.reader <> 'inline'
   union all
-  select f.name, audit.reader_function(f.name, f.parameters, 'pg_catalog.bool',
+  select c.name, audit.reader_function(c.name, f.parameters, 'pg_catalog.bool',
     audit.parent_query(c.target, c.parent_columns, c.operators, f.vals, c.types),
     audit.is_filtered(c.target)), c.reader
   from audit.cascades_of(t) as c
   cross join lateral (
-    select format('%s_parent_%s', t.slug, c.number) as name,
-      array_agg(format('pg_catalog.%I', p.typname) order by u.n) as parameters,
+    select
+      array_agg(audit.builtin_name(audit.presented_type(u.type)) order by u.n) as parameters,
       array_agg('$' || u.n order by u.n) as vals
     from unnest(c.types) with ordinality as u (type, n)
-    join pg_type as p on p.oid = audit.presented_type(u.type)
   ) as f
   where c.reader <> 'inline' and exists (select from audit.rules_of(t, 'delete'))
   union all
-  select f.name, audit.reader_function(f.name, f.parameters, 'setof pg_catalog.text',
-    format('select _audit_a.id::pg_catalog.text from (%s) as _audit_a (id)',
-      audit.rewrite_expression(t.accounts, f.places)),
+  select t.slug || '_accounts', audit.reader_function(t.slug || '_accounts', o.types,
+    'setof pg_catalog.text',
+    format('select _audit_a.id::pg_catalog.text from (%s) as _audit_a (id)', o.body),
     exists (select from unnest(t.account_tables) as r where audit.is_filtered(r))), t.account_reader
-  from (
-    select t.slug || '_accounts' as name,
-      coalesce(array_agg(q.types ->> n.name order by n.name), '{}') as parameters,
-      coalesce(jsonb_object_agg(n.name, '$' || n.place), '{}') as places
-    from known as q
-    cross join lateral (
-      select n.name, row_number() over (order by n.name) as place
-      from audit.names_in(t.accounts) as n (name)
-      where starts_with(n.name, 'new.') and q.types ? n.name
-    ) as n
-  ) as f
+  from audit.over_parameters(t, t.accounts, '^new\.') as o
   where t.account_reader <> 'inline'
 $$;
 
@@ -2100,8 +2121,8 @@ revoke all on function audit.reader_functions(audit.tracked) from public;
 comment on function audit.reader_functions(audit.tracked) is
   'The compiled functions that read tables for the triggers of a table, and whose rights they need.';
 
--- The function that fetches what deleted rows look up does nothing but read, and so belongs as a whole
--- to whom may read all of it.
+-- The function that fetches what deleted rows look up does nothing but read, and so belongs as a
+-- whole to whom may read all of it.
 create or replace function audit.departed_reader(t audit.tracked)
   returns text
   language sql
@@ -2119,8 +2140,8 @@ comment on function audit.departed_reader(audit.tracked) is
   'Whose rights the compiled function has that fetches what deleted rows look up.';
 
 -- The settings that the compiled functions of a table pin: for the values of its columns, and for
--- what its expressions make of times. A function that shows whole rows runs in UTC, which costs less
--- than to convert each time; one that shows what changed seldom has a time to show.
+-- what its expressions make of times. A function that shows whole rows runs in UTC, which costs
+-- less than to convert each time; one that shows what changed seldom has a time to show.
 create or replace function audit.settings_for(t audit.tracked, whole_rows boolean)
   returns text[]
   language sql
@@ -2335,7 +2356,8 @@ create or replace function audit.compiler_digest()
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select md5(string_agg(f.proname || f.prosrc, '' order by f.proname collate "C", f.prosrc collate "C"))
+  select md5(string_agg(f.proname || f.prosrc, ''
+    order by f.proname collate "C", f.prosrc collate "C"))
   from pg_proc as f
   where f.pronamespace = 'audit'::regnamespace
     -- But for what was compiled.
@@ -2348,8 +2370,8 @@ revoke all on function audit.compiler_digest() from public;
 comment on function audit.compiler_digest() is 'Digest of the functions that compile.';
 
 -- All that audit.compile_table() makes its functions and triggers of, as a digest: while it is the
--- same, so is what comes out. It takes a hundredth of the time that compiling takes, which is what a
--- refresh or a check of many tables would spend.
+-- same, so is what comes out. It takes a hundredth of the time that compiling takes, which is what
+-- a refresh or a check of many tables would spend.
 create or replace function audit.inputs_of(
   t audit.tracked, compiler text default audit.compiler_digest()
 )
@@ -2556,7 +2578,8 @@ create or replace function audit.row_changes(t audit.tracked, side text)
   set search_path = pg_catalog, pg_temp
 as $$
   with entry as materialized (
-    select a.number, a.name, a.ident, case side when 'new' then a.new_entry else a.old_entry end as value
+    select a.number, a.name, a.ident,
+      case side when 'new' then a.new_entry else a.old_entry end as value
     from audit.audited_columns(t, case side when 'new' then 'old' else side end) as a
   ), prefix as (
     -- A name that no column has: a bare one would be taken for the column.
@@ -2590,8 +2613,8 @@ revoke all on function audit.row_changes(audit.tracked, text) from public;
 comment on function audit.row_changes(audit.tracked, text) is
   'SQL for the changes of a created (new) or deleted (old) row.';
 
--- All audited columns of a row that came or went, as the text of a record of its layout: it costs less
--- than any jsonb to write, and a tenth of the bytes to keep.
+-- All audited columns of a row that came or went, as the text of a record of its layout: it costs
+-- less than any jsonb to write, and a tenth of the bytes to keep.
 create or replace function audit.row_record(t audit.tracked, side text)
   returns text
   language sql
@@ -2663,8 +2686,7 @@ as $$
        from unnest(f.vals) with ordinality as u (v, n)),
       case when f.reader = 'inline'
         then audit.parent_query(f.target, f.parent_columns, f.operators, f.vals, f.types)
-        else format('audit.%I(%s)', format('%s_parent_%s', t.slug, f.number),
-          array_to_string(f.vals, ', ')) end),
+        else format('audit.%I(%s)', f.name, array_to_string(f.vals, ', ')) end),
     E'\n      or ' order by f.number), 'false')
   from (
     select c.*, array(
@@ -2847,7 +2869,8 @@ as $$
     || audit.insert_log(t,
       jsonb_populate_record(row_sql, coalesce(s.variables, '{}')),
       quote_literal(action),
-      audit.part_changes(t, row_sql, concat_ws(' || ', audit.part_identity(t, old_side), '_audit.' || v.changes)),
+      audit.part_changes(t, row_sql,
+        concat_ws(' || ', audit.part_identity(t, old_side), '_audit.' || v.changes)),
       'false', '', ''), 2 * step))
   from (
     -- In a transaction of many statements a variable is cheaper than the same in the insert; what
@@ -2988,9 +3011,10 @@ revoke all on function audit.update_variables(audit.tracked) from public;
 comment on function audit.update_variables(audit.tracked) is
   'Declarations of the variables that a compiled function for UPDATE collects changes in.';
 
--- Before deleted rows are logged, what they look up is fetched from where it still is, also when the
--- same statement deleted that too (a cascade, a CTE): a trigger function declared stable does not
--- see the changes of the statement that fired it. A further hop starts from what the first fetched.
+-- Before deleted rows are logged, what they look up is fetched from where it still is, also when
+-- the same statement deleted that too (a cascade, a CTE): a trigger function declared stable does
+-- not see the changes of the statement that fired it. A further hop starts from what the first
+-- fetched.
 create or replace function audit.departed_body(t audit.tracked, is_row_level boolean)
   returns text
   language sql
@@ -3011,9 +3035,10 @@ E'  select coalesce(_audit.v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L
     case
       when l.source is not null then format(
         E'\n      from jsonb_each(_audit.v_departed) as _audit_s'
-        '\n      cross join lateral jsonb_to_record(_audit_s.value) as _audit_hop (%s pg_catalog.%I)'
+        '\n      cross join lateral jsonb_to_record(_audit_s.value) as _audit_hop (%s %s)'
         '\n      where starts_with(_audit_s.key, %L)',
-        audit.quoted(l.source_column), p.typname, l.source || ':')
+        audit.quoted(l.source_column), audit.builtin_name(audit.presented_type(l.key_type)),
+        l.source || ':')
       when is_row_level then ''
       else format(E'\n      from (select distinct %s as _audit_k from old_rows as old) as _audit_old',
         n.names ->> l.source_column)
@@ -3021,7 +3046,6 @@ E'  select coalesce(_audit.v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L
     '' order by l.depth, l.alias)
     || E'  perform set_config(''audit.departed'', coalesce(v_departed::text, ''''), true);\n'
   from audit.lookups_of(t) as l
-  join pg_type as p on p.oid = audit.presented_type(l.key_type)
   cross join known as n
   cross join lateral audit.lookup_columns(l.target, l.columns, l.key_column) as c
   cross join lateral (
@@ -3467,8 +3491,8 @@ revoke all on function audit.has_trigger(regclass, text, boolean) from public;
 comment on function audit.has_trigger(regclass, text, boolean) is
   'Whether a trigger of this name exists on a table and is enabled always (or disabled by hand).';
 
--- A compiled function goes to the role whose rights it shall have. A role that is no superuser may give
--- only to one that may create in the schema, which is so for this moment alone.
+-- A compiled function goes to the role whose rights it shall have. A role that is no superuser may
+-- give only to one that may create in the schema, which is so for this moment alone.
 create or replace function audit.give_function(name text, role text)
   returns void
   language plpgsql
@@ -3498,8 +3522,8 @@ revoke all on function audit.give_function(text, text) from public;
 comment on function audit.give_function(text, text) is
   'Gives a compiled function to the role whose rights it shall have.';
 
--- What compiled functions read, their roles may read: columns, no more. Where that cannot be had, the
--- declaration is refused, and not the first write.
+-- What compiled functions read, their roles may read: columns, no more. Where that cannot be had,
+-- the declaration is refused, and not the first write.
 create or replace function audit.grant_reading(
   t audit.tracked, relation regclass, columns text[], reader text
 )
@@ -3567,7 +3591,8 @@ revoke all on function audit.grant_reading(audit.tracked, regclass, text[], text
 comment on function audit.grant_reading(audit.tracked, regclass, text[], text) is
   'Lets the roles of compiled functions read columns of a table, or says why it cannot.';
 
--- When a declaration ends, nothing is left of what its functions could read, but what another one needs.
+-- When a declaration ends, nothing is left of what its functions could read, but what another one
+-- needs.
 create or replace function audit.revoke_reading(tables regclass[])
   returns void
   language plpgsql
@@ -3780,9 +3805,10 @@ comment on function audit.set_actor(text, text, text, jsonb) is
   'Public. Names the actor of the current transaction: type, id, label, and context such as a '
   'request id.';
 
--- A column in a compiled function has the type that it was compiled for, or the statement that would
--- have used it is a parse error: no cast is looked for, and no operator of another type. It is put
--- into the statement when that is planned, and costs nothing. So it has no settings of its own.
+-- A column in a compiled function has the type that it was compiled for, or the statement that
+-- would have used it is a parse error: no cast is looked for, and no operator of another type. It
+-- is put into the statement when that is planned, and costs nothing. So it has no settings of its
+-- own.
 create or replace function audit.as_compiled(value anyelement, type anyelement)
   returns anyelement
   language sql
@@ -4177,8 +4203,8 @@ revoke all on function audit.problem_of_rules(audit.tracked) from public;
 comment on function audit.problem_of_rules(audit.tracked) is
   'What is wrong with the actions of a declaration; null if nothing.';
 
--- What the expressions of a declaration name and is not there: a column, or a function of the log's owner
--- that they were bound to.
+-- What the expressions of a declaration name and is not there: a column, or a function of the log's
+-- owner that they were bound to.
 create or replace function audit.problem_of_names(t audit.tracked)
   returns text
   language sql
@@ -4299,9 +4325,9 @@ revoke all on function audit.validate_tree(audit.tracked, text, text) from publi
 comment on function audit.validate_tree(audit.tracked, text, text) is
   'Raises an error where a parsed expression uses what the log must not run.';
 
--- One expression of a declaration, tried without reading or planning anything: as the body of a function
--- that is only parsed. What it came to be is then looked through: functions of PostgreSQL or of the
--- log's owner, nothing volatile, and tables in the query for accounts alone.
+-- One expression of a declaration, tried without reading or planning anything: as the body of a
+-- function that is only parsed. What it came to be is then looked through: functions of PostgreSQL
+-- or of the log's owner, nothing volatile, and tables in the query for accounts alone.
 create or replace function audit.validate_expression(
   t audit.tracked, slot text, expression text, event text,
   out columns jsonb, out is_plain boolean
@@ -4315,12 +4341,13 @@ declare
     'conditions name old.column and new.column.';
   v_problem text;
   v_types jsonb := audit.name_types(t);
-  v_names text[];
+  v_parameters text[];
   v_text text;
   v_tree text;
 begin
   select case
-      when v_types ? n.name then format('column %s is ambiguous: it is old.%1$s or new.%1$s', n.name)
+      when v_types ? n.name
+        then format('column %s is ambiguous: it is old.%1$s or new.%1$s', n.name)
       else format('column %s does not exist', n.name) end
     into v_problem
     from audit.names_in(expression) as n (name)
@@ -4333,34 +4360,27 @@ begin
     raise exception 'invalid declaration of %: %: %', t.target, slot, v_problem
       using errcode = 'UA005', hint = v_hint;
   end if;
-  select coalesce(array_agg(n.name), '{}') into v_names
-    from audit.names_in(expression) as n (name)
-    where v_types ? n.name and case slot
-      when 'accounts' then starts_with(n.name, 'new.')
-      when 'when' then n.name ~ case event when 'insert' then '^new\.' when 'delete' then '^old\.'
-          else '^(old|new)\.' end
-        or (event <> 'update' and strpos(n.name, '.') = 0)
-      else n.name !~ '^(old|new)\.' end;
-  select audit.rewrite_expression(expression, coalesce(jsonb_object_agg(n.name,
-      format('($%s)', n.place)), '{}')) into v_text
-    from unnest(v_names) with ordinality as n (name, place);
+  select o.types, o.body into v_parameters, v_text
+    from audit.over_parameters(t, expression, case slot
+      when 'accounts' then '^new\.'
+      when 'when' then case event when 'insert' then '^(new\.|[^.]+$)'
+        when 'delete' then '^(old\.|[^.]+$)' else '^(old|new)\.' end
+      else '^(?!(old|new)\.)' end) as o;
   begin
     -- Bare and in brackets, so that it is whole.
     execute format(
       'create function audit.expression(%s) returns void language sql begin atomic %s; %s; end',
-      (select string_agg(v_types ->> n.name, ', ' order by n.place)
-       from unnest(v_names) with ordinality as n (name, place)),
+      array_to_string(v_parameters, ', '),
       case slot when 'accounts' then v_text else 'select ' || v_text end,
-      format(case slot when 'when' then 'select ((%s) is true)' else 'select (%s)::pg_catalog.text' end,
-        v_text));
+      format(case slot when 'when' then 'select ((%s) is true)'
+        else 'select (%s)::pg_catalog.text' end, v_text));
   exception
     when syntax_error_or_access_rule_violation or data_exception then
       if sqlstate = '42501' then
         raise;
       end if;
       raise exception 'invalid declaration of %: %: %', t.target, slot, sqlerrm
-        using errcode = 'UA005',
-          hint = v_hint;
+        using errcode = 'UA005', hint = v_hint;
   end;
   select f.prosqlbody::text,
       (select jsonb_object_agg(d.id, d.names) from (
@@ -4466,7 +4486,9 @@ comment on function audit.settle_readers(audit.tracked) is
   'A declaration with who reads the tables of its accounts; the roles get their rights.';
 
 -- A declaration is looked over before anything is compiled from it.
-create or replace function audit.validate_declaration(t audit.tracked, may_create boolean default true)
+create or replace function audit.validate_declaration(
+  t audit.tracked, may_create boolean default true
+)
   returns void
   language plpgsql
   set search_path = pg_catalog, pg_temp
@@ -4802,7 +4824,8 @@ create or replace function audit.declaration_of(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
   select to_jsonb(t)
-    - '{id,slug,target,tables,columns,compiled,table_name,inputs,layout,trigger_count,account_tables,account_reader}'::text[]
+    - array['id', 'slug', 'target', 'tables', 'columns', 'compiled', 'table_name', 'inputs', 'layout',
+      'trigger_count', 'account_tables', 'account_reader']
     || jsonb_build_object(
     'table', coalesce(t.compiled ->> 'name', audit.name_of(t.target)),
     'columns', (
@@ -5086,7 +5109,9 @@ begin
     v_compiled.triggers := v_compiled.triggers || jsonb_build_object('_audit_update',
       'after update' || substr(v_narrow, strpos(v_narrow, format(' on %s for each', target))));
     perform audit.install_compiled(v_tracked, v_compiled);
-    update audit.tracked as k set inputs = '', compiled = to_jsonb(v_compiled) where k.id = v_tracked.id;
+    update audit.tracked as k
+      set inputs = '', compiled = to_jsonb(v_compiled)
+      where k.id = v_tracked.id;
   end if;
 end;
 $$;
@@ -6136,7 +6161,8 @@ revoke all on function audit.check_tables() from public;
 comment on function audit.check_tables() is
   'Findings: tracked tables that no longer fit what was compiled for them.';
 
--- Whether the compiled functions are as they were compiled, and have the rights that they shall have.
+-- Whether the compiled functions are as they were compiled, and have the rights that they shall
+-- have.
 create or replace function audit.check_functions()
   returns setof audit.finding
   language sql
@@ -6443,8 +6469,8 @@ revoke all on function audit.check_policies() from public;
 comment on function audit.check_policies() is
   'Findings: row security and policies that do not keep the accounts apart.';
 
--- Whose rights compiled functions have, and who else could take them. Members of the two roles may do
--- what the functions may: add any row to the log, read what is looked up.
+-- Whose rights compiled functions have, and who else could take them. Members of the two roles may
+-- do what the functions may: add any row to the log, read what is looked up.
 create or replace function audit.check_writers()
   returns setof audit.finding
   language sql
@@ -6457,15 +6483,15 @@ as $$
     where r.rolname in ('audit_writer', 'audit_lookup')
   )
   select 'function_rights', 'warning', r.rolname::text,
-    format('The owner of the log may not give functions to %s, so that triggers write with all rights '
-      'of the owner.', r.rolname),
+    format('The owner of the log may not give functions to %s, so that triggers write with all '
+      'rights of the owner.', r.rolname),
     format('grant %I to %I; select audit.refresh();', r.rolname, audit.role_for('owner'))
   from role as r
   where audit.role_for(r.rolname) <> r.rolname and exists (select from audit.tracked)
   union all
   select 'role_member', 'warning', format('%I in %I', m.rolname, r.rolname),
-    format('%I is a member of %I, and so may %s. The role is for compiled functions alone.', m.rolname,
-      r.rolname, case r.rolname when 'audit_writer' then 'add any row to the log'
+    format('%I is a member of %I, and so may %s. The role is for compiled functions alone.',
+      m.rolname, r.rolname, case r.rolname when 'audit_writer' then 'add any row to the log'
         else 'read the columns that tracked tables look up' end),
     format('revoke %I from %I;', r.rolname, m.rolname)
   from role as r

@@ -1,4 +1,5 @@
--- What a record of the log stands for. Made anew for each layout; here for none, since views name it.
+-- What a record of the log stands for. Made anew for each layout; here for none, since views name
+-- it.
 do $$
 begin
   execute audit.layout_dispatcher('changes');

@@ -23,7 +23,9 @@ begin
     v_compiled.triggers := v_compiled.triggers || jsonb_build_object('_audit_update',
       'after update' || substr(v_narrow, strpos(v_narrow, format(' on %s for each', target))));
     perform audit.install_compiled(v_tracked, v_compiled);
-    update audit.tracked as k set inputs = '', compiled = to_jsonb(v_compiled) where k.id = v_tracked.id;
+    update audit.tracked as k
+      set inputs = '', compiled = to_jsonb(v_compiled)
+      where k.id = v_tracked.id;
   end if;
 end;
 $$;

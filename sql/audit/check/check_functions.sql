@@ -1,4 +1,5 @@
--- Whether the compiled functions are as they were compiled, and have the rights that they shall have.
+-- Whether the compiled functions are as they were compiled, and have the rights that they shall
+-- have.
 create or replace function audit.check_functions()
   returns setof audit.finding
   language sql

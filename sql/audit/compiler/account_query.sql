@@ -1,5 +1,5 @@
--- The accounts of a row: a query in brackets where it reads tables of the log's owner alone, else a call
--- of the function that audit.account_function() makes.
+-- The accounts of a row: a query in brackets where it reads tables of the log's owner alone, else a
+-- call of the function that is among audit.reader_functions().
 create or replace function audit.account_query(t audit.tracked, names jsonb)
   returns text
   language sql
@@ -8,11 +8,10 @@ create or replace function audit.account_query(t audit.tracked, names jsonb)
 as $$
   select case when t.account_reader = 'inline'
     then format(E'(\n    %s\n  )', audit.rewrite_expression(t.accounts, q.names))
-    -- One that reads strangers' tables.
     else format('audit.%I(%s)', t.slug || '_accounts', (
-      select coalesce(string_agg(q.names ->> n.name, ', ' order by n.name), '')
-      from audit.names_in(t.accounts) as n (name)
-      where q.names ? n.name)) end
+      select string_agg(q.names ->> a.name, ', ' order by a.place)
+      from audit.over_parameters(t, t.accounts, '^new\.') as o
+      cross join unnest(o.arguments) with ordinality as a (name, place))) end
   from (
     select jsonb_object_agg('new.' || e.key, e.value) as names from jsonb_each_text(names) as e
   ) as q

@@ -1,5 +1,5 @@
--- An expression that uses functions of the log's owner, as a function over what it needs: with a body
--- that is parsed once, so that what its names mean cannot change.
+-- An expression that uses functions of the log's owner, as a function over what it needs: with a
+-- body that is parsed once, so that what its names mean cannot change.
 create or replace function audit.bound_function(
   t audit.tracked, expression text, result text, out name text, out ddl text, out arguments text[]
 )
@@ -8,19 +8,13 @@ create or replace function audit.bound_function(
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_types jsonb := audit.name_types(t);
-  v_places jsonb;
+  v_types text[];
+  v_body text;
 begin
-  select array_agg(n.name order by n.name) into arguments
-    from audit.names_in(expression) as n (name)
-    where v_types ? n.name;
-  arguments := coalesce(arguments, '{}');
-  select coalesce(jsonb_object_agg(a.name, format('($%s)', a.place)), '{}') into v_places
-    from unnest(arguments) with ordinality as a (name, place);
+  select o.arguments, o.types, o.body into arguments, v_types, v_body
+    from audit.over_parameters(t, expression, '') as o;
   ddl := format(E'(%s)\n  returns pg_catalog.%s\n  language sql\n  stable\n  return (%s)%s',
-    (select coalesce(string_agg(v_types ->> a.name, ', ' order by a.place), '')
-     from unnest(arguments) with ordinality as a (name, place)),
-    result, audit.rewrite_expression(expression, v_places),
+    array_to_string(v_types, ', '), result, v_body,
     case when result = 'text' then '::pg_catalog.text' else '' end);
   name := t.slug || '_x' || left(md5(ddl), 8);
   ddl := format('create or replace function audit.%I', name) || ddl;

@@ -11,8 +11,7 @@ as $$
        from unnest(f.vals) with ordinality as u (v, n)),
       case when f.reader = 'inline'
         then audit.parent_query(f.target, f.parent_columns, f.operators, f.vals, f.types)
-        else format('audit.%I(%s)', format('%s_parent_%s', t.slug, f.number),
-          array_to_string(f.vals, ', ')) end),
+        else format('audit.%I(%s)', f.name, array_to_string(f.vals, ', ')) end),
     E'\n      or ' order by f.number), 'false')
   from (
     select c.*, array(

@@ -2,6 +2,7 @@
 create or replace function audit.cascades_of(t audit.tracked)
   returns table (
     number bigint,
+    name text,
     target regclass,
     reader text,
     columns text[],
@@ -14,11 +15,12 @@ create or replace function audit.cascades_of(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
   select
-    row_number() over (order by f.conname), f.confrelid, audit.reader_of(f.confrelid, f.key_types),
+    f.number, format('%s_parent_%s', t.slug, f.number), f.confrelid,
+    audit.reader_of(f.confrelid, f.key_types),
     f.columns, f.parent_columns, f.types, f.operators
   from (
     select
-      c.conname,
+      row_number() over (order by c.conname) as number,
       c.confrelid::regclass as confrelid,
       array_agg(a.attname::text order by k.n) as columns,
       array_agg(b.attname::text order by k.n) as parent_columns,

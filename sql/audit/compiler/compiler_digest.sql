@@ -5,7 +5,8 @@ create or replace function audit.compiler_digest()
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select md5(string_agg(f.proname || f.prosrc, '' order by f.proname collate "C", f.prosrc collate "C"))
+  select md5(string_agg(f.proname || f.prosrc, ''
+    order by f.proname collate "C", f.prosrc collate "C"))
   from pg_proc as f
   where f.pronamespace = 'audit'::regnamespace
     -- But for what was compiled.

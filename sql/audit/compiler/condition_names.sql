@@ -1,4 +1,5 @@
--- What names in a condition stand for: old and new row, and for rows that came or went the one there is.
+-- What names in a condition stand for: old and new row, and for rows that came or went the one
+-- there is.
 create or replace function audit.condition_names(t audit.tracked, event text, old_side text)
   returns jsonb
   language sql

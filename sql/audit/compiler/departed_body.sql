@@ -1,6 +1,7 @@
--- Before deleted rows are logged, what they look up is fetched from where it still is, also when the
--- same statement deleted that too (a cascade, a CTE): a trigger function declared stable does not
--- see the changes of the statement that fired it. A further hop starts from what the first fetched.
+-- Before deleted rows are logged, what they look up is fetched from where it still is, also when
+-- the same statement deleted that too (a cascade, a CTE): a trigger function declared stable does
+-- not see the changes of the statement that fired it. A further hop starts from what the first
+-- fetched.
 create or replace function audit.departed_body(t audit.tracked, is_row_level boolean)
   returns text
   language sql
@@ -21,9 +22,10 @@ E'  select coalesce(_audit.v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L
     case
       when l.source is not null then format(
         E'\n      from jsonb_each(_audit.v_departed) as _audit_s'
-        '\n      cross join lateral jsonb_to_record(_audit_s.value) as _audit_hop (%s pg_catalog.%I)'
+        '\n      cross join lateral jsonb_to_record(_audit_s.value) as _audit_hop (%s %s)'
         '\n      where starts_with(_audit_s.key, %L)',
-        audit.quoted(l.source_column), p.typname, l.source || ':')
+        audit.quoted(l.source_column), audit.builtin_name(audit.presented_type(l.key_type)),
+        l.source || ':')
       when is_row_level then ''
       else format(E'\n      from (select distinct %s as _audit_k from old_rows as old) as _audit_old',
         n.names ->> l.source_column)
@@ -31,7 +33,6 @@ E'  select coalesce(_audit.v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L
     '' order by l.depth, l.alias)
     || E'  perform set_config(''audit.departed'', coalesce(v_departed::text, ''''), true);\n'
   from audit.lookups_of(t) as l
-  join pg_type as p on p.oid = audit.presented_type(l.key_type)
   cross join known as n
   cross join lateral audit.lookup_columns(l.target, l.columns, l.key_column) as c
   cross join lateral (

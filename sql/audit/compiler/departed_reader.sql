@@ -1,5 +1,5 @@
--- The function that fetches what deleted rows look up does nothing but read, and so belongs as a whole
--- to whom may read all of it.
+-- The function that fetches what deleted rows look up does nothing but read, and so belongs as a
+-- whole to whom may read all of it.
 create or replace function audit.departed_reader(t audit.tracked)
   returns text
   language sql

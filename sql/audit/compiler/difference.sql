@@ -1,5 +1,5 @@
--- Whether a column changed, as SQL that runs nobody's operator. Equal is not the same: 1.1 and 1.10,
--- '1 day' and '24 hours', so what is compared is the image, but for types where they are one.
+-- Whether a column changed, as SQL that runs nobody's operator. Equal is not the same: 1.1 and
+-- 1.10, '1 day' and '24 hours', so what is compared is the image, but for types where they are one.
 create or replace function audit.difference(
   declared_type oid, is_plain boolean, was text, is_now text
 )

@@ -1,6 +1,6 @@
 -- All that audit.compile_table() makes its functions and triggers of, as a digest: while it is the
--- same, so is what comes out. It takes a hundredth of the time that compiling takes, which is what a
--- refresh or a check of many tables would spend.
+-- same, so is what comes out. It takes a hundredth of the time that compiling takes, which is what
+-- a refresh or a check of many tables would spend.
 create or replace function audit.inputs_of(
   t audit.tracked, compiler text default audit.compiler_digest()
 )

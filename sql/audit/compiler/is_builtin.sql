@@ -1,5 +1,5 @@
--- Whether a type is one of PostgreSQL's own, so that nobody below the superuser can give it a cast, an
--- operator or a check. Never a domain, nor the row type of a table.
+-- Whether a type is one of PostgreSQL's own, so that nobody below the superuser can give it a cast,
+-- an operator or a check. Never a domain, nor the row type of a table.
 create or replace function audit.is_builtin(type oid)
   returns boolean
   language sql

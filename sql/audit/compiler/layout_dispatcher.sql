@@ -17,7 +17,8 @@ begin
   cost 10000
   set search_path = pg_catalog, pg_temp
 as %L', kind,
-  case kind when 'changes' then 'row_values text, is_deleted boolean' else 'row_values text' end, format(
+  case kind when 'changes' then 'row_values text, is_deleted boolean' else 'row_values text' end,
+  format(
 '
 declare
   v_shown jsonb;

@@ -1,5 +1,5 @@
--- One looked-up row by its key. A key of somebody's type is compared as that type, which takes code of
--- that one's: where there is any, this stands in a function of audit_lookup.
+-- One looked-up row by its key. A key of somebody's type is compared as that type, which takes code
+-- of that one's: where there is any, this stands in a function of audit_lookup.
 create or replace function audit.lookup_query(
   relation regclass, list text, key_column text, key_operator text, value text, key_type oid
 )

@@ -7,9 +7,8 @@ create or replace function audit.moved_value(place bigint, type oid)
   set search_path = pg_catalog, pg_temp
 as $$
   select format('(_audit.v_row[%s])', place)
-    || case when t.oid = 'text'::regtype then '' else format('::pg_catalog.%I', t.typname) end
-  from pg_type as t
-  where t.oid = moved_value.type
+    || case when moved_value.type = 'text'::regtype then ''
+      else '::' || audit.builtin_name(moved_value.type) end
 $$;
 
 revoke all on function audit.moved_value(bigint, oid) from public;

@@ -5,7 +5,7 @@ create or replace function audit.name_types(t audit.tracked)
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select coalesce(jsonb_object_agg(n.name, format('pg_catalog.%I', p.typname)), '{}')
+  select coalesce(jsonb_object_agg(n.name, audit.builtin_name(n.type)), '{}')
   from (
     select q.prefix || c.name as name, c.type
     from audit.columns_of(t.target) as c
@@ -15,7 +15,6 @@ as $$
     from audit.lookups_of(t) as l
     join pg_attribute as a on a.attrelid = l.target and a.attnum > 0 and not a.attisdropped
   ) as n
-  join pg_type as p on p.oid = n.type
 $$;
 
 revoke all on function audit.name_types(audit.tracked) from public;

@@ -1,7 +1,7 @@
--- The only way for a column into compiled text, but for audit.difference(). A type that somebody made
--- may have casts, operators and checks that are that one's code, and would run with the rights of the
--- compiled function: such a value is its text, by its output function (concat) and never by a cast,
--- with nulls kept as they are.
+-- The only way for a column into compiled text, but for audit.difference(). A type that somebody
+-- made may have casts, operators and checks that are that one's code, and would run with the rights
+-- of the compiled function: such a value is its text, by its output function (concat) and never by
+-- a cast, with nulls kept as they are.
 create or replace function audit.presented(type oid, reference text)
   returns text
   language sql
@@ -9,12 +9,11 @@ create or replace function audit.presented(type oid, reference text)
   set search_path = pg_catalog, pg_temp
 as $$
   select case when audit.is_builtin(presented.type)
-    then format('audit.as_compiled(%s, null::pg_catalog.%I)', reference, p.typname)
+    then format('audit.as_compiled(%s, null::%s)', reference, audit.builtin_name(p.type))
     else format('(case when num_nulls(%1$s) = 0 then concat(%1$s) end)', reference)
-      || case when p.oid = 'text'::regtype then '' else format('::pg_catalog.%I', p.typname) end
+      || case when p.type = 'text'::regtype then '' else '::' || audit.builtin_name(p.type) end
     end
-  from pg_type as p
-  where p.oid = audit.presented_type(presented.type)
+  from (select audit.presented_type(presented.type) as type) as p
 $$;
 
 revoke all on function audit.presented(oid, text) from public;

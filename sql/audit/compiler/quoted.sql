@@ -1,4 +1,5 @@
--- A name that is always quoted: PL/pgSQL has reserved words that SQL has not, such as begin and end.
+-- A name that is always quoted: PL/pgSQL has reserved words that SQL has not, such as begin and
+-- end.
 create or replace function audit.quoted(name text)
   returns text
   language sql

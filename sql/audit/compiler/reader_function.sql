@@ -1,6 +1,6 @@
 -- The frame of a compiled function that reads another table for a trigger function: rows seen as of
--- the statement that asks, one index probe also in a plan made when the table was empty, and an error
--- where row security would hide a row that has no policy for it.
+-- the statement that asks, one index probe also in a plan made when the table was empty, and an
+-- error where row security would hide a row that has no policy for it.
 create or replace function audit.reader_function(
   name text, parameters text[], result text, query text, is_filtered boolean
 )

@@ -12,10 +12,9 @@ as $$
       else format('%s::%s', expression, k.kept_as) end,
     k.kept_as
   from (
-    select i.is_kept, format('pg_catalog.%s', case when i.is_kept then quote_ident(p.typname)
-        when audit.element_of(type) = type then 'text' else 'text[]' end) as kept_as
+    select i.is_kept, case when i.is_kept then audit.builtin_name(type)
+      when audit.element_of(type) = type then 'pg_catalog.text' else 'pg_catalog.text[]' end as kept_as
     from (select audit.is_kept(type) as is_kept) as i
-    join pg_type as p on p.oid = type
   ) as k
 $$;
 

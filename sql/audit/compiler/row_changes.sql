@@ -8,7 +8,8 @@ create or replace function audit.row_changes(t audit.tracked, side text)
   set search_path = pg_catalog, pg_temp
 as $$
   with entry as materialized (
-    select a.number, a.name, a.ident, case side when 'new' then a.new_entry else a.old_entry end as value
+    select a.number, a.name, a.ident,
+      case side when 'new' then a.new_entry else a.old_entry end as value
     from audit.audited_columns(t, case side when 'new' then 'old' else side end) as a
   ), prefix as (
     -- A name that no column has: a bare one would be taken for the column.

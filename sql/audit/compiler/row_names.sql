@@ -1,5 +1,5 @@
--- What the names of columns stand for in compiled code: the new row, the old one, the one that moves
--- from partition to partition, or both old and new merged.
+-- What the names of columns stand for in compiled code: the new row, the old one, the one that
+-- moves from partition to partition, or both old and new merged.
 create or replace function audit.row_names(t audit.tracked, side text)
   returns jsonb
   language sql

@@ -1,5 +1,5 @@
--- All audited columns of a row that came or went, as the text of a record of its layout: it costs less
--- than any jsonb to write, and a tenth of the bytes to keep.
+-- All audited columns of a row that came or went, as the text of a record of its layout: it costs
+-- less than any jsonb to write, and a tenth of the bytes to keep.
 create or replace function audit.row_record(t audit.tracked, side text)
   returns text
   language sql

@@ -1,6 +1,6 @@
 -- The settings that the compiled functions of a table pin: for the values of its columns, and for
--- what its expressions make of times. A function that shows whole rows runs in UTC, which costs less
--- than to convert each time; one that shows what changed seldom has a time to show.
+-- what its expressions make of times. A function that shows whole rows runs in UTC, which costs
+-- less than to convert each time; one that shows what changed seldom has a time to show.
 create or replace function audit.settings_for(t audit.tracked, whole_rows boolean)
   returns text[]
   language sql

@@ -1,6 +1,6 @@
--- Declared expressions are taken apart here and nowhere else: a token is a string, the name of a type
--- with the :: or AS before it, a chain of identifiers, a number or else one character. Names that an
--- opening bracket follows are functions.
+-- Declared expressions are taken apart here and nowhere else: a token is a string, the name of a
+-- type with the :: or AS before it, a chain of identifiers, a number or else one character. Names
+-- that an opening bracket follows are functions.
 create or replace function audit.tokens_of(expression text)
   returns table (number bigint, token text, name text)
   language plpgsql

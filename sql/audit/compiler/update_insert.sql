@@ -13,7 +13,8 @@ as $$
     || audit.insert_log(t,
       jsonb_populate_record(row_sql, coalesce(s.variables, '{}')),
       quote_literal(action),
-      audit.part_changes(t, row_sql, concat_ws(' || ', audit.part_identity(t, old_side), '_audit.' || v.changes)),
+      audit.part_changes(t, row_sql,
+        concat_ws(' || ', audit.part_identity(t, old_side), '_audit.' || v.changes)),
       'false', '', ''), 2 * step))
   from (
     -- In a transaction of many statements a variable is cheaper than the same in the insert; what

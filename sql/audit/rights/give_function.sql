@@ -1,5 +1,5 @@
--- A compiled function goes to the role whose rights it shall have. A role that is no superuser may give
--- only to one that may create in the schema, which is so for this moment alone.
+-- A compiled function goes to the role whose rights it shall have. A role that is no superuser may
+-- give only to one that may create in the schema, which is so for this moment alone.
 create or replace function audit.give_function(name text, role text)
   returns void
   language plpgsql

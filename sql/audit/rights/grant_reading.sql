@@ -1,5 +1,5 @@
--- What compiled functions read, their roles may read: columns, no more. Where that cannot be had, the
--- declaration is refused, and not the first write.
+-- What compiled functions read, their roles may read: columns, no more. Where that cannot be had,
+-- the declaration is refused, and not the first write.
 create or replace function audit.grant_reading(
   t audit.tracked, relation regclass, columns text[], reader text
 )

@@ -1,5 +1,5 @@
--- Whether there is a boundary at all between a table's owner and the log: none where it is a superuser,
--- or the owner of the log itself.
+-- Whether there is a boundary at all between a table's owner and the log: none where it is a
+-- superuser, or the owner of the log itself.
 create or replace function audit.is_trusted(role oid)
   returns boolean
   language sql

@@ -1,4 +1,5 @@
--- When a declaration ends, nothing is left of what its functions could read, but what another one needs.
+-- When a declaration ends, nothing is left of what its functions could read, but what another one
+-- needs.
 create or replace function audit.revoke_reading(tables regclass[])
   returns void
   language plpgsql

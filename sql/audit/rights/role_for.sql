@@ -1,6 +1,6 @@
--- Compiled functions belong to roles of least rights: audit_writer, which can add rows to the log and
--- nothing else, and audit_lookup, which can read the looked-up columns and nothing else. Where the
--- owner of the log has no such role to give, to the owner itself.
+-- Compiled functions belong to roles of least rights: audit_writer, which can add rows to the log
+-- and nothing else, and audit_lookup, which can read the looked-up columns and nothing else. Where
+-- the owner of the log has no such role to give, to the owner itself.
 create or replace function audit.role_for(role text)
   returns name
   language sql

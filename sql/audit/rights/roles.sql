@@ -1,6 +1,7 @@
 -- Who may do what with the log: three roles of the cluster that others are made members of, and two
--- that nobody is to be a member of but the log's owner, which gives compiled functions to them. Where
--- the installing role may create none, audit.grant_rights() says what to run, and is run again.
+-- that nobody is to be a member of but the log's owner, which gives compiled functions to them.
+-- Where the installing role may create none, audit.grant_rights() says what to run, and is run
+-- again.
 do $$
 declare
   v_role text;

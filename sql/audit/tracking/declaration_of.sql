@@ -6,7 +6,8 @@ create or replace function audit.declaration_of(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
   select to_jsonb(t)
-    - '{id,slug,target,tables,columns,compiled,table_name,inputs,layout,trigger_count,account_tables,account_reader}'::text[]
+    - array['id', 'slug', 'target', 'tables', 'columns', 'compiled', 'table_name', 'inputs', 'layout',
+      'trigger_count', 'account_tables', 'account_reader']
     || jsonb_build_object(
     'table', coalesce(t.compiled ->> 'name', audit.name_of(t.target)),
     'columns', (

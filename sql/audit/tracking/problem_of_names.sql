@@ -1,5 +1,5 @@
--- What the expressions of a declaration name and is not there: a column, or a function of the log's owner
--- that they were bound to.
+-- What the expressions of a declaration name and is not there: a column, or a function of the log's
+-- owner that they were bound to.
 create or replace function audit.problem_of_names(t audit.tracked)
   returns text
   language sql

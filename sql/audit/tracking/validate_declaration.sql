@@ -1,5 +1,7 @@
 -- A declaration is looked over before anything is compiled from it.
-create or replace function audit.validate_declaration(t audit.tracked, may_create boolean default true)
+create or replace function audit.validate_declaration(
+  t audit.tracked, may_create boolean default true
+)
   returns void
   language plpgsql
   set search_path = pg_catalog, pg_temp

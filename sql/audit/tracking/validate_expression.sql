@@ -1,6 +1,6 @@
--- One expression of a declaration, tried without reading or planning anything: as the body of a function
--- that is only parsed. What it came to be is then looked through: functions of PostgreSQL or of the
--- log's owner, nothing volatile, and tables in the query for accounts alone.
+-- One expression of a declaration, tried without reading or planning anything: as the body of a
+-- function that is only parsed. What it came to be is then looked through: functions of PostgreSQL
+-- or of the log's owner, nothing volatile, and tables in the query for accounts alone.
 create or replace function audit.validate_expression(
   t audit.tracked, slot text, expression text, event text,
   out columns jsonb, out is_plain boolean
@@ -14,12 +14,13 @@ declare
     'conditions name old.column and new.column.';
   v_problem text;
   v_types jsonb := audit.name_types(t);
-  v_names text[];
+  v_parameters text[];
   v_text text;
   v_tree text;
 begin
   select case
-      when v_types ? n.name then format('column %s is ambiguous: it is old.%1$s or new.%1$s', n.name)
+      when v_types ? n.name
+        then format('column %s is ambiguous: it is old.%1$s or new.%1$s', n.name)
       else format('column %s does not exist', n.name) end
     into v_problem
     from audit.names_in(expression) as n (name)
@@ -32,34 +33,27 @@ begin
     raise exception 'invalid declaration of %: %: %', t.target, slot, v_problem
       using errcode = 'UA005', hint = v_hint;
   end if;
-  select coalesce(array_agg(n.name), '{}') into v_names
-    from audit.names_in(expression) as n (name)
-    where v_types ? n.name and case slot
-      when 'accounts' then starts_with(n.name, 'new.')
-      when 'when' then n.name ~ case event when 'insert' then '^new\.' when 'delete' then '^old\.'
-          else '^(old|new)\.' end
-        or (event <> 'update' and strpos(n.name, '.') = 0)
-      else n.name !~ '^(old|new)\.' end;
-  select audit.rewrite_expression(expression, coalesce(jsonb_object_agg(n.name,
-      format('($%s)', n.place)), '{}')) into v_text
-    from unnest(v_names) with ordinality as n (name, place);
+  select o.types, o.body into v_parameters, v_text
+    from audit.over_parameters(t, expression, case slot
+      when 'accounts' then '^new\.'
+      when 'when' then case event when 'insert' then '^(new\.|[^.]+$)'
+        when 'delete' then '^(old\.|[^.]+$)' else '^(old|new)\.' end
+      else '^(?!(old|new)\.)' end) as o;
   begin
     -- Bare and in brackets, so that it is whole.
     execute format(
       'create function audit.expression(%s) returns void language sql begin atomic %s; %s; end',
-      (select string_agg(v_types ->> n.name, ', ' order by n.place)
-       from unnest(v_names) with ordinality as n (name, place)),
+      array_to_string(v_parameters, ', '),
       case slot when 'accounts' then v_text else 'select ' || v_text end,
-      format(case slot when 'when' then 'select ((%s) is true)' else 'select (%s)::pg_catalog.text' end,
-        v_text));
+      format(case slot when 'when' then 'select ((%s) is true)'
+        else 'select (%s)::pg_catalog.text' end, v_text));
   exception
     when syntax_error_or_access_rule_violation or data_exception then
       if sqlstate = '42501' then
         raise;
       end if;
       raise exception 'invalid declaration of %: %: %', t.target, slot, sqlerrm
-        using errcode = 'UA005',
-          hint = v_hint;
+        using errcode = 'UA005', hint = v_hint;
   end;
   select f.prosqlbody::text,
       (select jsonb_object_agg(d.id, d.names) from (
