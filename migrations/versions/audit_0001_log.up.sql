@@ -3309,13 +3309,15 @@ comment on function audit.compile_partitioned(audit.tracked, text[], audit.compi
 -- audit.install_compiled() then puts in place. In between nothing is written: every step reads the
 -- declaration and the catalogue, and returns SQL as text. The steps:
 --
--- 1. What the table is like. columns_of and audited_columns: its columns, with the SQL that compares
---    and shows them (json_value, text_value, equality_of). rules_of: the actions of an event.
---    lookups_of: where each lookup leads (foreign_key_of). table_trait: whether it is partitioned,
---    and which triggers of its own it has.
--- 2. What the expressions mean. tokens_of takes one apart, rewrite_expression puts in what a name
---    stands for, bind_text makes text of it. bind_row does so for all that the log keeps of a row:
---    audit.row_sql.
+-- 1. What the table is like. columns_of and audited_columns: its columns, which get into compiled
+--    text through presented and difference alone, with the SQL that shows them (json_value,
+--    text_value, record_value). rules_of: the actions of an event. lookups_of and cascades_of: which
+--    other tables are asked, and who may read those (reader_of). table_trait: whether it is
+--    partitioned, and which triggers of its own it has.
+-- 2. What the expressions mean. tokens_of takes one apart, row_names says what a name stands for,
+--    bind_expression puts that in, or calls the function that keeps what foreign names mean
+--    (bound_function); bind_text makes text of it. bind_row does so for all that the log keeps of a
+--    row: audit.row_sql. reader_functions: what other tables are read by, where not in place.
 -- 3. A body for each event. write_body: rows that came or went, a whole statement at once.
 --    update_body, with update_insert: a row that changed, each column in the variable of the action
 --    that takes it. merge_body and group_body: one row of the log for each item, however many of its
