@@ -95,6 +95,7 @@
 \ir audit/api/set_actor.sql
 \ir audit/writing/is_current.sql
 \ir audit/writing/demand_actor.sql
+\ir audit/writing/actor_now.sql
 \ir audit/writing/write_table_event.sql
 \ir audit/writing/write_log_event.sql
 \ir audit/writing/log_truncate.sql

@@ -1740,29 +1740,57 @@ revoke all on function audit.indent(text, integer) from public;
 
 comment on function audit.indent(text, integer) is 'Indents the lines of compiled code.';
 
--- What the actor of the transaction is read into: one setting, its fields parted by U+001F.
+-- What a compiled function reads the actor of its transaction from and into: audit.read_actor() has
+-- the statements.
 create or replace function audit.actor_variables()
   returns text[]
   language sql
   immutable
   set search_path = pg_catalog, pg_temp
 as $$
-  select array['v_actor text := current_setting(''audit.actor'', true)']
+  select array[
+    'v_actor text := current_setting(''audit.actor'', true)',
+    'v_actor_type text', 'v_actor_id text', 'v_actor_label text', 'v_context jsonb']
 $$;
 
 revoke all on function audit.actor_variables() from public;
 
 comment on function audit.actor_variables() is
-  'Declaration of the variable that holds the actor in a compiled function.';
+  'Declarations of the variables that hold the actor in a compiled function.';
 
--- The actor of the transaction: one setting, read once; without it, the login role.
+-- The actor of the transaction: one setting, whose fields are parted by U+001F. The first one is a
+-- stamp of the transaction, so that a setting of the session names nobody in a later one. What
+-- audit.set_actor() would refuse counts as no actor, as a whole; that stands for the login role.
+-- audit.actor_now() reads by the same rules. Most transactions end the questions with the first one:
+-- an expression costs more to prepare in each transaction than to evaluate.
 create or replace function audit.read_actor()
   returns text
   language sql
   immutable
   set search_path = pg_catalog, pg_temp
 as $$
-  select ''
+  select
+E'  v_actor_type := split_part(v_actor, chr(31), 2);
+  v_actor_id := split_part(v_actor, chr(31), 3);
+  v_actor_label := nullif(split_part(v_actor, chr(31), 4), '''');
+  if split_part(v_actor, chr(31), 1) = extract(epoch from transaction_timestamp())::text
+    and v_actor_type <> all (''{"",database}'') and v_actor_id <> ''''
+  then
+    if split_part(v_actor, chr(31), 5) <> '''' then
+      begin
+        v_context := split_part(v_actor, chr(31), 5)::jsonb;
+      exception when data_exception or program_limit_exceeded then
+        v_context := to_jsonb(split_part(v_actor, chr(31), 5));
+      end;
+      if jsonb_typeof(v_context) <> ''object'' then
+        v_context := jsonb_build_object(''unreadable'', v_context);
+      end if;
+    end if;
+  else
+    v_actor_type := ''database'';
+    v_actor_id := session_user;
+    v_actor_label := null;
+  end if;\n'
 $$;
 
 revoke all on function audit.read_actor() from public;
@@ -1793,16 +1821,14 @@ E'  insert into audit.log (
     %s,
     %s,
     %s,
-    coalesce(nullif(split_part(_audit.v_actor, chr(31), 1), ''''), ''database''),
-    coalesce(nullif(split_part(_audit.v_actor, chr(31), 2), ''''), session_user),
-    nullif(split_part(_audit.v_actor, chr(31), 3), ''''), session_user,
+    _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label, session_user,
     current_setting(''application_name''),
     %s,
     %s,
     %s,
     %s,
     %s,
-    nullif(split_part(_audit.v_actor, chr(31), 4), '''')::jsonb%s%s;
+    _audit.v_context%s%s;
 %s',
     row_sql.account, action, t.item_type, row_sql.item_id, row_sql.item_label,
     row_sql.parent_type, row_sql.parent_id, is_cascade,
@@ -1812,7 +1838,7 @@ E'  insert into audit.log (
       else '' end,
     case when condition <> '' then E'\n  where ' || condition else '' end,
     case when t.require_actor then
-E'  if coalesce(_audit.v_actor, '''') = '''' and found then
+E'  if _audit.v_actor_type = ''database'' and found then
     perform audit.demand_actor(''' || replace(t.target::text, '''', '''''') || E''');
   end if;\n' else '' end)
 $$;
@@ -2890,7 +2916,8 @@ begin
     end if;
   end if;
 
-  perform set_config('audit.actor', concat_ws(chr(31), actor_type, actor_id,
+  perform set_config('audit.actor', concat_ws(chr(31),
+    extract(epoch from transaction_timestamp()), actor_type, actor_id,
     translate(coalesce(actor_label, ''), chr(31), ''), nullif(context, 'null')), true);
 end;
 $$;
@@ -2962,6 +2989,44 @@ revoke all on function audit.demand_actor(text) from public;
 comment on function audit.demand_actor(text) is
   'Raises the error for a write without the actor that its table requires.';
 
+-- The actor of the transaction, for rows of the log that no compiled function writes. Its rules are
+-- those of audit.read_actor().
+create or replace function audit.actor_now(
+  out actor_type text, out actor_id text, out actor_label text, out context jsonb
+)
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_fields text[] := string_to_array(current_setting('audit.actor', true), chr(31), '');
+begin
+  if v_fields[1] = extract(epoch from transaction_timestamp())::text
+    and v_fields[2] <> 'database' and v_fields[3] is not null
+  then
+    actor_type := v_fields[2];
+    actor_id := v_fields[3];
+    actor_label := v_fields[4];
+    begin
+      context := v_fields[5]::jsonb;
+    exception when data_exception or program_limit_exceeded then
+      context := to_jsonb(v_fields[5]);
+    end;
+    if jsonb_typeof(context) <> 'object' then
+      context := jsonb_build_object('unreadable', context);
+    end if;
+  else
+    actor_type := 'database';
+    actor_id := session_user;
+  end if;
+end;
+$$;
+
+revoke all on function audit.actor_now() from public;
+
+comment on function audit.actor_now() is
+  'The actor of the transaction: type, id, label and context; without one the login role.';
+
 -- Rows of the log that are about a table as a whole: truncated, tracked, changed, untracked.
 create or replace function audit.write_table_event(
   action text, name text, changes jsonb, part_of text default null
@@ -2971,19 +3036,17 @@ create or replace function audit.write_table_event(
   security definer
   set search_path = pg_catalog, pg_temp
 as $$
-declare
-  v_actor text[] := string_to_array(current_setting('audit.actor', true), chr(31), '');
 begin
   insert into audit.log (
     action, item_type, item_id, item_label, parent_type, parent_id,
     actor_type, actor_id, actor_label, db_role, application, changes, context
   )
-  values (
+  select
     write_table_event.action, 'table', write_table_event.name, write_table_event.name,
     case when part_of is not null then 'table' end, part_of,
-    coalesce(v_actor[1], 'database'), coalesce(v_actor[2], session_user), v_actor[3],
-    session_user, current_setting('application_name'), write_table_event.changes, v_actor[4]::jsonb
-  );
+    a.actor_type, a.actor_id, a.actor_label,
+    session_user, current_setting('application_name'), write_table_event.changes, a.context
+  from audit.actor_now() as a;
 end;
 $$;
 
@@ -3000,22 +3063,20 @@ create or replace function audit.write_log_event(action text, account_id text, d
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_actor text[] := string_to_array(current_setting('audit.actor', true), chr(31), '');
   v_id bigint;
 begin
   insert into audit.log (
     account_id, action, item_type, item_id, item_label,
     actor_type, actor_id, actor_label, db_role, application, changes, context
   )
-  values (
+  select
     coalesce(write_log_event.account_id, ''), write_log_event.action, 'log', 'audit.log',
-    'audit.log',
-    coalesce(v_actor[1], 'database'), coalesce(v_actor[2], session_user), v_actor[3],
+    'audit.log', a.actor_type, a.actor_id, a.actor_label,
     session_user, current_setting('application_name'),
     (select jsonb_object_agg(d.key, jsonb_build_object('new', d.value))
      from jsonb_each(details) as d),
-    v_actor[4]::jsonb
-  )
+    a.context
+  from audit.actor_now() as a
   returning id into v_id;
   return v_id;
 end;

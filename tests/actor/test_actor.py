@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditdb._actor import actor_setting, psycopg_setting
+from auditdb._actor import psycopg_setting
 from auditdb._actor.scope import Actor, ActorScope, actor, current_actor, request_scope
 from auditdb.errors import AuditError, InvalidActor
 from tests.support.helpers import value
@@ -138,7 +138,7 @@ def test_what_a_begin_sets_is_what_set_actor_sets(connection: psycopg.Connection
     def fields() -> list[Any]:
         return list(
             connection.execute(
-                "select (a.f)[1], (a.f)[2], (a.f)[3], (a.f)[4]::jsonb from (select "
+                "select (a.f)[1], (a.f)[2], (a.f)[3], (a.f)[4], (a.f)[5]::jsonb from (select "
                 "string_to_array(current_setting('audit.actor'), chr(31), '')) as a (f)"
             ).fetchone()
             or ()
@@ -153,8 +153,8 @@ def test_what_a_begin_sets_is_what_set_actor_sets(connection: psycopg.Connection
         connection.execute(psycopg_setting.assignment(who))
         begun = fields()
         connection.execute(
-            "select audit.set_actor(%(type)s, %(id)s, %(label)s, %(context)s::text::jsonb)",
-            actor_setting.parameters(who),
+            "select audit.set_actor(%s, %s, %s, %s::text::jsonb)",
+            (who.type, who.id, who.label, who.context_json),
         )
         assert begun == fields()
 
@@ -171,7 +171,7 @@ def test_what_a_begin_sets_is_read_by_the_log(connection: psycopg.Connection) ->
         "select actor_type, actor_id, actor_label, context from audit.log where item_type = 'thing'"
     ).fetchone()
     assert row == ("us'er", "a\\b", "%s  ü 日", {"k": "it's\x1f \\ \" %(x)s", "n": [1, None]})
-    assert value(connection, "select current_setting('audit.actor')").count("\x1f") == 3
+    assert value(connection, "select current_setting('audit.actor')").count("\x1f") == 4
 
 
 # How actors nest.

@@ -47,7 +47,8 @@ begin
     end if;
   end if;
 
-  perform set_config('audit.actor', concat_ws(chr(31), actor_type, actor_id,
+  perform set_config('audit.actor', concat_ws(chr(31),
+    extract(epoch from transaction_timestamp()), actor_type, actor_id,
     translate(coalesce(actor_label, ''), chr(31), ''), nullif(context, 'null')), true);
 end;
 $$;

@@ -1,11 +1,36 @@
--- The actor of the transaction: one setting, read once; without it, the login role.
+-- The actor of the transaction: one setting, whose fields are parted by U+001F. The first one is a
+-- stamp of the transaction, so that a setting of the session names nobody in a later one. What
+-- audit.set_actor() would refuse counts as no actor, as a whole; that stands for the login role.
+-- audit.actor_now() reads by the same rules. Most transactions end the questions with the first one:
+-- an expression costs more to prepare in each transaction than to evaluate.
 create or replace function audit.read_actor()
   returns text
   language sql
   immutable
   set search_path = pg_catalog, pg_temp
 as $$
-  select ''
+  select
+E'  v_actor_type := split_part(v_actor, chr(31), 2);
+  v_actor_id := split_part(v_actor, chr(31), 3);
+  v_actor_label := nullif(split_part(v_actor, chr(31), 4), '''');
+  if split_part(v_actor, chr(31), 1) = extract(epoch from transaction_timestamp())::text
+    and v_actor_type <> all (''{"",database}'') and v_actor_id <> ''''
+  then
+    if split_part(v_actor, chr(31), 5) <> '''' then
+      begin
+        v_context := split_part(v_actor, chr(31), 5)::jsonb;
+      exception when data_exception or program_limit_exceeded then
+        v_context := to_jsonb(split_part(v_actor, chr(31), 5));
+      end;
+      if jsonb_typeof(v_context) <> ''object'' then
+        v_context := jsonb_build_object(''unreadable'', v_context);
+      end if;
+    end if;
+  else
+    v_actor_type := ''database'';
+    v_actor_id := session_user;
+    v_actor_label := null;
+  end if;\n'
 $$;
 
 revoke all on function audit.read_actor() from public;

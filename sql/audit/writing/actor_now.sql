@@ -1,0 +1,37 @@
+-- The actor of the transaction, for rows of the log that no compiled function writes. Its rules are
+-- those of audit.read_actor().
+create or replace function audit.actor_now(
+  out actor_type text, out actor_id text, out actor_label text, out context jsonb
+)
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_fields text[] := string_to_array(current_setting('audit.actor', true), chr(31), '');
+begin
+  if v_fields[1] = extract(epoch from transaction_timestamp())::text
+    and v_fields[2] <> 'database' and v_fields[3] is not null
+  then
+    actor_type := v_fields[2];
+    actor_id := v_fields[3];
+    actor_label := v_fields[4];
+    begin
+      context := v_fields[5]::jsonb;
+    exception when data_exception or program_limit_exceeded then
+      context := to_jsonb(v_fields[5]);
+    end;
+    if jsonb_typeof(context) <> 'object' then
+      context := jsonb_build_object('unreadable', context);
+    end if;
+  else
+    actor_type := 'database';
+    actor_id := session_user;
+  end if;
+end;
+$$;
+
+revoke all on function audit.actor_now() from public;
+
+comment on function audit.actor_now() is
+  'The actor of the transaction: type, id, label and context; without one the login role.';
