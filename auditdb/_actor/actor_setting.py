@@ -71,8 +71,13 @@ def parameters(actor: Actor) -> dict[str, str]:
 
 def value(actor: Actor) -> str:
     """Return the setting audit.actor but for its stamp, as audit.set_actor() writes it."""
-    fields = ["", actor.type, actor.id, actor.label or "", actor.context_json]
-    return SEPARATOR.join(field for field in fields if field is not None)
+    fields = ["", actor.type, actor.id, actor.label or ""]
+    principal, context = actor.on_behalf_of, actor.context_json
+    if context is not None or principal is not None:
+        fields.append(context or "null")
+    if principal is not None:
+        fields += [principal.type, principal.id, principal.label or ""]
+    return SEPARATOR.join(fields)
 
 
 def no_transaction(what: str) -> errors.NoTransaction:

@@ -48,6 +48,9 @@ create table audit.log (
   actor_type  text collate "C" not null,
   actor_id    text collate "C" not null,
   actor_label text,
+  on_behalf_of_type text collate "C",
+  on_behalf_of_id text collate "C",
+  on_behalf_of_label text,
   db_role     text collate "C" not null,
   application text             not null default '',
   is_cascade  boolean          not null default false,
@@ -84,6 +87,8 @@ alter table audit.log
   alter column parent_id set statistics 0,
   alter column actor_id set statistics 0,
   alter column actor_label set statistics 0,
+  alter column on_behalf_of_id set statistics 0,
+  alter column on_behalf_of_label set statistics 0,
   alter column row_values set statistics 0,
   alter column changes set statistics 0,
   alter column context set statistics 0;
@@ -113,6 +118,11 @@ comment on column audit.log.actor_type is
 comment on column audit.log.actor_id is
   'Id of the actor, or the login role where no actor was given.';
 comment on column audit.log.actor_label is 'Name of the actor at the time of the action.';
+comment on column audit.log.on_behalf_of_type is
+  'Kind of whom the actor did it for; null where they did it for themselves.';
+comment on column audit.log.on_behalf_of_id is 'Id of whom the actor did it for.';
+comment on column audit.log.on_behalf_of_label is
+  'Name of whom the actor did it for, at the time of the action.';
 comment on column audit.log.db_role is 'Login role of the session that wrote.';
 comment on column audit.log.application is 'The application_name of the session that wrote.';
 comment on column audit.log.is_cascade is 'Whether the row was written because a parent was deleted.';
@@ -1750,7 +1760,8 @@ create or replace function audit.actor_variables()
 as $$
   select array[
     'v_actor text := current_setting(''audit.actor'', true)',
-    'v_actor_type text', 'v_actor_id text', 'v_actor_label text', 'v_context jsonb']
+    'v_actor_type text', 'v_actor_id text', 'v_actor_label text', 'v_context jsonb',
+    'v_on_behalf_of_type text', 'v_on_behalf_of_id text', 'v_on_behalf_of_label text']
 $$;
 
 revoke all on function audit.actor_variables() from public;
@@ -1782,8 +1793,16 @@ E'  v_actor_type := split_part(v_actor, chr(31), 2);
       exception when data_exception or program_limit_exceeded then
         v_context := to_jsonb(split_part(v_actor, chr(31), 5));
       end;
-      if jsonb_typeof(v_context) <> ''object'' then
-        v_context := jsonb_build_object(''unreadable'', v_context);
+      if jsonb_typeof(v_context) <> ''object'' or split_part(v_actor, chr(31), 6) <> '''' then
+        v_context := case jsonb_typeof(v_context) when ''object'' then v_context
+          when ''null'' then null else jsonb_build_object(''unreadable'', v_context) end;
+        if split_part(v_actor, chr(31), 6) <> all (''{"",database}'')
+          and split_part(v_actor, chr(31), 7) <> ''''
+        then
+          v_on_behalf_of_type := split_part(v_actor, chr(31), 6);
+          v_on_behalf_of_id := split_part(v_actor, chr(31), 7);
+          v_on_behalf_of_label := nullif(split_part(v_actor, chr(31), 8), '''');
+        end if;
       end if;
     end if;
   else
@@ -1810,8 +1829,8 @@ as $$
   select format(
 E'  insert into audit.log (
     account_id, action, item_type, item_id, item_label, parent_type, parent_id,
-    actor_type, actor_id, actor_label, db_role, application, is_cascade, is_deleted,
-    layout, row_values, changes, context
+    actor_type, actor_id, actor_label, on_behalf_of_type, on_behalf_of_id, on_behalf_of_label,
+    db_role, application, is_cascade, is_deleted, layout, row_values, changes, context
   )
   select
     %s,
@@ -1821,7 +1840,9 @@ E'  insert into audit.log (
     %s,
     %s,
     %s,
-    _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label, session_user,
+    _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label,
+    _audit.v_on_behalf_of_type, _audit.v_on_behalf_of_id, _audit.v_on_behalf_of_label,
+    session_user,
     current_setting(''application_name''),
     %s,
     %s,
@@ -2867,12 +2888,15 @@ revoke all on function audit.install_compiled(audit.tracked, audit.compiled) fro
 comment on function audit.install_compiled(audit.tracked, audit.compiled) is
   'Creates the compiled functions and triggers of a table where they differ; says whether any did.';
 
--- Application to transaction: names who is responsible for what follows.
+-- Application to transaction: names who is responsible for what follows, and for whom they do it.
 create or replace function audit.set_actor(
   actor_type text,
   actor_id text,
   actor_label text default null,
-  context jsonb default null
+  context jsonb default null,
+  on_behalf_of_type text default null,
+  on_behalf_of_id text default null,
+  on_behalf_of_label text default null
 )
   returns void
   language plpgsql
@@ -2882,18 +2906,44 @@ as $$
 declare
   v_query text := coalesce(current_query(), '');
   v_stack text;
+  v_long text;
 begin
   -- Fields are parted by a character that names cannot hold (U+001F, unit separator).
   actor_type := translate(actor_type, chr(31), '');
   actor_id := translate(actor_id, chr(31), '');
+  actor_label := translate(actor_label, chr(31), '');
+  on_behalf_of_type := nullif(translate(on_behalf_of_type, chr(31), ''), '');
+  on_behalf_of_id := nullif(translate(on_behalf_of_id, chr(31), ''), '');
+  on_behalf_of_label := nullif(translate(on_behalf_of_label, chr(31), ''), '');
   if coalesce(actor_type, '') = '' or coalesce(actor_id, '') = '' then
     raise exception 'an actor needs a type and an id'
       using errcode = 'UA005',
         hint = 'For example: select audit.set_actor(''platform_user'', ''42'', ''ana@example.com'').';
   end if;
-  if actor_type = 'database' then
+  if 'database' in (actor_type, on_behalf_of_type) then
     raise exception 'the actor type database stands for a transaction without an actor'
       using errcode = 'UA005', hint = 'Give the type of the actor a name of its own.';
+  end if;
+  if num_nulls(on_behalf_of_type, on_behalf_of_id) = 1
+    or (on_behalf_of_type is null and on_behalf_of_label is not null)
+  then
+    raise exception 'whom an actor acts on behalf of needs a type and an id'
+      using errcode = 'UA005';
+  end if;
+  -- Types and ids must fit into an entry of an index.
+  select format('%s of %s is longer than %s characters', f.name, f.whose, f.length) into v_long
+    from (values
+      ('the type', 'an actor', actor_type, 100),
+      ('the id', 'an actor', actor_id, 255),
+      ('the label', 'an actor', actor_label, 500),
+      ('the type', 'whom an actor acts on behalf of', on_behalf_of_type, 100),
+      ('the id', 'whom an actor acts on behalf of', on_behalf_of_id, 255),
+      ('the label', 'whom an actor acts on behalf of', on_behalf_of_label, 500)
+    ) as f (name, whose, value, length)
+    where length(f.value) > f.length
+    limit 1;
+  if found then
+    raise exception '%', v_long using errcode = 'UA005';
   end if;
   if context is not null and jsonb_typeof(context) not in ('object', 'null') then
     raise exception 'the context of an actor must be a JSON object, not %', jsonb_typeof(context)
@@ -2916,17 +2966,20 @@ begin
     end if;
   end if;
 
+  -- What audit.read_actor() takes apart.
   perform set_config('audit.actor', concat_ws(chr(31),
-    extract(epoch from transaction_timestamp()), actor_type, actor_id,
-    translate(coalesce(actor_label, ''), chr(31), ''), nullif(context, 'null')), true);
+    extract(epoch from transaction_timestamp()), actor_type, actor_id, coalesce(actor_label, ''),
+    case when on_behalf_of_type is not null then coalesce(context, 'null')
+      else nullif(context, 'null') end,
+    on_behalf_of_type, on_behalf_of_id, on_behalf_of_label), true);
 end;
 $$;
 
-grant execute on function audit.set_actor(text, text, text, jsonb) to public;
+grant execute on function audit.set_actor(text, text, text, jsonb, text, text, text) to public;
 
-comment on function audit.set_actor(text, text, text, jsonb) is
-  'Public. Names the actor of the current transaction: type, id, label, and context such as a '
-  'request id.';
+comment on function audit.set_actor(text, text, text, jsonb, text, text, text) is
+  'Public. Names the actor of the current transaction: type, id, label, context such as a request '
+  'id, and whom they act on behalf of.';
 
 -- The guard of every compiled function against a table that has changed since.
 create or replace function audit.is_current(
@@ -2992,7 +3045,8 @@ comment on function audit.demand_actor(text) is
 -- The actor of the transaction, for rows of the log that no compiled function writes. Its rules are
 -- those of audit.read_actor().
 create or replace function audit.actor_now(
-  out actor_type text, out actor_id text, out actor_label text, out context jsonb
+  out actor_type text, out actor_id text, out actor_label text, out context jsonb,
+  out on_behalf_of_type text, out on_behalf_of_id text, out on_behalf_of_label text
 )
   language plpgsql
   stable
@@ -3012,8 +3066,15 @@ begin
     exception when data_exception or program_limit_exceeded then
       context := to_jsonb(v_fields[5]);
     end;
-    if jsonb_typeof(context) <> 'object' then
+    if jsonb_typeof(context) = 'null' then
+      context := null;
+    elsif jsonb_typeof(context) <> 'object' then
       context := jsonb_build_object('unreadable', context);
+    end if;
+    if v_fields[6] <> 'database' and v_fields[7] is not null then
+      on_behalf_of_type := v_fields[6];
+      on_behalf_of_id := v_fields[7];
+      on_behalf_of_label := v_fields[8];
     end if;
   else
     actor_type := 'database';
@@ -3025,7 +3086,8 @@ $$;
 revoke all on function audit.actor_now() from public;
 
 comment on function audit.actor_now() is
-  'The actor of the transaction: type, id, label and context; without one the login role.';
+  'The actor of the transaction: type, id, label, context, and whom they act for; without one the '
+  'login role.';
 
 -- Rows of the log that are about a table as a whole: truncated, tracked, changed, untracked.
 create or replace function audit.write_table_event(
@@ -3039,12 +3101,14 @@ as $$
 begin
   insert into audit.log (
     action, item_type, item_id, item_label, parent_type, parent_id,
-    actor_type, actor_id, actor_label, db_role, application, changes, context
+    actor_type, actor_id, actor_label, on_behalf_of_type, on_behalf_of_id, on_behalf_of_label,
+    db_role, application, changes, context
   )
   select
     write_table_event.action, 'table', write_table_event.name, write_table_event.name,
     case when part_of is not null then 'table' end, part_of,
     a.actor_type, a.actor_id, a.actor_label,
+    a.on_behalf_of_type, a.on_behalf_of_id, a.on_behalf_of_label,
     session_user, current_setting('application_name'), write_table_event.changes, a.context
   from audit.actor_now() as a;
 end;
@@ -3067,11 +3131,13 @@ declare
 begin
   insert into audit.log (
     account_id, action, item_type, item_id, item_label,
-    actor_type, actor_id, actor_label, db_role, application, changes, context
+    actor_type, actor_id, actor_label, on_behalf_of_type, on_behalf_of_id, on_behalf_of_label,
+    db_role, application, changes, context
   )
   select
     coalesce(write_log_event.account_id, ''), write_log_event.action, 'log', 'audit.log',
     'audit.log', a.actor_type, a.actor_id, a.actor_label,
+    a.on_behalf_of_type, a.on_behalf_of_id, a.on_behalf_of_label,
     session_user, current_setting('application_name'),
     (select jsonb_object_agg(d.key, jsonb_build_object('new', d.value))
      from jsonb_each(details) as d),
@@ -4604,7 +4670,10 @@ select
     else audit.record_changes(l.layout, l.row_values, l.is_deleted) end as changes,
   l.context,
   l.era,
-  (select y.table_name from audit.layout as y where y.id = l.layout) as table_name
+  (select y.table_name from audit.layout as y where y.id = l.layout) as table_name,
+  l.on_behalf_of_type,
+  l.on_behalf_of_id,
+  l.on_behalf_of_label
 from audit.log as l;
 
 revoke all on audit.events from public;
@@ -4643,7 +4712,10 @@ select
   c.new_value,
   c.is_redacted,
   e.era,
-  (select y.table_name from audit.layout as y where y.id = e.layout) as table_name
+  (select y.table_name from audit.layout as y where y.id = e.layout) as table_name,
+  e.on_behalf_of_type,
+  e.on_behalf_of_id,
+  e.on_behalf_of_label
 from audit.log as e
 cross join lateral (
   select u.key, u.value ->> 'old', u.value ->> 'new',

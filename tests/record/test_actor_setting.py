@@ -109,7 +109,8 @@ def test_a_type_or_id_that_none_can_have_is_no_actor_as_a_whole(
         ("{}", {}),
         (" \n{}", {}),
         ("[1]", {"unreadable": [1]}),
-        ("null", {"unreadable": None}),
+        ("null", None),
+        ("false", {"unreadable": False}),
         ("5", {"unreadable": 5}),
         ('"x"', {"unreadable": "x"}),
         ("no json", {"unreadable": "no json"}),
@@ -121,7 +122,7 @@ def test_a_type_or_id_that_none_can_have_is_no_actor_as_a_whole(
     ids=lambda value: repr(value)[:20],
 )
 def test_a_context_that_is_no_object_is_kept_in_one(
-    session: psycopg.Connection, context: str, held: dict[str, Any]
+    session: psycopg.Connection, context: str, held: dict[str, Any] | None
 ) -> None:
     session.execute(SET_LOCAL, [made_of("user", "7", "Ana", context)])
     assert everywhere(session) == ("user", "7", "Ana", held)

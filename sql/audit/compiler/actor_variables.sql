@@ -8,7 +8,8 @@ create or replace function audit.actor_variables()
 as $$
   select array[
     'v_actor text := current_setting(''audit.actor'', true)',
-    'v_actor_type text', 'v_actor_id text', 'v_actor_label text', 'v_context jsonb']
+    'v_actor_type text', 'v_actor_id text', 'v_actor_label text', 'v_context jsonb',
+    'v_on_behalf_of_type text', 'v_on_behalf_of_id text', 'v_on_behalf_of_label text']
 $$;
 
 revoke all on function audit.actor_variables() from public;

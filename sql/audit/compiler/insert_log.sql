@@ -11,8 +11,8 @@ as $$
   select format(
 E'  insert into audit.log (
     account_id, action, item_type, item_id, item_label, parent_type, parent_id,
-    actor_type, actor_id, actor_label, db_role, application, is_cascade, is_deleted,
-    layout, row_values, changes, context
+    actor_type, actor_id, actor_label, on_behalf_of_type, on_behalf_of_id, on_behalf_of_label,
+    db_role, application, is_cascade, is_deleted, layout, row_values, changes, context
   )
   select
     %s,
@@ -22,7 +22,9 @@ E'  insert into audit.log (
     %s,
     %s,
     %s,
-    _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label, session_user,
+    _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label,
+    _audit.v_on_behalf_of_type, _audit.v_on_behalf_of_id, _audit.v_on_behalf_of_label,
+    session_user,
     current_setting(''application_name''),
     %s,
     %s,

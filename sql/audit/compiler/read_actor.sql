@@ -22,8 +22,16 @@ E'  v_actor_type := split_part(v_actor, chr(31), 2);
       exception when data_exception or program_limit_exceeded then
         v_context := to_jsonb(split_part(v_actor, chr(31), 5));
       end;
-      if jsonb_typeof(v_context) <> ''object'' then
-        v_context := jsonb_build_object(''unreadable'', v_context);
+      if jsonb_typeof(v_context) <> ''object'' or split_part(v_actor, chr(31), 6) <> '''' then
+        v_context := case jsonb_typeof(v_context) when ''object'' then v_context
+          when ''null'' then null else jsonb_build_object(''unreadable'', v_context) end;
+        if split_part(v_actor, chr(31), 6) <> all (''{"",database}'')
+          and split_part(v_actor, chr(31), 7) <> ''''
+        then
+          v_on_behalf_of_type := split_part(v_actor, chr(31), 6);
+          v_on_behalf_of_id := split_part(v_actor, chr(31), 7);
+          v_on_behalf_of_label := nullif(split_part(v_actor, chr(31), 8), '''');
+        end if;
       end if;
     end if;
   else

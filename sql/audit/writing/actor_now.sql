@@ -1,7 +1,8 @@
 -- The actor of the transaction, for rows of the log that no compiled function writes. Its rules are
 -- those of audit.read_actor().
 create or replace function audit.actor_now(
-  out actor_type text, out actor_id text, out actor_label text, out context jsonb
+  out actor_type text, out actor_id text, out actor_label text, out context jsonb,
+  out on_behalf_of_type text, out on_behalf_of_id text, out on_behalf_of_label text
 )
   language plpgsql
   stable
@@ -21,8 +22,15 @@ begin
     exception when data_exception or program_limit_exceeded then
       context := to_jsonb(v_fields[5]);
     end;
-    if jsonb_typeof(context) <> 'object' then
+    if jsonb_typeof(context) = 'null' then
+      context := null;
+    elsif jsonb_typeof(context) <> 'object' then
       context := jsonb_build_object('unreadable', context);
+    end if;
+    if v_fields[6] <> 'database' and v_fields[7] is not null then
+      on_behalf_of_type := v_fields[6];
+      on_behalf_of_id := v_fields[7];
+      on_behalf_of_label := v_fields[8];
     end if;
   else
     actor_type := 'database';
@@ -34,4 +42,5 @@ $$;
 revoke all on function audit.actor_now() from public;
 
 comment on function audit.actor_now() is
-  'The actor of the transaction: type, id, label and context; without one the login role.';
+  'The actor of the transaction: type, id, label, context, and whom they act for; without one the '
+  'login role.';

@@ -10,11 +10,13 @@ declare
 begin
   insert into audit.log (
     account_id, action, item_type, item_id, item_label,
-    actor_type, actor_id, actor_label, db_role, application, changes, context
+    actor_type, actor_id, actor_label, on_behalf_of_type, on_behalf_of_id, on_behalf_of_label,
+    db_role, application, changes, context
   )
   select
     coalesce(write_log_event.account_id, ''), write_log_event.action, 'log', 'audit.log',
     'audit.log', a.actor_type, a.actor_id, a.actor_label,
+    a.on_behalf_of_type, a.on_behalf_of_id, a.on_behalf_of_label,
     session_user, current_setting('application_name'),
     (select jsonb_object_agg(d.key, jsonb_build_object('new', d.value))
      from jsonb_each(details) as d),
