@@ -265,7 +265,8 @@ def _translate(error: BaseException) -> AuditError:
     report = _report(error)
     if report.sqlstate == "42501":
         needed = (
-            "Reading takes select on audit.events, audit.changes, audit.log and audit.action; "
+            "Reading takes select on audit.events, audit.changes, audit.log, audit.layout and "
+            "audit.action; "
             "upgrading takes the rights of the owner."
         )
         return PermissionDenied(

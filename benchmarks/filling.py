@@ -226,10 +226,6 @@ def _fill(url: str, before: int, after: int) -> None:
             pass
     with closing(connect(url)) as connection:
         connection.execute("analyze audit.log")
-        connection.execute(
-            "select setval('audit.log_id_seq', greatest(last_value, %s)) from audit.log_id_seq",
-            [_FIRST_ID + after],
-        )
 
 
 def _fill_partition(url: str, job: tuple[str, sql.Composed]) -> None:

@@ -35,7 +35,8 @@ where t.{column} is distinct from coalesce(l.change, 0)
 _TRANSFERS = """
 select count(*)
 from pgbench_history as h
-full join (select * from audit.log where action = 'transfer_created') as l on l.item_id = h.id::text
+full join (select * from audit.events where action = 'transfer_created') as l
+  on l.item_id = h.id::text
 where h.delta is distinct from (l.changes #>> '{delta,new}')::bigint
 """
 _BALANCES = (

@@ -47,6 +47,10 @@ class Event:
     db_role: str
     application: str
     is_cascade: bool
+    era: int
+    """In which era of the log it was written, by audit.era; 0 where it was imported."""
+    table_name: str | None
+    """The table, with its schema, as it was called then; None where it is about no row of one."""
     changes_json: str | None
     """The changes exactly as PostgreSQL writes them."""
     context_json: str | None

@@ -8,18 +8,27 @@ grant usage on schema audit to public;
 
 comment on schema audit is 'Audit log: one row for every essential action on the tracked tables.';
 
--- Who may do what with the log: three roles of the cluster that others are made members of. Where
+-- Who may do what with the log: three roles of the cluster that others are made members of, and two
+-- that nobody is to be a member of but the log's owner, which gives compiled functions to them. Where
 -- the installing role may create none, audit.grant_rights() says what to run, and is run again.
 do $$
 declare
   v_role text;
 begin
-  foreach v_role in array array['audit_reader', 'audit_exporter', 'audit_maintainer'] loop
+  foreach v_role in array array['audit_reader', 'audit_exporter', 'audit_maintainer',
+    'audit_writer', 'audit_lookup']
+  loop
     if to_regrole(v_role) is null
       and (select r.rolcreaterole or r.rolsuper from pg_roles as r where r.rolname = current_user)
     then
       begin
         execute format('create role %I nologin', v_role);
+        -- On 16 and later whoever creates a role may grant it, but is not yet a member that may use it.
+        if v_role in ('audit_writer', 'audit_lookup')
+          and not (select r.rolsuper from pg_roles as r where r.rolname = current_user)
+        then
+          execute format('grant %I to current_user', v_role);
+        end if;
       exception
         -- Somebody installs in another database of the cluster at this moment.
         when duplicate_object or unique_violation then
@@ -36,7 +45,6 @@ create table audit.log (
   id          bigint           not null
     default (date_part('epoch', clock_timestamp()) * 1024000000)::bigint + pg_backend_pid(),
   tx          bigint           not null default txid_current(),
-  era         smallint         not null default 1,
   occurred_at timestamptz      not null default clock_timestamp(),
   account_id  text collate "C" not null default '',
   action      text collate "C" not null,
@@ -55,6 +63,7 @@ create table audit.log (
   application text             not null default '',
   is_cascade  boolean          not null default false,
   is_deleted  boolean          not null default false,
+  era         smallint         not null default 1,
   layout      integer,
   row_values  text,
   changes     jsonb,
@@ -103,8 +112,6 @@ comment on column audit.log.id is
   'with occurred_at the order of reading; with tx too the identity of the row.';
 comment on column audit.log.tx is
   'Top-level transaction id (64 bits): the same for all rows of one transaction.';
-comment on column audit.log.era is
-  'In which era (audit.era) it was written, which tx counts in; 0 where it was imported.';
 comment on column audit.log.occurred_at is 'Time of the action (wall clock, not transaction start).';
 comment on column audit.log.account_id is 'Tenant that the row belongs to; empty without tenants.';
 comment on column audit.log.action is 'What was done, a code listed in audit.actions.';
@@ -127,6 +134,8 @@ comment on column audit.log.db_role is 'Login role of the session that wrote.';
 comment on column audit.log.application is 'The application_name of the session that wrote.';
 comment on column audit.log.is_cascade is 'Whether the row was written because a parent was deleted.';
 comment on column audit.log.is_deleted is 'Whether it is about rows that the action deleted.';
+comment on column audit.log.era is
+  'In which era (audit.era) it was written, which tx counts in; 0 where it was imported.';
 comment on column audit.log.layout is
   'Which layout (audit.layout) the row of the table had; null in rows about no row of a table.';
 comment on column audit.log.row_values is
@@ -199,6 +208,8 @@ create table audit.tracked (
   item_label    text,
   account       text,
   accounts      text,
+  account_tables regclass[] not null default '{}',
+  account_reader text,
   parent_type   text,
   parent_id     text,
   lookups       jsonb not null default '{}',
@@ -239,6 +250,9 @@ comment on column audit.tracked.item_label is 'Expression for the name of the it
 comment on column audit.tracked.account is 'Expression for the tenant of the row.';
 comment on column audit.tracked.accounts is
   'Query for the tenants of the row where there may be several: one log row each.';
+comment on column audit.tracked.account_tables is 'The tables that the query for accounts reads.';
+comment on column audit.tracked.account_reader is
+  'Who reads them: inline, the trigger function itself; or a function of audit_lookup or the owner.';
 comment on column audit.tracked.parent_type is 'Kind of the item on whose page actions show too.';
 comment on column audit.tracked.parent_id is 'Expression for the id of that item.';
 comment on column audit.tracked.lookups is
@@ -359,7 +373,7 @@ as $$
   select exists (
     select from pg_policy as p
     where p.polrelid = 'audit.log'::regclass
-      and p.polname not in ('account_policy', 'exporter_policy'))
+      and p.polname not in ('account_policy', 'exporter_policy', 'writer_policy'))
 $$;
 
 comment on function audit.has_own_policies() is
@@ -433,7 +447,8 @@ create type audit.compiled as (
   name        text,
   fingerprint text,
   functions   jsonb,
-  triggers    jsonb
+  triggers    jsonb,
+  owners      jsonb
 );
 
 comment on type audit.compiled is 'The functions and triggers that a declaration compiles to.';
@@ -442,6 +457,8 @@ comment on column audit.compiled.fingerprint is
   'What audit.fingerprint() said of the table then: where it says something else, this is stale.';
 comment on column audit.compiled.functions is
   'The trigger functions: for each name, without its schema, the statement that creates it.';
+comment on column audit.compiled.owners is
+  'Whose rights a function has where that is not audit_writer: audit_lookup or owner.';
 comment on column audit.compiled.triggers is
   'The triggers: for each name what follows it in CREATE TRIGGER, with the table as regclass shows '
   'it.';
@@ -629,6 +646,117 @@ revoke all on function audit.element_of(oid) from public;
 comment on function audit.element_of(oid) is
   'The type of the elements of an array, or the type itself; domains are looked through.';
 
+-- Whether a type is one of PostgreSQL's own, so that nobody below the superuser can give it a cast, an
+-- operator or a check. Never a domain, nor the row type of a table.
+create or replace function audit.is_builtin(type oid)
+  returns boolean
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select t.oid < 16384
+    and t.typtype in ('b', 'r', 'm')
+    and coalesce(e.typtype in ('b', 'r', 'm'), true)
+  from pg_type as t
+  left join pg_type as e on e.oid = t.typelem and t.typlen = -1
+  where t.oid = is_builtin.type
+$$;
+
+revoke all on function audit.is_builtin(oid) from public;
+
+comment on function audit.is_builtin(oid) is 'Whether a type, or that of its elements, is PostgreSQL''s own.';
+
+-- As what compiled functions see a value: as it is where its type is PostgreSQL's own, else as the
+-- type that is below its domains, or as text.
+create or replace function audit.presented_type(type oid)
+  returns oid
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select case when audit.is_builtin(presented_type.type) then presented_type.type else (
+    with recursive base (type) as (
+      select presented_type.type
+      union all
+      select t.typbasetype from base as b join pg_type as t on t.oid = b.type where t.typtype = 'd'
+    )
+    select case
+      when audit.is_builtin(b.type) then b.type
+      when t.typlen <> -1 or t.typelem = 0 then 'text'::regtype
+      when audit.is_builtin(e.oid) and e.typarray <> 0 then e.typarray
+      else 'text[]'::regtype end
+    from base as b
+    join pg_type as t on t.oid = b.type and t.typtype <> 'd'
+    join pg_type as e on e.oid = audit.element_of(b.type)) end
+$$;
+
+revoke all on function audit.presented_type(oid) from public;
+
+comment on function audit.presented_type(oid) is 'The type in which compiled functions see a value.';
+
+-- The only way for a column into compiled text, but for audit.difference(). A type that somebody made
+-- may have casts, operators and checks that are that one's code, and would run with the rights of the
+-- compiled function: such a value is its text, by its output function (concat) and never by a cast,
+-- with nulls kept as they are.
+create or replace function audit.presented(type oid, reference text)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select case when audit.is_builtin(presented.type)
+    then format('audit.as_compiled(%s, null::pg_catalog.%I)', reference, p.typname)
+    else format('(case when num_nulls(%1$s) = 0 then concat(%1$s) end)', reference)
+      || case when p.oid = 'text'::regtype then '' else format('::pg_catalog.%I', p.typname) end
+    end
+  from pg_type as p
+  where p.oid = audit.presented_type(presented.type)
+$$;
+
+revoke all on function audit.presented(oid, text) from public;
+
+comment on function audit.presented(oid, text) is
+  'SQL for the value of a column, in a type of PostgreSQL''s own.';
+
+-- Whether a column changed, as SQL that runs nobody's operator. Equal is not the same: 1.1 and 1.10,
+-- '1 day' and '24 hours', so what is compared is the image, but for types where they are one.
+create or replace function audit.difference(
+  declared_type oid, is_plain boolean, was text, is_now text
+)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select case when is_plain
+    then format('%s is distinct from %s', was, audit.presented(declared_type, is_now))
+    else format('record_image_ne(row(%s), row(%s))', was, is_now) end
+$$;
+
+revoke all on function audit.difference(oid, boolean, text, text) from public;
+
+comment on function audit.difference(oid, boolean, text, text) is
+  'SQL that says whether the old and the new value of a column differ.';
+
+-- A column of a row on its way from one partition to another: the row is kept as text, column by
+-- column, and never as the type of somebody's table.
+create or replace function audit.moved_value(place bigint, type oid)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select format('(_audit.v_row[%s])', place)
+    || case when t.oid = 'text'::regtype then '' else format('::pg_catalog.%I', t.typname) end
+  from pg_type as t
+  where t.oid = moved_value.type
+$$;
+
+revoke all on function audit.moved_value(bigint, oid) from public;
+
+comment on function audit.moved_value(bigint, oid) is
+  'SQL for the value of a column, by its place, in a row that moves between partitions.';
+
 -- How a value of a type gets into the log: exact, and the same whatever the writer's settings.
 create or replace function audit.json_value(type oid, expression text, is_utc boolean default false)
   returns text
@@ -645,14 +773,8 @@ as $$
       expression)
     -- json may hold what jsonb refuses (U+0000, duplicate keys): it is kept as the text it is.
     when type = 'json'::regtype then expression || '::text'
-    -- A type that a user made may have a cast to json or text, and the cast would run here with
-    -- the rights of the log's owner. concat() calls the type's output function, never a cast.
-    when type >= 16384 or type = 'json[]'::regtype then (
-      select case when e.type >= 16384 or e.type = 'json'::regtype then
-          format('case when num_nulls(%1$s) = 0 then concat(%1$s)%2$s end', expression,
-            case when e.type <> json_value.type then '::text[]' else '' end)
-        else expression end
-      from audit.element_of(json_value.type) as e (type))
+    when type = 'json[]'::regtype
+      then format('(case when num_nulls(%1$s) = 0 then concat(%1$s)::text[] end)', expression)
     else expression
   end
 $$;
@@ -674,7 +796,6 @@ as $$
       'int8'::regtype, 'uuid'::regtype, 'bool'::regtype, 'numeric'::regtype, 'bpchar'::regtype,
       'name'::regtype, 'oid'::regtype) then expression || '::text'
     when type in ('timestamptz'::regtype, 'bytea'::regtype, 'json'::regtype)
-      or (type >= 16384 and audit.element_of(type) = type)
       then audit.json_value(type, expression)
     else format('(to_jsonb(%s) #>> ''{}'')', audit.json_value(type, expression))
   end
@@ -692,19 +813,27 @@ create or replace function audit.settings_of(types oid[])
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  with element (type, is_array) as (
-    select distinct coalesce(nullif(t.typelem, 0), t.oid), t.typelem <> 0
-    from pg_type as t
-    where t.oid = any (types)
+  with recursive base (type, is_domain) as (
+    select unnest(types), false
+    union
+    select t.typbasetype, true
+    from base as b join pg_type as t on t.oid = b.type where t.typtype = 'd'
+  ), element (type, is_array, is_domain) as (
+    select distinct coalesce(nullif(t.typelem, 0), t.oid), t.typelem <> 0, b.is_domain
+    from base as b
+    join pg_type as t on t.oid = b.type and t.typtype <> 'd'
   ), kind as (
     select
       e.type,
       e.is_array,
+      e.is_domain,
       e.type in (
         'bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'uuid'::regtype,
-        'numeric'::regtype, 'date'::regtype, 'timestamp'::regtype, 'time'::regtype,
-        'timetz'::regtype, 'oid'::regtype, 'name'::regtype, 'char'::regtype, 'text'::regtype,
-        'varchar'::regtype, 'bpchar'::regtype, 'json'::regtype, 'jsonb'::regtype)
+        'numeric'::regtype, 'time'::regtype, 'timetz'::regtype, 'oid'::regtype, 'name'::regtype,
+        'char'::regtype, 'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype, 'json'::regtype,
+        'jsonb'::regtype)
+      -- A domain's values are seen as text.
+      or (e.type in ('date'::regtype, 'timestamp'::regtype) and not e.is_domain)
       or (t.typtype = 'e' and not e.is_array) as is_steady
     from element as e
     join pg_type as t on t.oid = e.type
@@ -713,14 +842,15 @@ as $$
   from kind as k
   cross join lateral unnest(case
     when k.is_steady then '{}'::text[]
-    when not k.is_array and k.type in ('timestamptz'::regtype, 'bytea'::regtype) then '{}'
-    when k.type = 'timestamptz'::regtype then array['timezone = ''UTC''']
+    when not k.is_array and not k.is_domain
+      and k.type in ('timestamptz'::regtype, 'bytea'::regtype) then '{}'
+    when k.type = 'timestamptz'::regtype and not k.is_domain then array['timezone = ''UTC''']
     when k.type = 'bytea'::regtype then array['bytea_output = ''hex''']
     when k.type in ('float4'::regtype, 'float8'::regtype) then array['extra_float_digits = ''1''']
     when k.type = 'interval'::regtype then array['intervalstyle = ''postgres''']
     else array['timezone = ''UTC''', 'datestyle = ''ISO''', 'intervalstyle = ''postgres''',
-      'extra_float_digits = ''1''', 'bytea_output = ''hex''', 'lc_monetary = ''C''', 'array_nulls = ''on''',
-      'quote_all_identifiers = ''off''']
+      'extra_float_digits = ''1''', 'bytea_output = ''hex''', 'lc_monetary = ''C''',
+      'array_nulls = ''on''', 'quote_all_identifiers = ''off''']
   end) as s
 $$;
 
@@ -767,6 +897,22 @@ revoke all on function audit.equality_of(oid) from public;
 
 comment on function audit.equality_of(oid) is 'The equality operator of a type, schema-qualified.';
 
+-- A name that is always quoted: PL/pgSQL has reserved words that SQL has not, such as begin and end.
+create or replace function audit.quoted(name text)
+  returns text
+  language sql
+  immutable
+  strict
+  parallel safe
+  set search_path = pg_catalog, pg_temp
+as $$
+  select '"' || replace(name, '"', '""') || '"'
+$$;
+
+revoke all on function audit.quoted(text) from public;
+
+comment on function audit.quoted(text) is 'A name in double quotes, whatever it is.';
+
 -- The columns of a table as the compiler sees them.
 create or replace function audit.columns_of(target regclass)
   returns table (
@@ -785,37 +931,26 @@ as $$
 #variable_conflict use_column
 begin
   return query
-    with recursive base (attnum, type) as (
-      select a.attnum, a.atttypid
-      from pg_attribute as a
-      -- A virtual generated column has no value of its own in a trigger; its sources are audited.
-      where a.attrelid = columns_of.target and a.attnum > 0 and not a.attisdropped
-        and a.attgenerated <> 'v'
-      union all
-      select b.attnum, t.typbasetype
-      from base as b
-      join pg_type as t on t.oid = b.type
-      where t.typtype = 'd'
-    )
     select
       a.attnum,
       a.attname::text,
       audit.quoted(a.attname),
-      b.type,
+      audit.presented_type(a.atttypid),
       a.atttypid,
       coalesce(a.attnum = any (i.indkey), false),
       -- Types whose equality is identity, so that "is distinct from" sees every change.
-      (t.typtype = 'e' or b.type in (
+      a.atttypid in (
         'bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'uuid'::regtype,
         'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'bytea'::regtype,
         'oid'::regtype, 'name'::regtype, 'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype,
-        'time'::regtype))
+        'time'::regtype)
         and coalesce((select c.collisdeterministic from pg_collation as c
                       where c.oid = a.attcollation), true)
-    from base as b
-    join pg_type as t on t.oid = b.type and t.typtype <> 'd'
-    join pg_attribute as a on a.attrelid = columns_of.target and a.attnum = b.attnum
+    from pg_attribute as a
     left join pg_index as i on i.indrelid = columns_of.target and i.indisprimary
+    -- A virtual generated column has no value of its own in a trigger; its sources are audited.
+    where a.attrelid = columns_of.target and a.attnum > 0 and not a.attisdropped
+      and a.attgenerated <> 'v'
     order by a.attnum;
 end;
 $$;
@@ -823,23 +958,42 @@ $$;
 revoke all on function audit.columns_of(regclass) from public;
 
 comment on function audit.columns_of(regclass) is
-  'The columns of a table that can be audited, with base type, key membership and equality.';
+  'The columns of a table that can be audited: the type that compiled functions see, that which was '
+  'declared, key membership and equality.';
 
--- A name that is always quoted: PL/pgSQL has reserved words that SQL has not, such as begin and end.
-create or replace function audit.quoted(name text)
-  returns text
+-- What the names of columns stand for in compiled code: the new row, the old one, the one that moves
+-- from partition to partition, or both old and new merged.
+create or replace function audit.row_names(t audit.tracked, side text)
+  returns jsonb
   language sql
-  immutable
-  strict
-  parallel safe
+  stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select '"' || replace(name, '"', '""') || '"'
+  with known as materialized (
+    select c.name, c.is_key, c.number,
+      case when side in ('new', 'merged')
+        then audit.presented(c.declared_type, 'new.' || c.ident) end as new_value,
+      case when side in ('old', 'merged')
+        then audit.presented(c.declared_type, 'old.' || c.ident) end as old_value,
+      case when side = 'moved'
+        then audit.moved_value(row_number() over (order by c.number), c.type) end as moved_value
+    from audit.columns_of(t.target) as c
+  ), first_key as (
+    select k.new_value as value from known as k where k.is_key order by k.number limit 1
+  )
+  select jsonb_object_agg(k.name, case side
+      when 'new' then k.new_value
+      when 'old' then k.old_value
+      when 'moved' then k.moved_value
+      else format('case when %s is null then %s else %s end', f.value, k.old_value, k.new_value) end)
+  from known as k
+  cross join first_key as f
 $$;
 
-revoke all on function audit.quoted(text) from public;
+revoke all on function audit.row_names(audit.tracked, text) from public;
 
-comment on function audit.quoted(text) is 'A name in double quotes, whatever it is.';
+comment on function audit.row_names(audit.tracked, text) is
+  'SQL for each column of a table by its name, over one side of what happened to a row.';
 
 -- Whether a record of the log keeps a type as it is. The text of such a value reads back whatever
 -- catalogue, locale or setting there is then: not that of a reg type, whose object may be gone, of
@@ -850,11 +1004,10 @@ create or replace function audit.is_kept(type oid)
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select is_kept.type < 16384
-    and e.oid < 16384
-    and e.typtype in ('b', 'r', 'm')
+  select audit.is_builtin(is_kept.type)
     and e.typname !~ '^reg'
-    and e.oid <> all (array['aclitem'::regtype, 'money'::regtype, 'xml'::regtype, 'json'::regtype]::oid[])
+    and e.oid <> all (array['aclitem'::regtype, 'money'::regtype, 'xml'::regtype,
+      'json'::regtype]::oid[])
     -- Written in hexadecimal by hand, a single one needs no setting.
     and is_kept.type <> 'bytea'::regtype
   from pg_type as e
@@ -875,33 +1028,22 @@ create or replace function audit.record_value(
   set search_path = pg_catalog, pg_temp
 as $$
   select
-    case
-      when audit.is_kept(type) then expression
-      -- An array of a domain: by its output function, never by a cast that somebody made.
-      when k.is_foreign_array then format('(case when num_nulls(%1$s) = 0 then concat(%1$s) end)::%2$s',
-        expression, k.kept_as)
-      when k.element >= 16384 or type = 'bytea'::regtype then audit.json_value(type, expression, true)
+    case when k.is_kept then expression
+      when type = 'bytea'::regtype then audit.json_value(type, expression, true)
       else format('%s::%s', expression, k.kept_as) end,
     k.kept_as
   from (
-    select
-      e.element,
-      type >= 16384 and e.element < 16384 as is_foreign_array,
-      format('pg_catalog.%s', case
-        when audit.is_kept(type) then (select quote_ident(y.typname) from pg_type as y where y.oid = type)
-        when e.element = type then 'text'
-        when type >= 16384 and e.element < 16384 and audit.is_kept(y.typarray)
-          then (select quote_ident(a.typname) from pg_type as a where a.oid = y.typarray)
-        else 'text[]' end) as kept_as
-    from (select audit.element_of(record_value.type) as element) as e
-    join pg_type as y on y.oid = e.element
+    select i.is_kept, format('pg_catalog.%s', case when i.is_kept then quote_ident(p.typname)
+        when audit.element_of(type) = type then 'text' else 'text[]' end) as kept_as
+    from (select audit.is_kept(type) as is_kept) as i
+    join pg_type as p on p.oid = type
   ) as k
 $$;
 
 revoke all on function audit.record_value(oid, text) from public;
 
 comment on function audit.record_value(oid, text) is
-  'SQL that turns a column into what a record of the log holds, and the type of that.';
+  'SQL that turns a presented value into what a record of the log holds, and the type of that.';
 
 -- What a record of a tracked table holds now: its audited columns, without the secret ones.
 create or replace function audit.layout_columns(t audit.tracked)
@@ -967,7 +1109,8 @@ comment on function audit.layout_of(audit.tracked) is
   'The number of the layout of a tracked table as it is now; null where it has none yet.';
 
 -- The functions that read the records of one layout: as changes, as readers see them, or as plain
--- values by column.
+-- values by column. Everybody may call them: they show what they are given, and whoever was granted
+-- a view of the log must be able to read it.
 create or replace function audit.layout_reader(y audit.layout, kind text)
   returns text
   language sql
@@ -1011,8 +1154,7 @@ as $$
   immutable
   set search_path = pg_catalog, pg_temp%s
 as %L;
-revoke all on function audit.%1$I from public;
-comment on function audit.%1$I is %L',
+comment on function audit.%1$I is %5$L',
     format('layout_%s_%s', y.id, kind),
     case kind when 'changes' then ', is_deleted boolean' else '' end,
     (select coalesce(string_agg(E'\n  set ' || s, '' order by s), '')
@@ -1037,7 +1179,7 @@ E'  if is_deleted then\n    return %s;\n  end if;\n  return %s;',
         else format('  return to_jsonb(v_row)%s;',
           coalesce(E'\n    || ' || (select s.value from shown as s where s.side = ''), ''))
         end),
-    format('Reads a record of %s: its %s.', y.table_name, kind))
+    'Reads a record of ' || y.table_name || ': its ' || kind || '.')
 $$;
 
 revoke all on function audit.layout_reader(audit.layout, text) from public;
@@ -1076,7 +1218,7 @@ comment on function audit.layout_branch(integer[], text, integer) is
   'SQL that calls the function of a layout by its number.';
 
 -- One function that reads the records of all layouts: it goes down a tree to the one of the row.
-create or replace function audit.layout_dispatcher(kind text, parameters text, arguments text)
+create or replace function audit.layout_dispatcher(kind text)
   returns text
   language plpgsql
   stable
@@ -1084,29 +1226,40 @@ create or replace function audit.layout_dispatcher(kind text, parameters text, a
 as $$
 declare
   v_ids integer[] := array(select y.id from audit.layout as y order by y.id);
+  v_arguments text := case kind when 'changes' then 'row_values, is_deleted' else 'row_values' end;
 begin
   return format(
 'create or replace function audit.record_%s(layout integer, %s)
   returns jsonb
   language plpgsql
   immutable
-  security definer
   cost 10000
   set search_path = pg_catalog, pg_temp
-as %L', kind, parameters, format(
+as %L', kind,
+  case kind when 'changes' then 'row_values text, is_deleted boolean' else 'row_values text' end, format(
 '
+declare
+  v_shown jsonb;
 begin
-%s  raise exception ''no function reads the records of layout %%'', layout
+%s  -- A transaction that has held the locks on the log since before the layout was made goes on with
+  -- this function as it was then; by its name the new reader is found.
+  if to_regproc(format(''audit.%%I'', format(''layout_%%s_%s'', layout))) is not null then
+    execute format(''select audit.%%I(%s)'', format(''layout_%%s_%s'', layout))
+      into v_shown using %s;
+    return v_shown;
+  end if;
+  raise exception ''no function reads the records of layout %%'', layout
     using errcode = ''UA003'', hint = ''Call audit.refresh(), which makes it anew.'';
 end;
 ',
-    audit.layout_branch(v_ids, format('audit.layout_%%s_%s(%s)', kind, arguments), 1)));
+    audit.layout_branch(v_ids, format('audit.layout_%%s_%s(%s)', kind, v_arguments), 1),
+    kind, case kind when 'changes' then '$1, $2' else '$1' end, kind, v_arguments));
 end;
 $$;
 
-revoke all on function audit.layout_dispatcher(text, text, text) from public;
+revoke all on function audit.layout_dispatcher(text) from public;
 
-comment on function audit.layout_dispatcher(text, text, text) is
+comment on function audit.layout_dispatcher(text) is
   'DDL of the function that reads a record of whichever layout.';
 
 -- The types of records and the functions that read them, made from audit.layout where they are
@@ -1135,8 +1288,8 @@ begin
       execute audit.layout_reader(v_layout, 'values');
     end if;
   end loop;
-  execute audit.layout_dispatcher('changes', 'row_values text, is_deleted boolean', 'row_values, is_deleted');
-  execute audit.layout_dispatcher('values', 'row_values text', 'row_values');
+  execute audit.layout_dispatcher('changes');
+  execute audit.layout_dispatcher('values');
 end;
 $$;
 
@@ -1173,19 +1326,34 @@ revoke all on function audit.settle_layout(audit.tracked) from public;
 comment on function audit.settle_layout(audit.tracked) is
   'The number of the layout that a tracked table writes now, made where it has none yet.';
 
--- The functions that read records, before there is any layout: views name them.
-select audit.derive_layouts();
+-- What a record of the log stands for. Made anew for each layout; here for none, since views name it.
+do $$
+begin
+  execute audit.layout_dispatcher('changes');
+end;
+$$;
 
-grant execute on function
-  audit.record_changes(integer, text, boolean), audit.record_values(integer, text) to public;
+-- Whoever was granted a view of the log must be able to read it.
+grant execute on function audit.record_changes(integer, text, boolean) to public;
 
 comment on function audit.record_changes(integer, text, boolean) is
-  'What a created or deleted row was, as audit.events shows it in changes. Made anew for each layout.';
+  'Public. What a record of the log stands for, as audit.events shows it in changes.';
+
+-- The values in a record of the log. Made anew for each layout; here for none, since views name it.
+do $$
+begin
+  execute audit.layout_dispatcher('values');
+end;
+$$;
+
+-- Whoever was granted a view of the log must be able to read it.
+grant execute on function audit.record_values(integer, text) to public;
+
 comment on function audit.record_values(integer, text) is
-  'The values in a record of the log, by column. Made anew for each layout.';
+  'Public. The values in a record of the log, by column.';
 
 -- The columns whose change is an action, with the SQL that compares and shows them.
-create or replace function audit.audited_columns(t audit.tracked)
+create or replace function audit.audited_columns(t audit.tracked, old_side text default 'old')
   returns table (
     number smallint,
     name text,
@@ -1203,38 +1371,39 @@ as $$
 #variable_conflict use_column
 begin
   return query
+    with side as materialized (
+      select audit.row_names(t, old_side) as old_names, audit.row_names(t, 'new') as new_names
+    )
     select
       c.number, c.name, c.ident, c.is_key,
-      case when c.is_plain then format('old.%1$s is distinct from new.%1$s', c.ident)
-        -- Equal is not the same: 1.1 and 1.10, '1 day' and '24 hours'. Their images differ.
-        else format('record_image_ne(row(old.%1$s), row(new.%1$s))', c.ident) end,
+      audit.difference(c.declared_type, c.is_plain and old_side = 'old',
+        case old_side when 'old' then 'old.' || c.ident else v.old_value end,
+        case old_side when 'old' then 'new.' || c.ident else v.new_value end),
       -- Functions that show whole rows run in UTC: audit.settings_for.
       case when c.name = any (t.secret) then '(select true as redacted)'
-        else format('(select %s as old)', audit.json_value(c.type, 'old.' || c.ident, true)) end,
+        else format('(select %s as old)', audit.json_value(c.type, v.old_value, true)) end,
       case when c.name = any (t.secret) then '(select true as redacted)'
-        else format('(select %s as new)', audit.json_value(c.type, 'new.' || c.ident, true)) end,
+        else format('(select %s as new)', audit.json_value(c.type, v.new_value, true)) end,
       case when c.name = any (t.secret) then 'jsonb ''{"redacted": true}'''
         -- What becomes a JSON string anyway needs no look at its type.
         else format(case when c.type in ('text'::regtype, 'varchar'::regtype,
             'timestamptz'::regtype, 'bytea'::regtype, 'json'::regtype)
             then 'jsonb_object(array[''old'', %s, ''new'', %s]::text[])'
             else 'jsonb_build_object(''old'', %s, ''new'', %s)' end,
-          audit.json_value(c.type, 'old.' || c.ident) || s.cast,
-          audit.json_value(c.type, 'new.' || c.ident) || s.cast) end
+          audit.json_value(c.type, v.old_value), audit.json_value(c.type, v.new_value)) end
     from audit.columns_of(t.target) as c
+    cross join side as s
     cross join lateral (
-      -- In an array the names old and new must not take on a domain.
-      select case when c.type in ('text'::regtype, 'varchar'::regtype)
-        and c.type <> c.declared_type then '::text' else '' end as cast
-    ) as s
+      select s.old_names ->> c.name as old_value, s.new_names ->> c.name as new_value
+    ) as v
     where c.name <> all (t.operational)
     order by c.number;
 end;
 $$;
 
-revoke all on function audit.audited_columns(audit.tracked) from public;
+revoke all on function audit.audited_columns(audit.tracked, text) from public;
 
-comment on function audit.audited_columns(audit.tracked) is
+comment on function audit.audited_columns(audit.tracked, text) is
   'The audited columns of a declaration, with SQL to compare them and to show their values.';
 
 -- What about a table decides the kind of its triggers.
@@ -1279,35 +1448,51 @@ revoke all on function audit.table_trait(regclass) from public;
 comment on function audit.table_trait(regclass) is
   'Whether a table is partitioned, by which columns, and which triggers of its own it has.';
 
--- The declared actions of one event, in order of precedence.
-create or replace function audit.rules_of(t audit.tracked, event text)
-  returns table (
-    number bigint,
-    action text,
-    columns text[],
-    condition text,
-    is_grouped boolean
-  )
+-- Whether an expression names a function, a type or an operator that is not PostgreSQL's own. Those
+-- are found once, when the declaration is made, and kept: by their names something else could be
+-- found later. What has no schema can only be PostgreSQL's.
+create or replace function audit.is_bound(expression text)
+  returns boolean
+  language sql
+  immutable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select exists (
+    select from audit.tokens_of(is_bound.expression) as t
+    where t.name is null
+      and (t.token ~* '^operator\s*\($'
+        or t.token ~ '^(?:::|[aA][sS])?\s*(?:"(?:[^"]|"")+"|(?!\d)[\w$]+)\s*\.'
+          and t.token !~* '^(?:::|as)?\s*"?pg_catalog"?\s*\.'))
+$$;
+
+revoke all on function audit.is_bound(text) from public;
+
+comment on function audit.is_bound(text) is
+  'Whether a declared expression uses something that is not PostgreSQL''s own.';
+
+-- What names in a condition stand for: old and new row, and for rows that came or went the one there is.
+create or replace function audit.condition_names(t audit.tracked, event text, old_side text)
+  returns jsonb
   language sql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select
-    r.number,
-    r.rule ->> 'action',
-    case when r.rule ? 'columns' then
-      (select array_agg(c.value) from jsonb_array_elements_text(r.rule -> 'columns') as c) end,
-    r.rule ->> 'when',
-    coalesce((r.rule -> 'grouped')::boolean, false)
-  from jsonb_array_elements(t.actions) with ordinality as r (rule, number)
-  where r.rule -> 'on' @> to_jsonb(rules_of.event)
-  order by r.number
+  select coalesce(jsonb_object_agg(q.prefix || c.key, c.value), '{}')
+  from (
+    select 'new' as side, unnest(case event when 'update' then array['new.']
+        when 'insert' then array['new.', ''] else '{}' end) as prefix
+    union all
+    select 'old', unnest(case event when 'update' then array['old.']
+        when 'delete' then array['old.', ''] else '{}' end)
+  ) as q
+  cross join lateral jsonb_each_text(audit.row_names(t,
+    case q.side when 'new' then 'new' else old_side end)) as c
 $$;
 
-revoke all on function audit.rules_of(audit.tracked, text) from public;
+revoke all on function audit.condition_names(audit.tracked, text, text) from public;
 
-comment on function audit.rules_of(audit.tracked, text) is
-  'The actions that a declaration gives to one event.';
+comment on function audit.condition_names(audit.tracked, text, text) is
+  'SQL for each name that a condition of an event may use.';
 
 -- A lookup names a column; its foreign key says which row is meant.
 create or replace function audit.foreign_key_of(relation regclass, column_name text)
@@ -1351,6 +1536,97 @@ revoke all on function audit.foreign_key_of(regclass, text) from public;
 comment on function audit.foreign_key_of(regclass, text) is
   'The table and key that a single-column foreign key refers to.';
 
+-- Whether there is a boundary at all between a table's owner and the log: none where it is a superuser,
+-- or the owner of the log itself.
+create or replace function audit.is_trusted(role oid)
+  returns boolean
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select r.rolsuper
+    or r.oid = (select c.relowner from pg_class as c where c.oid = 'audit.log'::regclass)
+  from pg_roles as r
+  where r.oid = is_trusted.role
+$$;
+
+revoke all on function audit.is_trusted(oid) from public;
+
+comment on function audit.is_trusted(oid) is
+  'Whether a role is a superuser or the owner of the log.';
+
+-- Compiled functions belong to roles of least rights: audit_writer, which can add rows to the log and
+-- nothing else, and audit_lookup, which can read the looked-up columns and nothing else. Where the
+-- owner of the log has no such role to give, to the owner itself.
+create or replace function audit.role_for(role text)
+  returns name
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select case
+    when role_for.role <> 'owner' and to_regrole(role_for.role) is not null
+      and (r.rolsuper or pg_has_role(r.oid, to_regrole(role_for.role),
+        case when current_setting('server_version_num')::integer < 160000 then 'MEMBER'
+          else 'SET' end))
+    then role_for.role::name
+    else r.rolname end
+  from pg_class as c
+  join pg_roles as r on r.oid = c.relowner
+  where c.oid = 'audit.log'::regclass
+$$;
+
+revoke all on function audit.role_for(text) from public;
+
+comment on function audit.role_for(text) is
+  'The role that a compiled function shall belong to: audit_writer, audit_lookup, or else the owner '
+  'of the log.';
+
+-- How a compiled function reads another table. Planning a query on somebody's table runs that one's
+-- code (index expressions, checks of inheritance children), so it is done by a function of
+-- audit_lookup; but in place where the table is the log owner's or a superuser's, and its keys are
+-- of types of PostgreSQL's own. Where such a table has row security, a function of the log's owner
+-- sees past it.
+create or replace function audit.reader_of(relation regclass, key_types oid[])
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select case
+    when not audit.is_trusted(c.relowner) or c.relkind not in ('r', 'p')
+      or exists (select from unnest(key_types) as k where not audit.is_builtin(k))
+    then 'audit_lookup'
+    when c.relrowsecurity then 'owner'
+    else 'inline' end
+  from pg_class as c
+  where c.oid = relation
+$$;
+
+revoke all on function audit.reader_of(regclass, oid[]) from public;
+
+comment on function audit.reader_of(regclass, oid[]) is
+  'Who reads a looked-up table: inline, a function of the log''s owner (owner), or one of '
+  'audit_lookup.';
+
+-- Whether row security could hide rows of a table; then track() has asked for the policy that shows
+-- them to audit_lookup.
+create or replace function audit.is_filtered(relation regclass)
+  returns boolean
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select c.relrowsecurity and not audit.is_trusted(c.relowner)
+  from pg_class as c
+  where c.oid = relation
+$$;
+
+revoke all on function audit.is_filtered(regclass) from public;
+
+comment on function audit.is_filtered(regclass) is
+  'Whether audit_lookup reads a table under row security.';
+
 -- Where each declared lookup leads: the table, its key, and which of its columns are asked for.
 create or replace function audit.lookups_of(t audit.tracked)
   returns table (
@@ -1362,7 +1638,8 @@ create or replace function audit.lookups_of(t audit.tracked)
     key_column text,
     key_type oid,
     key_operator text,
-    columns text[]
+    columns text[],
+    reader text
   )
   language plpgsql
   stable
@@ -1399,7 +1676,10 @@ begin
         where starts_with(n, r.alias || '.')
       ), '{}') || coalesce((
         select array_agg(w.col) from wanted as w where w.source = r.alias
-      ), '{}')
+      ), '{}'),
+      audit.reader_of(r.target, array[r.key_type, (
+        select a.atttypid from pg_attribute as a
+        where a.attrelid = r.target and a.attname = r.key_column)])
     from resolved as r
     order by r.depth, r.alias;
 end;
@@ -1409,6 +1689,444 @@ revoke all on function audit.lookups_of(audit.tracked) from public;
 
 comment on function audit.lookups_of(audit.tracked) is
   'The lookups of a declaration, resolved through foreign keys, in the order they depend.';
+
+-- The foreign keys by which a row of a table goes with its parent.
+create or replace function audit.cascades_of(t audit.tracked)
+  returns table (
+    number bigint,
+    target regclass,
+    reader text,
+    columns text[],
+    parent_columns text[],
+    types oid[],
+    operators text[]
+  )
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select
+    row_number() over (order by f.conname), f.confrelid, audit.reader_of(f.confrelid, f.key_types),
+    f.columns, f.parent_columns, f.types, f.operators
+  from (
+    select
+      c.conname,
+      c.confrelid::regclass as confrelid,
+      array_agg(a.attname::text order by k.n) as columns,
+      array_agg(b.attname::text order by k.n) as parent_columns,
+      array_agg(a.atttypid order by k.n) as types,
+      array_agg(a.atttypid) || array_agg(b.atttypid) as key_types,
+      array_agg(format('operator(%I.%s)', s.nspname, o.oprname) order by k.n) as operators
+    from pg_constraint as c
+    cross join lateral unnest(c.conkey, c.confkey, c.conpfeqop)
+      with ordinality as k (child, parent, equals, n)
+    join pg_attribute as a on a.attrelid = c.conrelid and a.attnum = k.child
+    join pg_attribute as b on b.attrelid = c.confrelid and b.attnum = k.parent
+    join pg_operator as o on o.oid = k.equals
+    join pg_namespace as s on s.oid = o.oprnamespace
+    where c.conrelid = t.target and c.contype = 'f' and c.confdeltype = 'c'
+      -- A key to a partitioned table has a copy of itself for each partition.
+      and not exists (select from pg_constraint as q
+                      where q.oid = c.conparentid and q.conrelid = c.conrelid)
+    group by c.oid, c.confrelid, c.conname
+  ) as f
+$$;
+
+revoke all on function audit.cascades_of(audit.tracked) from public;
+
+comment on function audit.cascades_of(audit.tracked) is
+  'The foreign keys of a table that delete its rows with their parents, and who may read those.';
+
+-- Which names a declared expression may use, and the types that it sees them in.
+create or replace function audit.name_types(t audit.tracked)
+  returns jsonb
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(jsonb_object_agg(n.name, format('pg_catalog.%I', p.typname)), '{}')
+  from (
+    select q.prefix || c.name as name, c.type
+    from audit.columns_of(t.target) as c
+    cross join unnest(array['', 'old.', 'new.']) as q (prefix)
+    union all
+    select l.alias || '.' || a.attname, audit.presented_type(a.atttypid)
+    from audit.lookups_of(t) as l
+    join pg_attribute as a on a.attrelid = l.target and a.attnum > 0 and not a.attisdropped
+  ) as n
+  join pg_type as p on p.oid = n.type
+$$;
+
+revoke all on function audit.name_types(audit.tracked) from public;
+
+comment on function audit.name_types(audit.tracked) is
+  'The names that expressions of a declaration may use, with their types.';
+
+-- An expression that uses functions of the log's owner, as a function over what it needs: with a body
+-- that is parsed once, so that what its names mean cannot change.
+create or replace function audit.bound_function(
+  t audit.tracked, expression text, result text, out name text, out ddl text, out arguments text[]
+)
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_types jsonb := audit.name_types(t);
+  v_places jsonb;
+begin
+  select array_agg(n.name order by n.name) into arguments
+    from audit.names_in(expression) as n (name)
+    where v_types ? n.name;
+  arguments := coalesce(arguments, '{}');
+  select coalesce(jsonb_object_agg(a.name, format('($%s)', a.place)), '{}') into v_places
+    from unnest(arguments) with ordinality as a (name, place);
+  ddl := format(E'(%s)\n  returns pg_catalog.%s\n  language sql\n  stable\n  return (%s)%s',
+    (select coalesce(string_agg(v_types ->> a.name, ', ' order by a.place), '')
+     from unnest(arguments) with ordinality as a (name, place)),
+    result, audit.rewrite_expression(expression, v_places),
+    case when result = 'text' then '::pg_catalog.text' else '' end);
+  name := t.slug || '_x' || left(md5(ddl), 8);
+  ddl := format('create or replace function audit.%I', name) || ddl;
+end;
+$$;
+
+revoke all on function audit.bound_function(audit.tracked, text, text) from public;
+
+comment on function audit.bound_function(audit.tracked, text, text) is
+  'Name, DDL and arguments of the function that keeps what the names in an expression mean.';
+
+-- A declared expression over a row: in place, or as a call of the function that it was bound to.
+create or replace function audit.bind_expression(
+  t audit.tracked, expression text, names jsonb, result text
+)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select case when audit.is_bound(expression) then (
+      select format('audit.%I(%s)', f.name, (
+        select coalesce(string_agg(coalesce(names ->> a.name,
+          format('%I.%I', split_part(a.name, '.', 1), split_part(a.name, '.', 2))),
+          ', ' order by a.place), '')
+        from unnest(f.arguments) with ordinality as a (name, place)))
+      from audit.bound_function(t, expression, result) as f)
+    else audit.rewrite_expression(expression, names) end
+$$;
+
+revoke all on function audit.bind_expression(audit.tracked, text, jsonb, text) from public;
+
+comment on function audit.bind_expression(audit.tracked, text, jsonb, text) is
+  'SQL for a declared expression, with what its names stand for.';
+
+-- The functions that keep what the names in the expressions of a declaration mean.
+create or replace function audit.bound_functions(t audit.tracked)
+  returns table (name text, ddl text)
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select distinct f.name, f.ddl
+  from (
+    select e.expression, 'text' as result
+    from unnest(array[t.item_id, t.item_label, t.account, t.parent_id, t.part_name])
+      as e (expression)
+    union all
+    select r ->> 'when', 'bool' from jsonb_array_elements(t.actions) as r
+  ) as e
+  cross join lateral audit.bound_function(t, e.expression, e.result) as f
+  where audit.is_bound(e.expression)
+$$;
+
+revoke all on function audit.bound_functions(audit.tracked) from public;
+
+comment on function audit.bound_functions(audit.tracked) is
+  'The functions that the expressions of a declaration are bound to.';
+
+-- The declared actions of one event, in order of precedence.
+create or replace function audit.rules_of(t audit.tracked, event text, old_side text default 'old')
+  returns table (
+    number bigint,
+    action text,
+    columns text[],
+    condition text,
+    is_grouped boolean
+  )
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with known as materialized (
+    select audit.condition_names(t, rules_of.event, old_side) as names
+    from jsonb_array_elements(t.actions) as r
+    where r ? 'when' and r -> 'on' @> to_jsonb(rules_of.event)
+    limit 1
+  )
+  select
+    r.number,
+    r.rule ->> 'action',
+    case when r.rule ? 'columns' then
+      (select array_agg(c.value) from jsonb_array_elements_text(r.rule -> 'columns') as c) end,
+    case when r.rule ? 'when' then audit.bind_expression(t, r.rule ->> 'when',
+      n.names, 'bool') end,
+    coalesce((r.rule -> 'grouped')::boolean, false)
+  from jsonb_array_elements(t.actions) with ordinality as r (rule, number)
+  left join known as n on true
+  where r.rule -> 'on' @> to_jsonb(rules_of.event)
+  order by r.number
+$$;
+
+revoke all on function audit.rules_of(audit.tracked, text, text) from public;
+
+comment on function audit.rules_of(audit.tracked, text, text) is
+  'The actions that a declaration gives to one event.';
+
+-- What is read of a looked-up table: the columns that expressions name, as compiled functions see them.
+create or replace function audit.lookup_columns(relation regclass, names text[], key_column text)
+  returns table (list text, idents text, typed text, types text)
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select
+    string_agg(format('%s as %s', audit.presented(a.atttypid, '_audit_p.' || q.ident), q.ident),
+      ', ' order by a.attnum),
+    string_agg(q.ident, ', ' order by a.attnum),
+    string_agg(q.ident || ' ' || q.type, ', ' order by a.attnum),
+    string_agg(format('_audit_%s %s', a.attnum, q.type), ', ' order by a.attnum)
+  from pg_attribute as a
+  join pg_type as p on p.oid = audit.presented_type(a.atttypid)
+  cross join lateral (
+    select audit.quoted(a.attname) as ident, format('pg_catalog.%I', p.typname) as type
+  ) as q
+  where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
+    and (a.attname = any (names) or (names = '{}' and a.attname = key_column))
+$$;
+
+revoke all on function audit.lookup_columns(regclass, text[], text) from public;
+
+comment on function audit.lookup_columns(regclass, text[], text) is
+  'SQL for the columns that a lookup reads: to select, to name, and to declare.';
+
+-- The functions that read looked-up rows are numbered: an alias may be anything.
+create or replace function audit.lookup_name(t audit.tracked, alias text)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select format('%s_lookup_%s', t.slug, count(*))
+  from jsonb_object_keys(t.lookups) as k
+  where k <= lookup_name.alias
+$$;
+
+revoke all on function audit.lookup_name(audit.tracked, text) from public;
+
+comment on function audit.lookup_name(audit.tracked, text) is
+  'The name of the compiled function that reads a looked-up row.';
+
+-- One looked-up row by its key. A key of somebody's type is compared as that type, which takes code of
+-- that one's: where there is any, this stands in a function of audit_lookup.
+create or replace function audit.lookup_query(
+  relation regclass, list text, key_column text, key_operator text, value text, key_type oid
+)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select format('select %s from %I.%I as _audit_p where _audit_p.%s %s %s limit 1',
+    list, n.nspname, c.relname, audit.quoted(key_column), key_operator,
+    case when audit.is_builtin(key_type) then value
+      else format('(%s)::%s', value, format_type(key_type, null)) end)
+  from pg_class as c
+  join pg_namespace as n on n.oid = c.relnamespace
+  where c.oid = relation
+$$;
+
+revoke all on function audit.lookup_query(regclass, text, text, text, text, oid) from public;
+
+comment on function audit.lookup_query(regclass, text, text, text, text, oid) is
+  'SQL that reads one looked-up row by its key.';
+
+-- Whether a parent is still there, by the values of a foreign key to it.
+create or replace function audit.parent_query(
+  parent regclass, parent_columns text[], operators text[], vals text[], types oid[]
+)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select format('not exists (select from %I.%I as _audit_p where %s)', n.nspname, c.relname, (
+    select string_agg(format('_audit_p.%s %s %s', audit.quoted(k.name), k.operator,
+        case when audit.is_builtin(k.type) then k.value
+          else format('(%s)::%s', k.value, format_type(k.type, null)) end), ' and ' order by k.n)
+    from unnest(parent_columns, operators, vals, types)
+      with ordinality as k (name, operator, value, type, n)))
+  from pg_class as c
+  join pg_namespace as n on n.oid = c.relnamespace
+  where c.oid = parent
+$$;
+
+revoke all on function audit.parent_query(regclass, text[], text[], text[], oid[]) from public;
+
+comment on function audit.parent_query(regclass, text[], text[], text[], oid[]) is
+  'SQL that says whether the row that a foreign key refers to is gone.';
+
+-- The accounts of a row: a query in brackets where it reads tables of the log's owner alone, else a call
+-- of the function that audit.account_function() makes.
+create or replace function audit.account_query(t audit.tracked, names jsonb)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select case when t.account_reader = 'inline'
+    then format(E'(\n    %s\n  )', audit.rewrite_expression(t.accounts, q.names))
+    -- One that reads strangers' tables.
+    else format('audit.%I(%s)', t.slug || '_accounts', (
+      select coalesce(string_agg(q.names ->> n.name, ', ' order by n.name), '')
+      from audit.names_in(t.accounts) as n (name)
+      where q.names ? n.name)) end
+  from (
+    select jsonb_object_agg('new.' || e.key, e.value) as names from jsonb_each_text(names) as e
+  ) as q
+$$;
+
+revoke all on function audit.account_query(audit.tracked, jsonb) from public;
+
+comment on function audit.account_query(audit.tracked, jsonb) is
+  'SQL, after FROM, for the accounts of a row.';
+
+-- Whether a compiled function plans queries on other tables itself.
+create or replace function audit.reads_inline(t audit.tracked, event text)
+  returns boolean
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select exists (select from audit.lookups_of(t) as l where l.reader = 'inline')
+    or coalesce(t.account_reader = 'inline', false)
+    or (event = 'delete'
+      and exists (select from audit.cascades_of(t) as c where c.reader = 'inline'))
+$$;
+
+revoke all on function audit.reads_inline(audit.tracked, text) from public;
+
+comment on function audit.reads_inline(audit.tracked, text) is
+  'Whether the compiled function of an event reads other tables itself.';
+
+-- The frame of a compiled function that reads another table for a trigger function: rows seen as of
+-- the statement that asks, one index probe also in a plan made when the table was empty, and an error
+-- where row security would hide a row that has no policy for it.
+create or replace function audit.reader_function(
+  name text, parameters text[], result text, query text, is_filtered boolean
+)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+as $$
+  select format(
+'create or replace function audit.%I(%s)
+  returns %s
+  language plpgsql
+  stable
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off%s
+as %L',
+    name, array_to_string(parameters, ', '), result,
+    case when is_filtered then '' else E'\n  set row_security = off' end,
+    format(E'\nbegin\n  return%s\n    %s;\nend;\n',
+      case when result ~ '^(table|setof)' then ' query' else '' end, query))
+$$;
+
+revoke all on function audit.reader_function(text, text[], text, text, boolean) from public;
+
+comment on function audit.reader_function(text, text[], text, text, boolean) is
+  'DDL of a compiled function that reads somebody''s table.';
+
+-- The functions that read other tables for the trigger functions of a table, where those may not do it
+-- themselves: looked-up rows, parents of a cascade, accounts.
+create or replace function audit.reader_functions(t audit.tracked)
+  returns table (name text, ddl text, reader text)
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with known as materialized (
+    select audit.name_types(t) as types where t.account_reader <> 'inline'
+  )
+  select f.name, audit.reader_function(f.name, f.parameters, 'table (' || c.types || ')',
+    audit.lookup_query(l.target, c.list, l.key_column, l.key_operator, '$1', l.key_type),
+    audit.is_filtered(l.target)), l.reader
+  from audit.lookups_of(t) as l
+  join pg_type as p on p.oid = audit.presented_type(l.key_type)
+  cross join lateral audit.lookup_columns(l.target, l.columns, l.key_column) as c
+  cross join lateral (
+    select audit.lookup_name(t, l.alias) as name,
+      array[format('pg_catalog.%I', p.typname)] as parameters
+  ) as f
+  where l.reader <> 'inline'
+  union all
+  select f.name, audit.reader_function(f.name, f.parameters, 'pg_catalog.bool',
+    audit.parent_query(c.target, c.parent_columns, c.operators, f.vals, c.types),
+    audit.is_filtered(c.target)), c.reader
+  from audit.cascades_of(t) as c
+  cross join lateral (
+    select format('%s_parent_%s', t.slug, c.number) as name,
+      array_agg(format('pg_catalog.%I', p.typname) order by u.n) as parameters,
+      array_agg('$' || u.n order by u.n) as vals
+    from unnest(c.types) with ordinality as u (type, n)
+    join pg_type as p on p.oid = audit.presented_type(u.type)
+  ) as f
+  where c.reader <> 'inline' and exists (select from audit.rules_of(t, 'delete'))
+  union all
+  select f.name, audit.reader_function(f.name, f.parameters, 'setof pg_catalog.text',
+    format('select _audit_a.id::pg_catalog.text from (%s) as _audit_a (id)',
+      audit.rewrite_expression(t.accounts, f.places)),
+    exists (select from unnest(t.account_tables) as r where audit.is_filtered(r))), t.account_reader
+  from (
+    select t.slug || '_accounts' as name,
+      coalesce(array_agg(q.types ->> n.name order by n.name), '{}') as parameters,
+      coalesce(jsonb_object_agg(n.name, '$' || n.place), '{}') as places
+    from known as q
+    cross join lateral (
+      select n.name, row_number() over (order by n.name) as place
+      from audit.names_in(t.accounts) as n (name)
+      where starts_with(n.name, 'new.') and q.types ? n.name
+    ) as n
+  ) as f
+  where t.account_reader <> 'inline'
+$$;
+
+revoke all on function audit.reader_functions(audit.tracked) from public;
+
+comment on function audit.reader_functions(audit.tracked) is
+  'The compiled functions that read tables for the triggers of a table, and whose rights they need.';
+
+-- The function that fetches what deleted rows look up does nothing but read, and so belongs as a whole
+-- to whom may read all of it.
+create or replace function audit.departed_reader(t audit.tracked)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select case when bool_or(l.reader = 'owner') and not bool_or(l.reader = 'audit_lookup')
+    then 'owner' else 'audit_lookup' end
+  from audit.lookups_of(t) as l
+$$;
+
+revoke all on function audit.departed_reader(audit.tracked) from public;
+
+comment on function audit.departed_reader(audit.tracked) is
+  'Whose rights the compiled function has that fetches what deleted rows look up.';
 
 -- The settings that the compiled functions of a table pin: for the values of its columns, and for
 -- what its expressions make of times. A function that shows whole rows runs in UTC, which costs less
@@ -1425,19 +2143,20 @@ as $$
       || array(select r ->> 'when' from jsonb_array_elements(t.actions) as r)) as e (text)
     where e.text is not null
   ), used as (
-    select c.type
+    select c.declared_type as type
     from expression as e
     cross join lateral audit.names_in(e.text) as n
     join audit.columns_of(t.target) as c on n in (c.name, 'old.' || c.name, 'new.' || c.name)
     union
-    select c.type
+    select c.declared_type
     from audit.lookups_of(t) as l
     join audit.columns_of(l.target) as c on c.name = any (l.columns || l.key_column)
   )
   select coalesce(array_agg(distinct s.setting order by s.setting), '{}')
   from (
     select unnest(audit.settings_of(array(
-        select c.type from audit.columns_of(t.target) as c where c.name <> all (t.operational))
+        select c.declared_type from audit.columns_of(t.target) as c
+        where c.name <> all (t.operational))
       || array(select u.type from used as u))) as setting
     union all
     select 'timezone = ''UTC'''
@@ -1470,39 +2189,35 @@ create or replace function audit.lookup_join(t audit.tracked, names jsonb, with_
   set search_path = pg_catalog, pg_temp
 as $$
   select coalesce(string_agg(format(
-E'\n  left join lateral (\n    %s\n  ) as %I on true',
+E'\n  left join lateral (\n    %s\n  ) as %I (%s) on true',
     format(case when with_departed
-        then E'(select %1$s from %2$s as _audit_p where _audit_p.%3$I %4$s %5$s limit 1)'
+        then E'(%1$s)'
           '\n    union all'
-          '\n    select %6$s from jsonb_to_record(_audit.v_departed -> (%7$L || %8$s)) as _audit_p (%9$s)'
-          '\n    where _audit.v_departed ? (%7$L || %8$s)'
+          '\n    select %2$s from jsonb_to_record(_audit.v_departed -> (%3$L || %4$s)) as _audit_p (%5$s)'
+          '\n    where _audit.v_departed ? (%3$L || %4$s)'
           '\n    limit 1'
-        else 'select %1$s from %2$s as _audit_p where _audit_p.%3$I %4$s %5$s limit 1' end,
-      f.list, format('%I.%I', f.nspname, f.relname), f.key_column, f.key_operator, f.source_value,
-      f.list, f.alias || ':', audit.text_value(f.key_type, f.source_value), f.typed_list),
-    f.alias), '' order by f.depth, f.alias), '')
+        else '%1$s' end,
+      f.query, f.idents, f.alias || ':', audit.text_value(f.presented_type, f.value), f.typed),
+    f.alias, f.idents), '' order by f.depth, f.alias), '')
   from (
-    select l.*, n.nspname, c.relname,
-      case when l.source is null then names ->> l.source_column
-        else format('%I.%I', l.source, l.source_column) end as source_value,
-      (select coalesce(string_agg(distinct format('_audit_p.%I', x), ', '),
-                       format('_audit_p.%I', l.key_column)) from unnest(l.columns) as x) as list,
-      (select coalesce(string_agg(distinct format('%I %s', x.name, x.type), ', '),
-                       format('%I %s', l.key_column, format_type(l.key_type, null)))
-       -- The base type: a domain's check is code of the user.
-       from (select c.name, format_type(c.type, null) as type
-             from audit.columns_of(l.target) as c
-             where c.name = any (l.columns)) as x) as typed_list
+    select l.depth, l.alias, s.value, c.idents, c.typed,
+      audit.presented_type(l.key_type) as presented_type,
+      case when l.reader = 'inline'
+        then audit.lookup_query(l.target, c.list, l.key_column, l.key_operator, s.value, l.key_type)
+        else format('select * from audit.%I(%s)', audit.lookup_name(t, l.alias), s.value) end as query
     from audit.lookups_of(t) as l
-    join pg_class as c on c.oid = l.target
-    join pg_namespace as n on n.oid = c.relnamespace
+    cross join lateral audit.lookup_columns(l.target, l.columns, l.key_column) as c
+    cross join lateral (
+      select case when l.source is null then names ->> l.source_column
+        else format('%I.%s', l.source, audit.quoted(l.source_column)) end as value
+    ) as s
   ) as f
 $$;
 
 revoke all on function audit.lookup_join(audit.tracked, jsonb, boolean) from public;
 
 comment on function audit.lookup_join(audit.tracked, jsonb, boolean) is
-  'SQL that joins the rows which the expressions of a declaration look up.';
+  'Joins that fetch the looked-up rows of a compiled statement.';
 
 -- A declared expression as text over the bound row. A lone column is turned into text the way its
 -- type is; anything else by a cast.
@@ -1519,14 +2234,14 @@ begin
     return '(null)::text';
   end if;
   return coalesce(
-    (select audit.text_value(c.type, format('(%s)', names ->> c.name))
+    (select audit.text_value(c.type, names ->> c.name)
      from audit.columns_of(t.target) as c
      where c.name = v_name),
-    (select audit.text_value(c.type, format('%I.%I', l.alias, c.name))
+    (select audit.text_value(audit.presented_type(a.atttypid), format('%I.%I', l.alias, a.attname))
      from audit.lookups_of(t) as l
-     cross join lateral audit.columns_of(l.target) as c
-     where l.alias || '.' || c.name = v_name and bind_text.expression ~ '^[a-zA-Z0-9_$."]+$'),
-    format('(%s)::text', audit.rewrite_expression(bind_text.expression, names)));
+     join pg_attribute as a on a.attrelid = l.target and a.attnum > 0 and not a.attisdropped
+     where l.alias || '.' || a.attname = v_name and bind_text.expression ~ '^[a-zA-Z0-9_$."]+$'),
+    format('(%s)::text', audit.bind_expression(t, bind_text.expression, names, 'text')));
 end;
 $$;
 
@@ -1543,28 +2258,20 @@ create or replace function audit.bind_row(t audit.tracked, side text, with_depar
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_key text;
-  v_qualified jsonb;
   v_row audit.row_sql;
 begin
-  select 'new.' || c.ident into v_key
-    from audit.columns_of(t.target) as c where c.is_key order by c.number limit 1;
+  v_row.names := audit.row_names(t, side);
   select
-      jsonb_object_agg(c.name, s.value),
-      jsonb_object_agg('new.' || c.name, s.value),
-      case when count(*) filter (where c.is_key) = 1
-        then min(audit.text_value(c.type, s.value)) filter (where c.is_key)
-        else string_agg(format('replace(replace(%s, ''~'', ''~0''), ''/'', ''~1'')',
-            audit.text_value(c.type, s.value)), ' || ''/'' || ' order by c.number)
-          filter (where c.is_key) end,
-      string_agg(audit.text_value(c.type, s.value), ' || '','' || ' order by c.number)
-        filter (where c.is_key)
-    into v_row.names, v_qualified, v_row.item_id, v_row.key_text
-    from audit.columns_of(t.target) as c
-    cross join lateral (select case side
-        when 'merged' then format('case when %1$s is null then old.%2$s else new.%2$s end',
-          v_key, c.ident)
-        else side || '.' || c.ident end as value) as s;
+      case when count(*) = 1 then min(k.value)
+        else string_agg(format('replace(replace(%s, ''~'', ''~0''), ''/'', ''~1'')', k.value),
+          ' || ''/'' || ' order by k.number) end,
+      string_agg(k.value, ' || '','' || ' order by k.number)
+    into v_row.item_id, v_row.key_text
+    from (
+      select c.number, audit.text_value(c.type, v_row.names ->> c.name) as value
+      from audit.columns_of(t.target) as c
+      where c.is_key
+    ) as k;
 
   if t.item_id is not null then
     v_row.item_id := audit.bind_text(t, t.item_id, v_row.names);
@@ -1585,8 +2292,8 @@ begin
     audit.bind_text(t, t.part_name, v_row.names), v_row.key_text);
   v_row.joins := audit.lookup_join(t, v_row.names, with_departed)
     || case when t.accounts is not null
-      then format(E'\n  left join lateral (\n    %s\n  ) as _audit_account (id) on true',
-        audit.rewrite_expression(t.accounts, v_qualified)) else '' end;
+      then format(E'\n  left join lateral %s as _audit_account (id) on true',
+        audit.account_query(t, v_row.names)) else '' end;
   return v_row;
 end;
 $$;
@@ -1622,7 +2329,7 @@ as $$
        and case when a.attrelid::text = c ->> 'relation' then a.attnum = (c ->> 'number')::int
          else a.attname = c ->> 'name' end
      where c ->> 'alias' is not null),
-    (select string_agg(audit.name_of(r), ' ' order by n)
+    (select string_agg(concat_ws(' ', audit.name_of(r), audit.reader_of(r, '{}')), ' ' order by n)
      from unnest(t.tables) with ordinality as u (r, n) where r <> t.target))), 12)
 $$;
 
@@ -1670,6 +2377,8 @@ begin
       (select r::text from audit.table_trait(t.target) as r),
       (select string_agg(pg_get_constraintdef(c.oid), E'\n' order by c.conname)
        from pg_constraint as c where c.conrelid = t.target and c.contype in ('f', 'p')),
+      audit.role_for('audit_writer'), audit.role_for('audit_lookup'),
+      t.account_tables, t.account_reader,
       concat_ws('|', t.id, t.slug, t.item_type, t.item_id, t.item_label, t.account, t.accounts,
         t.parent_type, t.parent_id, t.part, t.part_name, t.require_actor, t.on_truncate, t.layout),
       t.operational, t.secret, t.lookups, t.actions, t.tables, audit.name_of(t.target)))
@@ -1704,10 +2413,15 @@ as $$
   set search_path = pg_catalog, pg_temp%s
 as %L',
     t.slug || '_' || event, volatility,
-    -- A lookup is one index probe for each row, also in a plan made when its table was empty, and
-    -- it sees all rows or fails. Compiling such a plan to machine code would cost more than it does.
-    case when uses_lookups then
-      E'\n  set enable_seqscan = off\n  set jit = off\n  set row_security = off' else '' end
+    -- A lookup is one index probe for each row, also in a plan made when its table was empty.
+    -- Compiling such a plan to machine code would cost more than it does.
+    case when uses_lookups then E'\n  set enable_seqscan = off\n  set jit = off' else '' end
+    -- Row security lets audit_writer add rows to the log, and hides none from the owner of the log.
+    || case when event = 'cascade' and exists (
+        select from audit.lookups_of(t) as l where audit.is_filtered(l.target)) then ''
+      when event <> 'cascade' and audit.role_for('audit_writer') <> audit.role_for('owner')
+        then E'\n  set row_security = on'
+      when uses_lookups then E'\n  set row_security = off' else '' end
     || coalesce((select string_agg(E'\n  set ' || s, '' order by s) from unnest(settings) as s), '')
     || case when body ~ '\\' then E'\n  set standard_conforming_strings = on' else '' end,
     format(
@@ -1850,7 +2564,7 @@ E'  insert into audit.log (
     %s,
     %s,
     _audit.v_context%s%s;
-%s',
+%s%s',
     row_sql.account, action, t.item_type, row_sql.item_id, row_sql.item_label,
     row_sql.parent_type, row_sql.parent_id, is_cascade,
     is_deleted::text, coalesce(t.layout::text, 'null'), coalesce(record, 'null'), changes,
@@ -1858,6 +2572,14 @@ E'  insert into audit.log (
       when row_sql.joins <> '' then E'\n  from (select) as here' || row_sql.joins
       else '' end,
     case when condition <> '' then E'\n  where ' || condition else '' end,
+    -- Somebody's code, called by one of these functions, may leave a search path behind that the next
+    -- statement would be parsed under. FOUND stays what it was.
+    case when t.account_reader = 'audit_lookup'
+      or exists (select from audit.lookups_of(t) as l where l.reader = 'audit_lookup')
+      or exists (select from audit.cascades_of(t) as c where c.reader = 'audit_lookup')
+      then E'  if pg_catalog.set_config(''search_path'', ''pg_catalog, pg_temp'', true) is null then
+    return null;
+  end if;\n' else '' end,
     case when t.require_actor then
 E'  if _audit.v_actor_type = ''database'' and found then
     perform audit.demand_actor(''' || replace(t.target::text, '''', '''''') || E''');
@@ -1894,7 +2616,7 @@ as $$
         order by octet_length(a.name), a.name collate "C"),
       string_agg(format('%s as _e%s', case side when 'new' then a.new_entry else a.old_entry end,
         a.number), E',\n          ' order by a.number)), '(select jsonb ''{}'')')
-  from audit.audited_columns(t) as a
+  from audit.audited_columns(t, case side when 'new' then 'old' else side end) as a
 $$;
 
 revoke all on function audit.row_changes(audit.tracked, text) from public;
@@ -1910,10 +2632,12 @@ create or replace function audit.row_record(t audit.tracked, side text)
   stable
   set search_path = pg_catalog, pg_temp
 as $$
+  with known as materialized (select audit.row_names(t, side) as names)
   select format(E'row(\n      %s)::audit.layout_%s::text',
     string_agg(r.value, E',\n      ' order by c.number), t.layout)
   from audit.columns_of(t.target) as c
-  cross join lateral audit.record_value(c.type, format('%s.%s', side, audit.quoted(c.name))) as r
+  cross join known as n
+  cross join lateral audit.record_value(c.type, n.names ->> c.name) as r
   where c.name <> all (t.operational) and c.name <> all (t.secret)
 $$;
 
@@ -1923,7 +2647,7 @@ comment on function audit.row_record(audit.tracked, text) is
   'SQL for the record of a created (new) or deleted (old) row; null where it has no column.';
 
 -- An update of a part says which part it was: its key columns, with equal old and new.
-create or replace function audit.part_identity(t audit.tracked)
+create or replace function audit.part_identity(t audit.tracked, old_side text default 'old')
   returns text
   language sql
   stable
@@ -1932,15 +2656,15 @@ as $$
   select case when t.part is not null and count(*) > 0 then
     'jsonb_build_object(' || string_agg(format('%L, %s', a.name, a.both_entry), ', '
       order by a.number) || ')' end
-  from audit.audited_columns(t) as a
+  from audit.audited_columns(t, old_side) as a
   where a.is_key
     and a.name <> all (array(select audit.names_in(t.item_id)))
     and audit.fold_name(t.part_name) is distinct from a.name
 $$;
 
-revoke all on function audit.part_identity(audit.tracked) from public;
+revoke all on function audit.part_identity(audit.tracked, text) from public;
 
-comment on function audit.part_identity(audit.tracked) is
+comment on function audit.part_identity(audit.tracked, text) is
   'SQL for the key columns of a part, which its updates carry; null where there are none.';
 
 -- The keys of a part's columns are paths below the item: features/F1/max_consumption.
@@ -1961,43 +2685,34 @@ comment on function audit.part_changes(audit.tracked, audit.row_sql, text) is
   'SQL that puts the path of a part before the keys of its changes.';
 
 -- A row deleted by its parent's deletion: inside the cascade the parent is already invisible.
-create or replace function audit.cascade_test(t audit.tracked)
+create or replace function audit.cascade_test(t audit.tracked, old_side text default 'old')
   returns text
   language sql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select coalesce(string_agg(format(
-    '(%s and not exists (select from %I.%I as p where %s))',
-    f.given, n.nspname, r.relname, f.matches), E'\n      or ' order by f.conname), 'false')
+  with known as materialized (select audit.row_names(t, old_side) as names)
+  select coalesce(string_agg(format('(%s and %s)',
+      (select string_agg(v || ' is not null', ' and ' order by n)
+       from unnest(f.vals) with ordinality as u (v, n)),
+      case when f.reader = 'inline'
+        then audit.parent_query(f.target, f.parent_columns, f.operators, f.vals, f.types)
+        else format('audit.%I(%s)', format('%s_parent_%s', t.slug, f.number),
+          array_to_string(f.vals, ', ')) end),
+    E'\n      or ' order by f.number), 'false')
   from (
-    select
-      c.confrelid,
-      c.conname,
-      string_agg(format('old.%I is not null', a.attname), ' and ' order by k.n) as given,
-      string_agg(format('p.%I operator(%I.%s) old.%I', b.attname, s.nspname, o.oprname, a.attname),
-        ' and ' order by k.n) as matches
-    from pg_constraint as c
-    cross join lateral unnest(c.conkey, c.confkey, c.conpfeqop)
-      with ordinality as k (child, parent, equals, n)
-    join pg_attribute as a on a.attrelid = c.conrelid and a.attnum = k.child
-    join pg_attribute as b on b.attrelid = c.confrelid and b.attnum = k.parent
-    join pg_operator as o on o.oid = k.equals
-    join pg_namespace as s on s.oid = o.oprnamespace
-    where c.conrelid = t.target and c.contype = 'f' and c.confdeltype = 'c'
-      -- A key to a partitioned table has a copy of itself for each partition.
-      and not exists (select from pg_constraint as q
-                      where q.oid = c.conparentid and q.conrelid = c.conrelid)
-    group by c.oid, c.confrelid, c.conname
+    select c.*, array(
+        select n.names ->> u.name from unnest(c.columns) with ordinality as u (name, place)
+        order by u.place) as vals
+    from audit.cascades_of(t) as c
+    cross join known as n
   ) as f
-  join pg_class as r on r.oid = f.confrelid
-  join pg_namespace as n on n.oid = r.relnamespace
 $$;
 
-revoke all on function audit.cascade_test(audit.tracked) from public;
+revoke all on function audit.cascade_test(audit.tracked, text) from public;
 
-comment on function audit.cascade_test(audit.tracked) is
-  'SQL that is true for a row deleted by the deletion of a row it refers to.';
+comment on function audit.cascade_test(audit.tracked, text) is
+  'SQL that says whether an old row went with its parent, by a foreign key ON DELETE CASCADE.';
 
 -- One row of the log for each item and statement, whatever number of its parts changed.
 create or replace function audit.group_body(
@@ -2056,18 +2771,20 @@ comment on function
   'Body that writes one row of the log for each item that a statement touched.';
 
 -- Bodies for rows that came (new) or went (old): one row of the log each, or one for each item.
-create or replace function audit.write_body(t audit.tracked, event text, is_row_level boolean)
+create or replace function audit.write_body(
+  t audit.tracked, event text, is_row_level boolean, old_side text default 'old'
+)
   returns text
   language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_side text := case event when 'insert' then 'new' else 'old' end;
+  v_side text := case event when 'insert' then 'new' else old_side end;
   v_row audit.row_sql := audit.bind_row(t, v_side, event = 'delete');
   v_source text := case when is_row_level then '' else format('%1$s_rows as %1$s', v_side) end;
   v_changes text := audit.row_changes(t, v_side);
-  v_cascade text := case event when 'delete' then audit.cascade_test(t) else 'false' end;
+  v_cascade text := case event when 'delete' then audit.cascade_test(t, old_side) else 'false' end;
   v_record text;
   v_action text;
   v_condition text;
@@ -2079,7 +2796,7 @@ begin
       case when bool_and(r.condition is not null) then
         string_agg('(' || r.condition || ')', ' or ' order by r.number) else '' end
     into v_action, v_condition
-    from audit.rules_of(t, event) as r;
+    from audit.rules_of(t, event, old_side) as r;
   if v_action is null then
     return null;
   end if;
@@ -2096,9 +2813,9 @@ begin
 end;
 $$;
 
-revoke all on function audit.write_body(audit.tracked, text, boolean) from public;
+revoke all on function audit.write_body(audit.tracked, text, boolean, text) from public;
 
-comment on function audit.write_body(audit.tracked, text, boolean) is
+comment on function audit.write_body(audit.tracked, text, boolean, text) is
   'Body of the compiled function for INSERT or DELETE; null where the event has no action.';
 
 -- UPDATE of parts whose action is one row for each item and statement.
@@ -2110,6 +2827,8 @@ create or replace function audit.merge_body(t audit.tracked)
 as $$
 declare
   v_row audit.row_sql := audit.bind_row(t, 'merged', false);
+  v_old jsonb := audit.row_names(t, 'old');
+  v_new jsonb := audit.row_names(t, 'new');
   v_rule record;
   v_key text;
   v_pairs text;
@@ -2118,9 +2837,9 @@ begin
   select * into strict v_rule from audit.rules_of(t, 'update') as r where r.is_grouped;
   -- Old and new row are the same part while neither its key nor its item changed. A full join can
   -- only hash or merge: a plan made for one row stays linear for a hundred thousand.
-  select min(c.ident) filter (where c.is_key),
-      string_agg(format('old.%1$s %2$s new.%1$s', c.ident, audit.equality_of(c.declared_type)),
-        ' and ' order by c.number)
+  select (array_agg(c.name order by c.number) filter (where c.is_key))[1],
+      string_agg(format('%1$s %2$s %3$s', v_old ->> c.name, audit.equality_of(c.type),
+        v_new ->> c.name), ' and ' order by c.number)
     into v_key, v_pairs
     from audit.columns_of(t.target) as c
     where c.is_key or c.name in (select audit.names_in(t.item_id));
@@ -2131,11 +2850,12 @@ begin
     where v_rule.columns is null or a.name = any (v_rule.columns);
   return audit.group_body(t, v_row, quote_literal(v_rule.action),
     format(E'case
-            when new.%1$s is null then %2$s
-            when old.%1$s is null then %3$s
+            when %1$s is null then %2$s
+            when %6$s is null then %3$s
             else %4$s nullif(%5$s, ''{}'')
-          end', v_key, audit.row_changes(t, 'old'), audit.row_changes(t, 'new'),
-      coalesce(audit.part_identity(t) || ' ||', ''), v_differences),
+          end', v_new ->> v_key, audit.row_changes(t, 'old'), audit.row_changes(t, 'new'),
+      coalesce(audit.part_identity(t) || ' ||', ''), v_differences,
+      v_old ->> v_key),
     'false', format('old_rows as old full join new_rows as new on %s', v_pairs),
     coalesce(v_rule.condition, ''));
 end;
@@ -2148,7 +2868,7 @@ comment on function audit.merge_body(audit.tracked) is
 
 -- The end of UPDATE, row by row: what an action collected is written.
 create or replace function audit.update_insert(
-  t audit.tracked, row_sql audit.row_sql, action text, step integer
+  t audit.tracked, row_sql audit.row_sql, action text, step integer, old_side text
 )
   returns text
   language sql
@@ -2161,7 +2881,7 @@ as $$
     || audit.insert_log(t,
       jsonb_populate_record(row_sql, coalesce(s.variables, '{}')),
       quote_literal(action),
-      audit.part_changes(t, row_sql, concat_ws(' || ', audit.part_identity(t), '_audit.' || v.changes)),
+      audit.part_changes(t, row_sql, concat_ws(' || ', audit.part_identity(t, old_side), '_audit.' || v.changes)),
       'false', '', ''), 2 * step))
   from (
     -- In a transaction of many statements a variable is cheaper than the same in the insert; what
@@ -2179,13 +2899,13 @@ as $$
   cross join (select quote_ident('v_' || audit.short_name(action) || '_changes') as changes) as v
 $$;
 
-revoke all on function audit.update_insert(audit.tracked, audit.row_sql, text, integer) from public;
+revoke all on function audit.update_insert(audit.tracked, audit.row_sql, text, integer, text) from public;
 
-comment on function audit.update_insert(audit.tracked, audit.row_sql, text, integer) is
+comment on function audit.update_insert(audit.tracked, audit.row_sql, text, integer, text) is
   'SQL that writes the row of the log for one action of an UPDATE.';
 
 -- UPDATE, row by row: each changed column goes to one action, each action with columns to the log.
-create or replace function audit.update_body(t audit.tracked)
+create or replace function audit.update_body(t audit.tracked, old_side text default 'old')
   returns text
   language sql
   stable
@@ -2196,7 +2916,7 @@ as $$
     select case when strpos((to_jsonb(t) - 'compiled')::text, E'\\n') > 0 then 0 else 1 end as step
   ), rule as (
     select r.*, quote_ident('v_' || audit.short_name(r.action) || '_changes') as variable
-    from audit.rules_of(t, 'update') as r
+    from audit.rules_of(t, 'update', old_side) as r
   ), taker as (
     select
       a.number, a.differs, r.condition,
@@ -2204,7 +2924,7 @@ as $$
         r.variable, array[a.name], a.both_entry) as assignment,
       row_number() over (partition by a.number
                          order by (r.columns is null)::int, r.number) as n
-    from audit.audited_columns(t) as a
+    from audit.audited_columns(t, old_side) as a
     join rule as r on r.columns is null or a.name = any (r.columns)
   ), taken as (
     select
@@ -2242,16 +2962,16 @@ as $$
         else format(E'  if %s then\n%s  end if;\n', b.differs,
           audit.indent(b.statements, 4 * s.step)) end,
         '' order by b.number) from block as b)
-    || (select string_agg(audit.update_insert(t, b.row_sql, r.action, s.step), ''
+    || (select string_agg(audit.update_insert(t, b.row_sql, r.action, s.step, old_side), ''
                           order by r.number)
         from (select action, min(number) as number from rule group by 1) as r)
   from (select audit.bind_row(t, 'new', false) as row_sql) as b
   cross join style as s
 $$;
 
-revoke all on function audit.update_body(audit.tracked) from public;
+revoke all on function audit.update_body(audit.tracked, text) from public;
 
-comment on function audit.update_body(audit.tracked) is
+comment on function audit.update_body(audit.tracked, text) is
   'Body of the compiled function for UPDATE, row by row; null where UPDATE has no action.';
 
 -- The column list of the trigger for UPDATE: statements that name none of these pass for free.
@@ -2261,6 +2981,7 @@ create or replace function audit.update_list(t audit.tracked)
   stable
   set search_path = pg_catalog, pg_temp
 as $$
+  with known as materialized (select r.columns from audit.rules_of(t, 'update') as r)
   select case
     -- A BEFORE trigger may change columns that the statement does not name; and where no event
     -- trigger follows DDL, a column added since is not in the list. There every UPDATE is looked at.
@@ -2269,9 +2990,9 @@ as $$
                      where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D') then ''
     else ' of ' || (
       select string_agg(quote_ident(a.name), ', ' order by a.number)
-      from audit.audited_columns(t) as a
-      where exists (
-        select from audit.rules_of(t, 'update') as u
+      from audit.columns_of(t.target) as a
+      where a.name <> all (t.operational) and exists (
+        select from known as u
         where u.columns is null or a.name = any (u.columns)))
     end
   from audit.table_trait(t.target) as r
@@ -2310,6 +3031,7 @@ create or replace function audit.departed_body(t audit.tracked, is_row_level boo
   stable
   set search_path = pg_catalog, pg_temp
 as $$
+  with known as materialized (select audit.row_names(t, 'old') as names)
   select string_agg(format(
 E'  select coalesce(_audit.v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L || f.k, f.v), ''{}'')
     into v_departed
@@ -2318,29 +3040,28 @@ E'  select coalesce(_audit.v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L
     ) as f
     where f.k is not null and f.v is not null;\n',
     l.alias || ':',
-    audit.text_value(l.key_type, s.value),
-    format('select %s from %I.%I as _audit_p where _audit_p.%I %s %s limit 1',
-      (select coalesce(string_agg(distinct format('_audit_p.%I', x), ', '), format('_audit_p.%I', l.key_column))
-       from unnest(l.columns) as x),
-      n.nspname, c.relname, l.key_column, l.key_operator, s.value),
+    audit.text_value(audit.presented_type(l.key_type), s.value),
+    audit.lookup_query(l.target, c.list, l.key_column, l.key_operator, s.value, l.key_type),
     case
       when l.source is not null then format(
         E'\n      from jsonb_each(_audit.v_departed) as _audit_s'
-        '\n      cross join lateral jsonb_to_record(_audit_s.value) as _audit_hop (%s %s)'
+        '\n      cross join lateral jsonb_to_record(_audit_s.value) as _audit_hop (%s pg_catalog.%I)'
         '\n      where starts_with(_audit_s.key, %L)',
-        k.ident, format_type(k.type, null), l.source || ':')
+        audit.quoted(l.source_column), p.typname, l.source || ':')
       when is_row_level then ''
-      else format(E'\n      from (select distinct d.%1$s from old_rows as d) as old', k.ident)
+      else format(E'\n      from (select distinct %s as _audit_k from old_rows as old) as _audit_old',
+        n.names ->> l.source_column)
     end),
     '' order by l.depth, l.alias)
     || E'  perform set_config(''audit.departed'', coalesce(v_departed::text, ''''), true);\n'
   from audit.lookups_of(t) as l
-  join pg_class as c on c.oid = l.target
-  join pg_namespace as n on n.oid = c.relnamespace
-  left join audit.lookups_of(t) as h on h.alias = l.source
-  join audit.columns_of(coalesce(h.target, t.target)) as k on k.name = l.source_column
+  join pg_type as p on p.oid = audit.presented_type(l.key_type)
+  cross join known as n
+  cross join lateral audit.lookup_columns(l.target, l.columns, l.key_column) as c
   cross join lateral (
-    select case when l.source is null then 'old.' else '_audit_hop.' end || k.ident as value) as s
+    select case when l.source is not null then '_audit_hop.' || audit.quoted(l.source_column)
+      when is_row_level then n.names ->> l.source_column
+      else '_audit_old._audit_k' end as value) as s
 $$;
 
 revoke all on function audit.departed_body(audit.tracked, boolean) from public;
@@ -2364,8 +3085,7 @@ as $$
         else '{}' end,
     audit.read_actor() || b.body || case when d.uses_departed
       then E'  perform set_config(''audit.departed'', '''', true);\n' else '' end,
-    t.lookups <> '{}' or t.accounts is not null
-      or (event = 'delete' and audit.cascade_test(t) <> 'false'),
+    audit.reads_inline(t, event),
     settings)
   from (select audit.write_body(t, event, is_row_level) as body) as b
   cross join (
@@ -2443,14 +3163,13 @@ E'  v_moving := nullif(current_setting(%s, true), '''');
   v_row := null;
   if v_moving ~ ''^[0-9]{1,19}:'' then
     v_move := split_part(v_moving, '':'', 1)::bigint;
-    v_row := nullif(substr(v_moving, strpos(v_moving, '':'') + 1), '''');
     select m.is_started into v_started from audit.move as m
       where m.id = v_move and m.tracked_id = %s and m.pid = pg_backend_pid();
     if not found then
       v_moving := null;
-      v_row := null;
-    elsif not v_started then
-      v_row := null;
+    elsif v_started then
+      v_row := nullif(substr(v_moving, strpos(v_moving, '':'') + 1), '''')::text[];
+    else
       update audit.move as m set is_started = true
         where m.id = v_move and m.pid = pg_backend_pid();
     end if;
@@ -2466,7 +3185,7 @@ comment on function audit.read_move(audit.tracked) is
 
 -- The statement triggers around an UPDATE that may move rows from one partition to another.
 create or replace function audit.compile_moves(
-  t audit.tracked, compiled audit.compiled, variables text[], setting text, root text,
+  t audit.tracked, compiled audit.compiled, variables text[], setting text,
   read_move text, delete_body text, settings text[]
 )
   returns audit.compiled
@@ -2485,23 +3204,19 @@ begin
   compiled.functions := compiled.functions || jsonb_build_object(t.slug || '_move',
     audit.compile_function(t, 'move', variables, format(
 E'  if tg_when = ''BEFORE'' then
-    insert into audit.move (tracked_id) values (%4$s) returning id into v_move;
+    insert into audit.move (tracked_id) values (%2$s) returning id into v_move;
     perform set_config(%1$s, v_move || '':'', true);
     return null;
   end if;
-%5$s  if v_moving is null then
+%3$s  if v_moving is null then
     raise exception ''the setting %%, which belongs to audit triggers, was changed'', %1$s
       using errcode = ''UA003'', hint = ''Leave settings whose names begin with audit. alone.'';
   end if;
   delete from audit.move as m where m.id = v_move and m.pid = pg_backend_pid();
   perform set_config(%1$s, '''', true);
   if v_row is not null then
-    declare
-      old %2$s := v_row::%2$s;
-    begin
-%3$s    end;
-  end if;
-', setting, root, delete_body, t.id, read_move), true, settings));
+%4$s  end if;
+', setting, t.id, read_move, delete_body), true, settings));
   compiled.triggers := compiled.triggers || jsonb_build_object(
     '_audit_move', format('before update%s on %s for each statement execute function audit.%I()',
       v_list, t.target, t.slug || '_move'),
@@ -2513,11 +3228,11 @@ $$;
 
 revoke all on function
   audit.compile_moves(
-    audit.tracked, audit.compiled, text[], text, text, text, text, text[]) from public;
+    audit.tracked, audit.compiled, text[], text, text, text, text[]) from public;
 
 comment on function
   audit.compile_moves(
-    audit.tracked, audit.compiled, text[], text, text, text, text, text[]) is
+    audit.tracked, audit.compiled, text[], text, text, text, text[]) is
   'Adds the triggers that put together what a row moving between partitions is taken apart into.';
 
 -- Partitioned tables: row triggers, which PostgreSQL clones to every partition, so that a write
@@ -2534,68 +3249,61 @@ as $$
 declare
   -- Rows on their way are kept as text, whatever their types.
   v_all_settings constant text[] := audit.settings_of(array['record'::regtype::oid]);
-  v_root text := audit.name_of(t.target);
   v_setting text := quote_literal('audit.moving_' || t.id);
   v_insert text := coalesce(audit.write_body(t, 'insert', true), '');
-  v_delete text := coalesce(audit.write_body(t, 'delete', true)
-    || E'  perform set_config(''audit.departed'', '''', true);\n', '');
+  v_forget constant text := E'  perform set_config(''audit.departed'', '''', true);\n';
+  v_delete text := coalesce(audit.write_body(t, 'delete', true) || v_forget, '');
+  v_moved_off text := coalesce(audit.write_body(t, 'delete', true, 'moved') || v_forget, '');
   v_update text := coalesce(audit.update_body(t), '');
   v_actor text := audit.read_actor();
   v_moving text := audit.read_move(t);
   v_variables text[] := audit.update_variables(t)
-    || array['v_moving text', 'v_started boolean', 'v_move bigint', 'v_row text',
+    || array['v_moving text', 'v_started boolean', 'v_move bigint', 'v_row text[]',
       'v_departed jsonb := nullif(current_setting(''audit.departed'', true), '''')::jsonb'];
+  v_new jsonb := audit.row_names(t, 'new');
+  v_old jsonb := audit.row_names(t, 'old');
+  v_moved jsonb := audit.row_names(t, 'moved');
   v_columns text[];
   v_stay text;
   v_columns_of_row text;
 begin
   select r.partition_columns into v_columns from audit.table_trait(t.target) as r;
-  select string_agg(format('old.%1$s %2$s new.%1$s', c.ident, audit.equality_of(c.declared_type)),
-      ' and ' order by c.number)
-    into v_stay
-    from audit.columns_of(t.target) as c where c.is_key and c.name <> all (v_columns);
-  select string_agg(case when a.attgenerated = 'v' then 'null' else format('old.%I', a.attname) end,
-      ', ' order by a.attnum)
-    into v_columns_of_row
-    from pg_attribute as a
-    where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped;
+  select string_agg(format('%s %s %s', v_moved ->> c.name, audit.equality_of(c.type),
+        v_new ->> c.name), ' and ' order by c.number) filter (where c.is_key
+          and c.name <> all (v_columns)),
+      string_agg(format('(%s)::text', v_old ->> c.name), ', ' order by c.number)
+    into v_stay, v_columns_of_row
+    from audit.columns_of(t.target) as c;
 
   compiled := audit.add_trigger(compiled, t, 'insert', 'after insert', null,
     audit.compile_function(t, 'insert', v_variables, v_moving || v_actor || format(
 E'  if v_row is not null then
     perform set_config(%1$s, v_move || '':'', true);
-    declare
-      old %2$s := v_row::%2$s;
-    begin
-      if %3$s then
-%4$s        return null;
-      end if;
-%5$s    end;
-  end if;
-%6$s', v_setting, v_root, coalesce(v_stay, 'true'), v_update, v_delete, v_insert),
+    if %2$s then
+%3$s      return null;
+    end if;
+%4$s  end if;
+%5$s', v_setting, coalesce(v_stay, 'true'), coalesce(audit.update_body(t, 'moved'), ''),
+      v_moved_off, v_insert),
       true, v_all_settings));
   compiled := audit.add_trigger(compiled, t, 'delete', 'after delete', null,
     audit.compile_function(t, 'delete', v_variables, v_moving || v_actor || format(
 E'  if v_moving is not null then
-    perform set_config(%1$s, v_move || '':'' || row(%2$s)::%3$s::text, true);
+    perform set_config(%1$s, v_move || '':'' || array[%2$s]::text, true);
     if v_row is null then
       return null;
     end if;
-    declare
-      old %3$s := v_row::%3$s;
-    begin
-%4$s    end;
-    return null;
+%3$s    return null;
   end if;
-%4$s', v_setting, v_columns_of_row, v_root, v_delete), true, v_all_settings));
+%4$s', v_setting, v_columns_of_row, v_moved_off, v_delete), true, v_all_settings));
   compiled := audit.add_trigger(compiled, t, 'update', 'after update' || audit.update_list(t), null,
     case when v_update <> '' then
       audit.compile_function(t, 'update', audit.update_variables(t), v_update,
         true, settings) end);
   compiled := audit.add_trigger(compiled, t, 'cascade', 'after delete', null,
     audit.departed_function(t, true, settings));
-  return audit.compile_moves(t, compiled, v_variables, v_setting, v_root, v_moving, v_actor || v_delete,
-    v_all_settings);
+  return audit.compile_moves(t, compiled, v_variables, v_setting, v_moving,
+    v_actor || v_moved_off, v_all_settings);
 end;
 $$;
 
@@ -2643,38 +3351,29 @@ comment on function audit.compile_partitioned(audit.tracked, text[], audit.compi
 --    LANGUAGE plpgsql
 --    SECURITY DEFINER
 --    SET search_path TO 'pg_catalog', 'pg_temp'
+--    SET row_security TO 'on'
 --   AS $function$
 --   -- Compiled from the declaration of public.note (audit.tracked); audit.refresh() compiles it anew.
 --   #variable_conflict use_column
 --   <<_audit>>
 --   declare
 --     v_current constant boolean := audit.is_current(1, '10c3de1cf8bd', '16384'::regclass);
---     v_actor text[];
---     v_actor_type text;
---     v_actor_id text;
---     v_actor_label text;
---     v_context jsonb;
+--     v_actor text := current_setting('audit.actor', true);
 --     v_account_id text;
 --     v_item_id text;
 --     v_item_label text;
 --     v_renamed_changes jsonb;
 --   begin
---     if old.title is distinct from new.title then
---       v_renamed_changes := jsonb_set(coalesce(v_renamed_changes, '{}'), '{title}', jsonb_object(array['old', old.title, 'new', new.title]::text[]));
+--     if old."title" is distinct from audit.as_compiled(new."title", null::pg_catalog.text) then
+--       v_renamed_changes := jsonb_set(coalesce(v_renamed_changes, '{}'), '{title}', jsonb_object(array['old', audit.as_compiled(old."title", null::pg_catalog.text), 'new', audit.as_compiled(new."title", null::pg_catalog.text)]::text[]));
 --     end if;
 --     if v_renamed_changes is not null then
---       v_actor := string_to_array(current_setting('audit.actor', true), chr(31), '');
---       v_actor_type := coalesce(v_actor[1], 'database');
---       v_actor_id := coalesce(v_actor[2], session_user);
---       v_actor_label := v_actor[3];
---       if v_actor[4] is not null then
---         v_context := v_actor[4]::jsonb;
---       end if;
---       v_item_id := new.id::text;
---       v_item_label := (new.title)::text;
+--       v_item_id := audit.as_compiled(new."id", null::pg_catalog.int4)::text;
+--       v_item_label := audit.as_compiled(new."title", null::pg_catalog.text)::text;
 --       insert into audit.log (
 --         account_id, action, item_type, item_id, item_label, parent_type, parent_id,
---         actor_type, actor_id, actor_label, db_role, application, is_cascade, changes, context
+--         actor_type, actor_id, actor_label, db_role, application, is_cascade, is_deleted,
+--         layout, row_values, changes, context
 --       )
 --       select
 --         '',
@@ -2684,11 +3383,16 @@ comment on function audit.compile_partitioned(audit.tracked, text[], audit.compi
 --         _audit.v_item_label,
 --         null,
 --         (null)::text,
---         _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label, session_user,
+--         coalesce(nullif(split_part(_audit.v_actor, chr(31), 1), ''), 'database'),
+--         coalesce(nullif(split_part(_audit.v_actor, chr(31), 2), ''), session_user),
+--         nullif(split_part(_audit.v_actor, chr(31), 3), ''), session_user,
 --         current_setting('application_name'),
 --         false,
+--         false,
+--         1,
+--         null,
 --         _audit.v_renamed_changes,
---         _audit.v_context;
+--         nullif(split_part(_audit.v_actor, chr(31), 4), '')::jsonb;
 --     end if;
 --     return null;
 --   end;
@@ -2709,7 +3413,15 @@ declare
 begin
   v_result.name := audit.name_of(t.target);
   v_result.fingerprint := audit.fingerprint(t);
-  v_result.functions := '{}';
+  select coalesce(jsonb_object_agg(f.name, f.ddl), '{}'),
+      coalesce(jsonb_object_agg(f.name, f.reader) filter (where f.reader is not null), '{}')
+        || jsonb_build_object(t.slug || '_cascade', audit.departed_reader(t))
+    into v_result.functions, v_result.owners
+    from (
+      select r.name, r.ddl, r.reader from audit.reader_functions(t) as r
+      union all
+      select b.name, b.ddl, null from audit.bound_functions(t) as b
+    ) as f;
   v_result.triggers := jsonb_build_object('_audit_truncate', format(
     'after truncate on %s for each statement execute function audit.log_truncate(%L, %L)',
     t.target, t.on_truncate, v_result.name));
@@ -2733,7 +3445,7 @@ begin
   elsif exists (select from audit.rules_of(t, 'update')) then
     v_result := audit.add_trigger(v_result, t, 'update', 'after update' || audit.update_list(t), null,
       audit.compile_function(t, 'update', audit.update_variables(t), audit.update_body(t),
-        t.lookups <> '{}', v_settings));
+        audit.reads_inline(t, 'update'), v_settings));
   end if;
   v_result := audit.add_trigger(v_result, t, 'cascade', 'after delete',
     case when not v_delete_by_row then 'old table as old_rows' end,
@@ -2789,6 +3501,168 @@ revoke all on function audit.has_trigger(regclass, text, boolean) from public;
 comment on function audit.has_trigger(regclass, text, boolean) is
   'Whether a trigger of this name exists on a table and is enabled always (or disabled by hand).';
 
+-- A compiled function goes to the role whose rights it shall have. A role that is no superuser may give
+-- only to one that may create in the schema, which is so for this moment alone.
+create or replace function audit.give_function(name text, role text)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_role name := audit.role_for(role);
+  v_lends boolean := not has_schema_privilege(v_role, 'audit', 'create')
+    and not (select r.rolsuper from pg_roles as r where r.rolname = current_user);
+begin
+  if v_lends then
+    execute format('grant create on schema audit to %I', v_role);
+  end if;
+  execute format('alter function audit.%I owner to %I', name, v_role);
+  if v_lends then
+    execute format('revoke create on schema audit from %I', v_role);
+  end if;
+  execute format('revoke all on function audit.%I from public', name);
+  if v_role <> audit.role_for('audit_writer') then
+    execute format('grant execute on function audit.%I to %I', name, audit.role_for('audit_writer'));
+  end if;
+end;
+$$;
+
+revoke all on function audit.give_function(text, text) from public;
+
+comment on function audit.give_function(text, text) is
+  'Gives a compiled function to the role whose rights it shall have.';
+
+-- What compiled functions read, their roles may read: columns, no more. Where that cannot be had, the
+-- declaration is refused, and not the first write.
+create or replace function audit.grant_reading(
+  t audit.tracked, relation regclass, columns text[], reader text
+)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_owner name := audit.role_for('owner');
+  v_name text := audit.name_of(relation);
+  v_list text := (select string_agg(audit.quoted(c), ', ') from unnest(columns) as c);
+  v_schema text;
+  v_role name;
+begin
+  select n.nspname into v_schema
+    from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = relation;
+  if reader = 'audit_lookup' and audit.role_for('audit_lookup') = v_owner then
+    raise exception 'cannot track %: it takes the role audit_lookup to read %, which belongs to %',
+      t.target, v_name,
+      (select quote_ident(pg_get_userbyid(c.relowner)) from pg_class as c where c.oid = relation)
+      using errcode = 'UA005', hint = format('As a superuser: create role audit_lookup nologin; '
+        'grant audit_lookup to %I; then select audit.grant_rights();', v_owner);
+  end if;
+  for v_role in
+    select distinct audit.role_for(r) from unnest(case reader when 'owner' then '{}'::text[]
+      when 'inline' then array['audit_writer', 'audit_lookup'] else array['audit_lookup'] end) as r
+    where audit.role_for(r) <> v_owner
+  loop
+    begin
+      if not has_schema_privilege(v_role, v_schema, 'usage') then
+        execute format('grant usage on schema %I to %I', v_schema, v_role);
+      end if;
+      if exists (select from unnest(columns) as c
+                 where not has_column_privilege(v_role, relation, c, 'select')) then
+        execute format('grant select (%s) on %s to %I', v_list, v_name, v_role);
+      end if;
+    exception
+      when insufficient_privilege then null;
+    end;
+    if not has_schema_privilege(v_role, v_schema, 'usage')
+      or exists (select from unnest(columns) as c
+                 where not has_column_privilege(v_role, relation, c, 'select')) then
+      raise exception 'cannot track %: % may not read %', t.target, v_role, v_name
+        using errcode = 'UA005', hint = format('grant usage on schema %I to %I; '
+          'grant select (%s) on %s to %2$I;', v_schema, v_role, v_list, v_name);
+    end if;
+  end loop;
+  if reader = 'audit_lookup' and audit.is_filtered(relation)
+    and not exists (
+      select from pg_policy as p
+      where p.polrelid = relation and p.polpermissive and p.polcmd in ('r', '*')
+        and (0 = any (p.polroles) or to_regrole('audit_lookup') = any (p.polroles))
+        and pg_get_expr(p.polqual, p.polrelid) = 'true')
+  then
+    raise exception 'cannot track %: row security on % hides rows from audit_lookup',
+      t.target, v_name
+      using errcode = 'UA005', hint = format(
+        'create policy audit_lookup on %s for select to audit_lookup using (true);', v_name);
+  end if;
+end;
+$$;
+
+revoke all on function audit.grant_reading(audit.tracked, regclass, text[], text) from public;
+
+comment on function audit.grant_reading(audit.tracked, regclass, text[], text) is
+  'Lets the roles of compiled functions read columns of a table, or says why it cannot.';
+
+-- When a declaration ends, nothing is left of what its functions could read, but what another one needs.
+create or replace function audit.revoke_reading(tables regclass[])
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_relation regclass;
+  v_schema text;
+  v_role name;
+begin
+  for v_relation, v_schema, v_role in
+    select c.oid, n.nspname, r.rolname
+    from unnest(tables) as u (relation)
+    join pg_class as c on c.oid = u.relation
+    join pg_namespace as n on n.oid = c.relnamespace
+    cross join pg_roles as r
+    where r.rolname in ('audit_writer', 'audit_lookup')
+      and not exists (select from audit.tracked as k where u.relation = any (k.tables))
+      and exists (select from pg_attribute as a cross join lateral aclexplode(a.attacl) as x
+                  where a.attrelid = c.oid and x.grantee = r.oid)
+  loop
+    execute format('revoke select on %s from %I', audit.name_of(v_relation), v_role);
+    if not exists (
+      select from pg_attribute as a
+      join pg_class as c on c.oid = a.attrelid
+      cross join lateral aclexplode(a.attacl) as x
+      where c.relnamespace = to_regnamespace(format('%I', v_schema))
+        and x.grantee = to_regrole(v_role::text))
+    then
+      execute format('revoke usage on schema %I from %I', v_schema, v_role);
+    end if;
+  end loop;
+end;
+$$;
+
+revoke all on function audit.revoke_reading(regclass[]) from public;
+
+comment on function audit.revoke_reading(regclass[]) is
+  'Takes the right to read tables from the roles of compiled functions where none needs it.';
+
+-- Whether a compiled function is as it was compiled, and has the rights that it shall have.
+create or replace function audit.is_function_installed(name text, ddl text, owner text)
+  returns boolean
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select exists (
+    select from pg_proc as f
+    where f.oid = to_regproc(format('audit.%I', name))
+      and pg_get_userbyid(f.proowner) = audit.role_for(coalesce(owner, 'audit_writer'))
+      -- A bound one has a parsed body, and its name says which.
+      and (f.prosqlbody is not null
+        or right(ddl, length(quote_literal(f.prosrc))) = quote_literal(f.prosrc)))
+$$;
+
+revoke all on function audit.is_function_installed(text, text, text) from public;
+
+comment on function audit.is_function_installed(text, text, text) is
+  'Whether a compiled function is there, as it was compiled, with its owner.';
+
 -- Whether what was compiled for a table is there: its functions as they were compiled, its triggers
 -- on it and on its partitions. Triggers that the owner disabled stay so.
 create or replace function audit.is_installed(t audit.tracked)
@@ -2800,10 +3674,7 @@ as $$
 begin
   return not exists (
       select from jsonb_each_text(t.compiled -> 'functions') as e
-      where not exists (
-        select from pg_proc as f
-        where f.oid = to_regproc(format('audit.%I', e.key))
-          and right(e.value, length(quote_literal(f.prosrc))) = quote_literal(f.prosrc)))
+      where not audit.is_function_installed(e.key, e.value, t.compiled -> 'owners' ->> e.key))
     and not exists (
       select from jsonb_object_keys(t.compiled -> 'triggers') as g
       where not audit.has_trigger(t.target, g, true))
@@ -2827,8 +3698,6 @@ create or replace function audit.install_compiled(t audit.tracked, compiled audi
 as $$
 declare
   v_was audit.compiled := jsonb_populate_record(null::audit.compiled, t.compiled);
-  v_owner text := (select quote_ident(pg_get_userbyid(c.relowner))
-                   from pg_class as c where c.oid = 'audit.log'::regclass);
   v_relation regclass;
   v_name text;
   v_text text;
@@ -2836,13 +3705,10 @@ declare
 begin
   for v_name, v_text in select e.key, e.value from jsonb_each_text(compiled.functions) as e loop
     continue when v_text = v_was.functions ->> v_name
-      and exists (select from pg_proc as f
-                  where f.oid = to_regproc(format('audit.%I', v_name))
-                    and right(v_text, length(quote_literal(f.prosrc))) = quote_literal(f.prosrc));
+      and audit.is_function_installed(v_name, v_text, compiled.owners ->> v_name);
     execute v_text;
-    execute format('revoke all on function audit.%I() from public', v_name);
-    execute format('alter function audit.%I() owner to %s', v_name, v_owner);
-    execute format('comment on function audit.%I() is %L', v_name,
+    perform audit.give_function(v_name, coalesce(compiled.owners ->> v_name, 'audit_writer'));
+    execute format('comment on function audit.%I is %L', v_name,
       format('Compiled by audit.track() for %s.', audit.name_of(t.target)));
     v_changed := true;
   end loop;
@@ -2876,7 +3742,7 @@ begin
   for v_name in select jsonb_object_keys(v_was.functions)
     except select jsonb_object_keys(compiled.functions)
   loop
-    execute format('drop function if exists audit.%I()', v_name);
+    execute format('drop function if exists audit.%I', v_name);
     v_changed := true;
   end loop;
   return v_changed;
@@ -2981,6 +3847,21 @@ comment on function audit.set_actor(text, text, text, jsonb, text, text, text) i
   'Public. Names the actor of the current transaction: type, id, label, context such as a request '
   'id, and whom they act on behalf of.';
 
+-- A column in a compiled function has the type that it was compiled for, or the statement that would
+-- have used it is a parse error: no cast is looked for, and no operator of another type. It is put
+-- into the statement when that is planned, and costs nothing. So it has no settings of its own.
+create or replace function audit.as_compiled(value anyelement, type anyelement)
+  returns anyelement
+  language sql
+  immutable
+  parallel safe
+as 'select $1';
+
+revoke all on function audit.as_compiled(anyelement, anyelement) from public;
+
+comment on function audit.as_compiled(anyelement, anyelement) is
+  'The first argument, which has to be of exactly the type of the second.';
+
 -- The guard of every compiled function against a table that has changed since.
 create or replace function audit.is_current(
   tracked_id integer, fingerprint text, variadic tables regclass[]
@@ -2990,6 +3871,8 @@ create or replace function audit.is_current(
   -- Declared immutable so that it is answered once, when a session plans it. The plan depends on
   -- the tables named by the constants in its arguments, so any ALTER TABLE asks again.
   immutable
+  -- Asked by functions that may read nothing themselves.
+  security definer
   set search_path = pg_catalog, pg_temp
   set quote_all_identifiers = off
 as $$
@@ -3387,7 +4270,8 @@ as $$
           or r.rule -> 'columns' = '[]'
           or exists (select from jsonb_array_elements_text(r.rule -> 'columns') as c
                      where c.value is null
-                       or c.value not in (select a.name from audit.audited_columns(t) as a)))
+                       or c.value not in (select a.name from audit.columns_of(t.target) as a
+                                        where a.name <> all (t.operational))))
         then format('action %s: "columns" must list audited columns of the table',
           r.rule ->> 'action')
       when jsonb_typeof(r.rule -> 'grouped') <> 'boolean'
@@ -3407,54 +4291,296 @@ revoke all on function audit.problem_of_rules(audit.tracked) from public;
 comment on function audit.problem_of_rules(audit.tracked) is
   'What is wrong with the actions of a declaration; null if nothing.';
 
--- The expressions of a declaration are tried on the table, which reads no row.
+-- What the expressions of a declaration name and is not there: a column, or a function of the log's owner
+-- that they were bound to.
+create or replace function audit.problem_of_names(t audit.tracked)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with known as materialized (
+    select audit.name_types(t) as types
+  ), expression as (
+    select e.text
+    from unnest(array[t.item_id, t.item_label, t.account, t.parent_id, t.part_name]
+      || array(select r ->> 'when' from jsonb_array_elements(t.actions) as r)) as e (text)
+    where e.text is not null
+  )
+  select coalesce(
+    (select format('column %s does not exist', c ->> 'name')
+     from jsonb_array_elements(t.columns) as c
+     cross join known as k
+     where c ->> 'alias' is null and not k.types ? (c ->> 'name')
+       and exists (select from expression as e cross join lateral audit.names_in(e.text) as n (name)
+                   where n.name in (c ->> 'name', 'old.' || (c ->> 'name'), 'new.' || (c ->> 'name')))
+     limit 1),
+    (select format('function audit.%I is gone', b.name)
+     from audit.bound_functions(t) as b
+     where t.compiled -> 'functions' ? b.name and to_regproc(format('audit.%I', b.name)) is null
+     limit 1))
+$$;
+
+revoke all on function audit.problem_of_names(audit.tracked) from public;
+
+comment on function audit.problem_of_names(audit.tracked) is
+  'What an expression of a declaration needs and is gone; null where nothing is.';
+
+-- What a parsed expression consists of. The text of a parse tree has each object by its oid, and no
+-- string of the expression can look like a node of it: there, blanks and braces have a backslash.
+create or replace function audit.validate_tree(t audit.tracked, slot text, tree text)
+  returns void
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+as $$
+declare
+  v_problem text;
+  v_hint text := format('Use functions of PostgreSQL that are not volatile, or such of the owner of '
+    'the log (%s).', quote_ident(audit.role_for('owner')));
+begin
+  if slot <> 'accounts' then
+    select case m.node[1]
+        when 'SUBLINK' then 'it has a subquery, which accounts alone may have'
+        when 'AGGREF' then 'it has an aggregate'
+        when 'WINDOWFUNC' then 'it has a window function'
+        else format('it has what expressions may not have (%s)', lower(m.node[1])) end
+      into v_problem
+      from regexp_matches(tree, '(?<!\\)\{([A-Z_]+)', 'g') as m (node)
+      where m.node[1] <> all (array['ARRAYCOERCEEXPR', 'ARRAYEXPR', 'BOOLEANTEST', 'BOOLEXPR',
+        'CASEEXPR', 'CASETESTEXPR', 'CASEWHEN', 'COALESCEEXPR', 'COERCEVIAIO', 'COLLATEEXPR',
+        'CONST', 'DISTINCTEXPR', 'FROMEXPR', 'FUNCEXPR', 'JSONBEHAVIOR', 'JSONCONSTRUCTOREXPR',
+        'JSONEXPR', 'JSONFORMAT', 'JSONISPREDICATE', 'JSONRETURNING', 'JSONVALUEEXPR', 'MINMAXEXPR',
+        'NAMEDARGEXPR', 'NULLIFEXPR', 'NULLTEST', 'OPEXPR', 'PARAM', 'QUERY', 'RELABELTYPE',
+        'ROWCOMPAREEXPR', 'ROWEXPR', 'SCALARARRAYOPEXPR', 'SQLVALUEFUNCTION', 'SUBSCRIPTINGREF',
+        'TARGETENTRY'])
+      order by m.node[1] = 'SUBLINK' desc
+      limit 1;
+    if v_problem is null and tree ~ ' [:]funcretset true ' then
+      v_problem := 'it has a function that returns a set';
+    end if;
+  end if;
+  if v_problem is null then
+    with object as (
+      select distinct m.found[1] as kind, n.oid::oid as oid
+      from regexp_matches(tree,
+        ' [:][a-z]*(func|fno|op|eq|sort|type)(id|oid|no|nos|op|func)? \(?(o )?([0-9 ]+)', 'g')
+        as m (found)
+      cross join lateral regexp_split_to_table(trim(m.found[4]), ' +') as n (oid)
+      where n.oid <> '0'
+    ), used as (
+      select p.oid, p.proowner as owner, p.provolatile = 'v' as is_volatile,
+        format('function %s', p.oid::regprocedure) as name,
+        p.proname ~ '^(table|query|cursor|schema|database)_to_xml' as reads_tables
+      from object as o join pg_proc as p on p.oid = o.oid and o.kind in ('func', 'fno')
+      union all
+      select p.oid, case when audit.is_trusted(p.oprowner) then f.proowner else p.oprowner end,
+        f.provolatile = 'v', format('operator %s', p.oid::regoperator), false
+      from object as o
+      join pg_operator as p on p.oid = o.oid and o.kind in ('op', 'eq', 'sort')
+      join pg_proc as f on f.oid = p.oprcode
+      union all
+      select y.oid, y.typowner, false, format('type %s', format_type(y.oid, null)), false
+      from object as o join pg_type as y on y.oid = o.oid and o.kind = 'type'
+      -- Queries for accounts see columns of tables as they are.
+      where slot <> 'accounts'
+    )
+    select case
+        when u.oid >= 16384 and not audit.is_trusted(u.owner) then
+          format('it uses %s, which belongs to %s', u.name, quote_ident(pg_get_userbyid(u.owner)))
+        when u.is_volatile then format('it uses %s, which is volatile', u.name)
+        when u.reads_tables then format('it uses %s, which reads tables', u.name)
+        when not has_function_privilege(audit.role_for('audit_writer'), u.oid, 'execute')
+          then format('it uses %s, which %s may not execute', u.name, audit.role_for('audit_writer'))
+        end
+      into v_problem
+      from used as u
+      where (u.oid >= 16384 and not audit.is_trusted(u.owner)) or u.is_volatile or u.reads_tables
+        or (u.name ~ '^function' and u.oid >= 16384
+          and not has_function_privilege(audit.role_for('audit_writer'), u.oid, 'execute'))
+      limit 1;
+  end if;
+  if v_problem is not null then
+    raise exception 'invalid declaration of %: %: %', t.target, slot, v_problem
+      using errcode = 'UA005', hint = v_hint;
+  end if;
+end;
+$$;
+
+revoke all on function audit.validate_tree(audit.tracked, text, text) from public;
+
+comment on function audit.validate_tree(audit.tracked, text, text) is
+  'Raises an error where a parsed expression uses what the log must not run.';
+
+-- One expression of a declaration, tried without reading or planning anything: as the body of a function
+-- that is only parsed. What it came to be is then looked through: functions of PostgreSQL or of the
+-- log's owner, nothing volatile, and tables in the query for accounts alone.
+create or replace function audit.validate_expression(
+  t audit.tracked, slot text, expression text, event text,
+  out columns jsonb, out is_plain boolean
+)
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set check_function_bodies = on
+as $$
+declare
+  v_hint constant text := 'Expressions name columns of the table, or alias.column of a lookup; '
+    'conditions name old.column and new.column.';
+  v_problem text;
+  v_types jsonb := audit.name_types(t);
+  v_names text[];
+  v_text text;
+  v_tree text;
+begin
+  select case
+      when v_types ? n.name then format('column %s is ambiguous: it is old.%1$s or new.%1$s', n.name)
+      else format('column %s does not exist', n.name) end
+    into v_problem
+    from audit.names_in(expression) as n (name)
+    where slot = 'when' and event = 'update' and v_types ? n.name and strpos(n.name, '.') = 0
+      or not v_types ? n.name and split_part(n.name, '.', 2) <> '' and (
+        t.lookups ? split_part(n.name, '.', 1) and slot not in ('when', 'accounts')
+        or slot = 'when' and n.name ~ '^(old|new)\.')
+    limit 1;
+  if v_problem is not null then
+    raise exception 'invalid declaration of %: %: %', t.target, slot, v_problem
+      using errcode = 'UA005', hint = v_hint;
+  end if;
+  select coalesce(array_agg(n.name), '{}') into v_names
+    from audit.names_in(expression) as n (name)
+    where v_types ? n.name and case slot
+      when 'accounts' then starts_with(n.name, 'new.')
+      when 'when' then n.name ~ case event when 'insert' then '^new\.' when 'delete' then '^old\.'
+          else '^(old|new)\.' end
+        or (event <> 'update' and strpos(n.name, '.') = 0)
+      else n.name !~ '^(old|new)\.' end;
+  select audit.rewrite_expression(expression, coalesce(jsonb_object_agg(n.name,
+      format('($%s)', n.place)), '{}')) into v_text
+    from unnest(v_names) with ordinality as n (name, place);
+  begin
+    -- Bare and in brackets, so that it is whole.
+    execute format(
+      'create function audit.expression(%s) returns void language sql begin atomic %s; %s; end',
+      (select string_agg(v_types ->> n.name, ', ' order by n.place)
+       from unnest(v_names) with ordinality as n (name, place)),
+      case slot when 'accounts' then v_text else 'select ' || v_text end,
+      format(case slot when 'when' then 'select ((%s) is true)' else 'select (%s)::pg_catalog.text' end,
+        v_text));
+  exception
+    when syntax_error_or_access_rule_violation or data_exception then
+      if sqlstate = '42501' then
+        raise;
+      end if;
+      raise exception 'invalid declaration of %: %: %', t.target, slot, sqlerrm
+        using errcode = 'UA005',
+          hint = v_hint;
+  end;
+  select f.prosqlbody::text,
+      (select jsonb_object_agg(d.id, d.names) from (
+        select d.refobjid as id, array_agg(a.attname) as names
+        from pg_depend as d
+        left join pg_attribute as a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
+          and a.attnum > 0
+        where d.classid = 'pg_proc'::regclass and d.objid = f.oid
+          and d.refclassid = 'pg_class'::regclass
+        group by d.refobjid) as d),
+      not exists (
+        select from regexp_matches(f.prosqlbody::text, ' [:]vartype ([0-9]+)', 'g') as m
+        where not audit.is_builtin(m[1]::oid))
+    into v_tree, columns, is_plain
+    from pg_proc as f
+    where f.pronamespace = 'audit'::regnamespace and f.proname = 'expression';
+  drop function audit.expression;
+  columns := coalesce(columns, '{}');
+  perform audit.validate_tree(t, slot, v_tree);
+end;
+$$;
+
+revoke all on function audit.validate_expression(audit.tracked, text, text, text) from public;
+
+comment on function audit.validate_expression(audit.tracked, text, text, text) is
+  'Raises an error where an expression of a declaration is not allowed; returns the columns that it '
+  'reads, by table, and whether all are of types of PostgreSQL''s own.';
+
+-- The expressions of a declaration are looked over one by one.
 create or replace function audit.validate_expressions(t audit.tracked)
   returns void
   language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_row audit.row_sql := audit.bind_row(t, 'new', false);
-  v_query text;
+  v_slot text;
+  v_expression text;
+  v_event text;
 begin
-  -- Accounts are a query of one column: in a select list no other may stand.
-  v_query := format('select %s, %s, %s, %s, %s%s from %s as new %s limit 0',
-    v_row.item_id, v_row.item_label, v_row.account, v_row.parent_id,
-    v_row.part_name, ', (' || t.accounts || ')', audit.name_of(t.target), v_row.joins);
-  -- A condition has the rows that its event has, and no lookups; bare and in brackets, so that it
-  -- is whole, and compared with a boolean, so that it is one.
-  select v_query || coalesce(string_agg(format(
-      '; select %2$s from %1$s where ((%2$s) is true) limit 0',
-      case e.event when 'insert' then format('%s as new', audit.name_of(t.target))
-        when 'delete' then format('%s as old', audit.name_of(t.target))
-        else format('%1$s as old, %1$s as new', audit.name_of(t.target)) end,
-      r.condition), ''), '')
-    into v_query
-    from (values ('insert'), ('update'), ('delete')) as e (event)
-    cross join lateral audit.rules_of(t, e.event) as r
-    where r.condition is not null;
-  begin
-    execute v_query;
-  exception
-    when syntax_error_or_access_rule_violation or data_exception then
-      if sqlstate = '42501' then
-        raise;
-      end if;
-      raise exception 'invalid declaration of %: %', t.target, sqlerrm
-        using errcode = 'UA005',
-          hint = 'Expressions name columns of the table, or alias.column of a lookup; conditions '
-            'name old.column and new.column.';
-  end;
+  for v_slot, v_expression, v_event in
+    select e.slot, e.expression, null
+    from (values ('item_id', t.item_id), ('item_label', t.item_label), ('account', t.account),
+      ('parent_id', t.parent_id), ('part_name', t.part_name)) as e (slot, expression)
+    where e.expression is not null
+    union all
+    select 'when', r.rule ->> 'when', e.event
+    from jsonb_array_elements(t.actions) as r (rule)
+    cross join unnest(array['insert', 'update', 'delete']) as e (event)
+    where r.rule ? 'when' and r.rule -> 'on' @> to_jsonb(e.event)
+  loop
+    perform audit.validate_expression(t, v_slot, v_expression, v_event);
+  end loop;
 end;
 $$;
 
 revoke all on function audit.validate_expressions(audit.tracked) from public;
 
 comment on function audit.validate_expressions(audit.tracked) is
-  'Raises an error that says what is wrong with the expressions of a declaration.';
+  'Raises an error where an expression of a declaration does not fit its table.';
+
+-- Before a table is compiled: who reads what for it, and whether they may.
+create or replace function audit.settle_readers(t audit.tracked)
+  returns audit.tracked
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_columns jsonb := '{}';
+  v_is_plain boolean;
+begin
+  t.account_tables := '{}';
+  t.account_reader := null;
+  if t.accounts is not null then
+    select e.columns, e.is_plain into v_columns, v_is_plain
+      from audit.validate_expression(t, 'accounts', t.accounts, null) as e;
+    select coalesce(array_agg(e.key::oid::regclass order by e.key), '{}'),
+        case when not v_is_plain
+            or bool_or(audit.reader_of(e.key::oid::regclass, '{}') = 'audit_lookup')
+          then 'audit_lookup'
+          when bool_or(audit.reader_of(e.key::oid::regclass, '{}') = 'owner') then 'owner'
+          else 'inline' end
+      into t.account_tables, t.account_reader
+      from jsonb_each(v_columns) as e;
+  end if;
+  perform audit.grant_reading(t, r.relation, r.columns, r.reader)
+    from (
+      select l.target, l.columns || l.key_column, l.reader from audit.lookups_of(t) as l
+      union all
+      select c.target, c.parent_columns, c.reader from audit.cascades_of(t) as c
+      union all
+      select e.key::oid::regclass, array(
+          select n.value from jsonb_array_elements_text(e.value) as n where n.value is not null),
+        t.account_reader
+      from jsonb_each(v_columns) as e
+    ) as r (relation, columns, reader);
+  return t;
+end;
+$$;
+
+revoke all on function audit.settle_readers(audit.tracked) from public;
+
+comment on function audit.settle_readers(audit.tracked) is
+  'A declaration with who reads the tables of its accounts; the roles get their rights.';
 
 -- A declaration is looked over before anything is compiled from it.
-create or replace function audit.validate_declaration(t audit.tracked)
+create or replace function audit.validate_declaration(t audit.tracked, may_create boolean default true)
   returns void
   language plpgsql
   set search_path = pg_catalog, pg_temp
@@ -3490,19 +4616,23 @@ begin
       (select format('the lookup %s has a name that triggers use themselves', e.key)
        from jsonb_each_text(t.lookups) as e
        where e.key in ('old', 'new') or starts_with(e.key, '_audit') limit 1),
-      audit.problem_of_rules(t))
+      audit.problem_of_rules(t),
+      -- Where nothing may be created to try an expression with.
+      case when not may_create then audit.problem_of_names(t) end)
     into v_problem;
   if v_problem is not null then
     raise exception 'invalid declaration of %: %', t.target, v_problem
       using errcode = 'UA005';
   end if;
-  perform audit.validate_expressions(t);
+  if may_create then
+    perform audit.validate_expressions(t);
+  end if;
 end;
 $$;
 
-revoke all on function audit.validate_declaration(audit.tracked) from public;
+revoke all on function audit.validate_declaration(audit.tracked, boolean) from public;
 
-comment on function audit.validate_declaration(audit.tracked) is
+comment on function audit.validate_declaration(audit.tracked, boolean) is
   'Raises an error that says what is wrong with a declaration.';
 
 -- The columns that a declaration may name, with their numbers: so a renamed one is known again.
@@ -3785,7 +4915,9 @@ create or replace function audit.declaration_of(t audit.tracked)
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select to_jsonb(t) - '{id,slug,target,tables,columns,compiled}'::text[] || jsonb_build_object(
+  select to_jsonb(t)
+    - '{id,slug,target,tables,columns,compiled,table_name,inputs,layout,trigger_count,account_tables,account_reader}'::text[]
+    || jsonb_build_object(
     'table', coalesce(t.compiled ->> 'name', audit.name_of(t.target)),
     'columns', (
       select coalesce(jsonb_object_agg(c ->> 'name', c ->> 'type'), '{}')
@@ -3812,8 +4944,11 @@ declare
 begin
   perform audit.validate_declaration(now);
 
+  now := audit.settle_readers(now);
   now.tables := now.target || array(
     select l.target from audit.lookups_of(now) as l where l.target <> now.target
+    union
+    select r from unnest(now.account_tables) as r where r <> now.target
     union
     select c.confrelid from pg_constraint as c
     where c.conrelid = now.target and c.contype = 'f' and c.confdeltype = 'c'
@@ -3833,7 +4968,8 @@ begin
       parent_type = now.parent_type, parent_id = now.parent_id, lookups = now.lookups,
       part = now.part, part_name = now.part_name, operational = now.operational,
       secret = now.secret, actions = now.actions, require_actor = now.require_actor,
-      on_truncate = now.on_truncate, tables = now.tables, columns = now.columns
+      on_truncate = now.on_truncate, tables = now.tables, columns = now.columns,
+      account_tables = now.account_tables, account_reader = now.account_reader
     where k.id = now.id;
   perform audit.name_actions(now.actions);
   now.layout := audit.settle_layout(now);
@@ -3846,6 +4982,7 @@ begin
       inputs = audit.inputs_of(now),
       trigger_count = (select count(*) from jsonb_object_keys(v_compiled.triggers))
     where k.id = now.id;
+  perform audit.revoke_reading(was.tables);
 
   v_after := audit.declaration_of(now);
   if was.id is null then
@@ -3890,9 +5027,10 @@ begin
     end loop;
   end if;
   for v_name in select jsonb_object_keys(v_compiled.functions) loop
-    execute format('drop function if exists audit.%I()', v_name);
+    execute format('drop function if exists audit.%I', v_name);
   end loop;
   delete from audit.tracked as k where k.id = t.id;
+  perform audit.revoke_reading(t.tables);
   perform audit.write_table_event('tracking_stopped',
     coalesce(audit.name_of(t.target), v_compiled.name, t.target::text),
     (select jsonb_object_agg(e.key, jsonb_build_object('old', e.value))
@@ -4242,11 +5380,17 @@ begin
     execute format('create policy exporter_policy on %s for select to audit_exporter using (true)',
       audit.name_of(protect.relation));
   end if;
+  -- Compiled functions write to the log itself, and PostgreSQL finds the partition.
+  if to_regrole('audit_writer') is not null and protect.relation = 'audit.log'::regclass
+    and not exists (select from pg_policy as p
+                    where p.polrelid = protect.relation and p.polname = 'writer_policy') then
+    create policy writer_policy on audit.log for insert to audit_writer with check (true);
+  end if;
   -- What a DBA added to the log, such as a role that sees one account whatever it sets.
   for v_ddl in
     select audit.policy_ddl(p.oid, protect.relation)
     from pg_policy as p
-    where p.polrelid = 'audit.log'::regclass
+    where p.polrelid = 'audit.log'::regclass and p.polname <> 'writer_policy'
       and not exists (select from pg_policy as o
                       where o.polrelid = protect.relation and o.polname = p.polname)
   loop
@@ -4663,6 +5807,9 @@ select
   l.actor_type,
   l.actor_id,
   l.actor_label,
+  l.on_behalf_of_type,
+  l.on_behalf_of_id,
+  l.on_behalf_of_label,
   l.db_role,
   l.application,
   l.is_cascade,
@@ -4670,10 +5817,7 @@ select
     else audit.record_changes(l.layout, l.row_values, l.is_deleted) end as changes,
   l.context,
   l.era,
-  (select y.table_name from audit.layout as y where y.id = l.layout) as table_name,
-  l.on_behalf_of_type,
-  l.on_behalf_of_id,
-  l.on_behalf_of_label
+  (select y.table_name from audit.layout as y where y.id = l.layout) as table_name
 from audit.log as l;
 
 revoke all on audit.events from public;
@@ -4702,6 +5846,9 @@ select
   e.actor_type,
   e.actor_id,
   e.actor_label,
+  e.on_behalf_of_type,
+  e.on_behalf_of_id,
+  e.on_behalf_of_label,
   e.db_role,
   e.application,
   e.is_cascade,
@@ -4712,10 +5859,7 @@ select
   c.new_value,
   c.is_redacted,
   e.era,
-  (select y.table_name from audit.layout as y where y.id = e.layout) as table_name,
-  e.on_behalf_of_type,
-  e.on_behalf_of_id,
-  e.on_behalf_of_label
+  (select y.table_name from audit.layout as y where y.id = e.layout) as table_name
 from audit.log as e
 cross join lateral (
   select u.key, u.value ->> 'old', u.value ->> 'new',
@@ -4974,7 +6118,7 @@ revoke all on function audit.tree_log(text, text, text) from public;
 comment on function audit.tree_log(text, text, text) is
   'Public. The events of an item and of everything that ever belonged to it, newest first.';
 
--- What the three roles of the log may do, in one place: given by audit.grant_rights(), looked for
+-- What the roles of the log may do, in one place: given by audit.grant_rights(), looked for
 -- by audit.check().
 create or replace function audit.role_rights()
   returns table (role text, privilege text, object text, is_function boolean)
@@ -5004,7 +6148,18 @@ as $$
     ('audit_maintainer', 'execute', 'audit.check(interval)', true),
     ('audit_maintainer', 'execute', 'audit.partition_list()', true),
     ('audit_maintainer', 'select', 'audit.option', false),
-    ('audit_maintainer', 'select', 'audit.closed_partition', false)
+    ('audit_maintainer', 'select', 'audit.closed_partition', false),
+    ('audit_writer', 'insert', 'audit.log', false),
+    ('audit_writer', 'select', 'audit.move', false),
+    ('audit_writer', 'insert', 'audit.move', false),
+    ('audit_writer', 'update', 'audit.move', false),
+    ('audit_writer', 'delete', 'audit.move', false),
+    ('audit_writer', 'execute', 'audit.demand_actor(text)', true)
+  union all
+  select r.role, 'execute', o.object, true
+  from unnest(array['audit_writer', 'audit_lookup']) as r (role)
+  cross join unnest(array['audit.is_current(integer, text, regclass[])', 'audit.utc(timestamptz)',
+    'audit.as_compiled(anyelement, anyelement)']) as o (object)
 $$;
 
 revoke all on function audit.role_rights() from public;
@@ -5079,7 +6234,7 @@ begin
         else v_inputs <> v_tracked.inputs end;
       if v_is_stale then
         perform audit.validate_trackable(v_tracked.target);
-        perform audit.validate_declaration(audit.follow_columns(v_tracked));
+        perform audit.validate_declaration(audit.follow_columns(v_tracked), false);
         return query select 'triggers_stale', 'error', v_name,
           'The table, or one that it looks up, has changed since its triggers were compiled.',
           v_mend;
@@ -5101,7 +6256,7 @@ revoke all on function audit.check_tables() from public;
 comment on function audit.check_tables() is
   'Findings: tracked tables that no longer fit what was compiled for them.';
 
--- Whether the compiled functions are as they were compiled, and belong to the owner of the log.
+-- Whether the compiled functions are as they were compiled, and have the rights that they shall have.
 create or replace function audit.check_functions()
   returns setof audit.finding
   language sql
@@ -5110,35 +6265,35 @@ create or replace function audit.check_functions()
 as $$
   with compiled as (
     select audit.name_of(k.target) as target, f.key as name, f.value as ddl,
-      split_part(f.value, E'\nas ', 1) as head, p.*
+      split_part(f.value, E'\nas ', 1) as head,
+      audit.role_for(coalesce(k.compiled -> 'owners' ->> f.key, 'audit_writer')) as role, p.*
     from audit.tracked as k
     cross join lateral jsonb_each_text(k.compiled -> 'functions') as f
     left join pg_proc as p on p.oid = to_regproc(format('audit.%I', f.key))
     where audit.name_of(k.target) is not null
-  ), owner as (
-    select c.relowner as id from pg_class as c where c.oid = 'audit.log'::regclass
   )
   select 'function_changed', 'error', format('audit.%I()', c.name),
     case when c.oid is null
       then format('The function compiled for %s is gone.', c.target)
       else format('The function compiled for %s was replaced or altered by hand.', c.target) end,
     case when c.oid is null then format('select audit.refresh(%L);', c.target)
-      else format('drop function audit.%I() cascade; select audit.refresh(%L);', c.name, c.target)
+      else format('drop function audit.%I cascade; select audit.refresh(%L);', c.name, c.target)
     end
   from compiled as c
   where c.oid is null
-    or right(c.ddl, length(quote_literal(c.prosrc))) <> quote_literal(c.prosrc)
-    or not c.prosecdef
-    or not coalesce('search_path=pg_catalog, pg_temp' = any (c.proconfig), false)
-    or cardinality(c.proconfig)
-      <> (select count(*) from regexp_matches(c.head, E'\n +set ', 'g'))
+    or c.prosqlbody is null and (
+      right(c.ddl, length(quote_literal(c.prosrc))) <> quote_literal(c.prosrc)
+      or not c.prosecdef
+      or not coalesce('search_path=pg_catalog, pg_temp' = any (c.proconfig), false)
+      or cardinality(c.proconfig)
+        <> (select count(*) from regexp_matches(c.head, E'\n +set ', 'g')))
   union all
   select 'function_owner', 'error', format('audit.%I()', c.name),
     format('The function compiled for %s belongs to %s and writes with the rights of that role.',
       c.target, quote_ident(pg_get_userbyid(c.proowner))),
-    format('alter function audit.%I() owner to %I;', c.name, pg_get_userbyid(o.id))
+    format('alter function audit.%I owner to %I;', c.name, c.role)
   from compiled as c
-  join owner as o on c.proowner <> o.id
+  where pg_get_userbyid(c.proowner) <> c.role
 $$;
 
 revoke all on function audit.check_functions() from public;
@@ -5316,7 +6471,10 @@ as $$
       g.is_log, string_agg(distinct lower(g.privilege_type), ', '
         order by lower(g.privilege_type)) as privileges
     from granted as g
-    where not g.is_log or g.grantee = 0 or g.privilege_type <> 'SELECT'
+    where (not g.is_log or g.grantee = 0 or g.privilege_type <> 'SELECT')
+      -- The role that compiled functions belong to.
+      and not (g.is_log and g.privilege_type = 'INSERT'
+        and coalesce(g.grantee = to_regrole('audit_writer'), false))
     group by g.name, g.grantee, g.is_log
   )
   select 'log_granted', 'error', format('%s to %s', g.name, g.role),
@@ -5355,6 +6513,7 @@ as $$
     select p.oid
     from pg_policy as p
     where p.polrelid = 'audit.log'::regclass and p.polname <> 'account_policy' and p.polpermissive
+      and p.polcmd <> 'a'
       and (0 = any (p.polroles) or to_regrole('audit_reader') = any (p.polroles))
   ), expected as (
     select o.polname::name, jsonb_build_array(true, 'r', array[o.polrole]::text, o.visible, null)
@@ -5365,11 +6524,15 @@ as $$
       ('exporter_policy', to_regrole('audit_exporter')::oid, 'true')) as o (polname, polrole, visible)
     where o.polrole is not null
     union all
+    select 'writer_policy', jsonb_build_array(true, 'a', array[w.id]::text, null, 'true')
+    from (select to_regrole('audit_writer')::oid as id) as w
+    where w.id is not null
+    union all
     -- What a DBA added to the log goes for its partitions too.
     select p.polname, p.content
     from policy as p
     where p.polrelid = 'audit.log'::regclass and p.oid not in (select o.oid from opening as o)
-      and p.polname not in ('account_policy', 'exporter_policy')
+      and p.polname not in ('account_policy', 'exporter_policy', 'writer_policy')
   )
   select 'row_security_missing', 'error', r.name,
     'Whoever may read this table sees the rows of every account in it.',
@@ -5384,7 +6547,7 @@ as $$
   from relation as r
   cross join expected as e
   left join policy as p on p.polrelid = r.oid and p.polname = e.polname
-  where p.content is distinct from e.content
+  where p.content is distinct from e.content and (r.is_log or e.polname <> 'writer_policy')
   union all
   select 'policy_extra', 'error', format('%I on %s', p.polname, r.name),
     case when r.is_log then 'This policy shows all readers rows of the log that account_policy '
@@ -5401,6 +6564,46 @@ revoke all on function audit.check_policies() from public;
 
 comment on function audit.check_policies() is
   'Findings: row security and policies that do not keep the accounts apart.';
+
+-- Whose rights compiled functions have, and who else could take them. Members of the two roles may do
+-- what the functions may: add any row to the log, read what is looked up.
+create or replace function audit.check_writers()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with role as (
+    select r.oid, r.rolname
+    from pg_roles as r
+    where r.rolname in ('audit_writer', 'audit_lookup')
+  )
+  select 'function_rights', 'warning', n.role,
+    format('There is no role %s that the owner of the log may give functions to: triggers write with '
+      'all rights of the owner.', n.role),
+    case when r.oid is null then format('create role %I nologin; ', n.role) else '' end
+      || format('grant %I to %I; select audit.grant_rights(); select audit.refresh();', n.role,
+        audit.role_for('owner'))
+  from unnest(array['audit_writer', 'audit_lookup']) as n (role)
+  left join role as r on r.rolname = n.role
+  where audit.role_for(n.role) <> n.role::name
+    and exists (select from audit.tracked)
+  union all
+  select 'role_member', 'warning', format('%I in %I', m.rolname, r.rolname),
+    format('%I is a member of %I, and so may %s. The role is for compiled functions alone.', m.rolname,
+      r.rolname, case r.rolname when 'audit_writer' then 'add any row to the log'
+        else 'read the columns that tracked tables look up' end),
+    format('revoke %I from %I;', r.rolname, m.rolname)
+  from role as r
+  join pg_auth_members as g on g.roleid = r.oid
+  join pg_roles as m on m.oid = g.member
+  where not audit.is_trusted(m.oid)
+$$;
+
+revoke all on function audit.check_writers() from public;
+
+comment on function audit.check_writers() is
+  'Findings: compiled functions with more rights than they need, members of their roles.';
 
 -- Whether readers get to the log as they should: by their roles, and through views that obey the
 -- rights of who reads.
@@ -5738,6 +6941,8 @@ as $$
   select * from audit.check_rights()
   union all
   select * from audit.check_policies()
+  union all
+  select * from audit.check_writers()
   union all
   select * from audit.check_readers()
   union all

@@ -44,7 +44,7 @@ def exporter(connect: Connect, create_role: CreateRole) -> str:
     role = create_role()
     owner = connect(autocommit=True)
     for grant in (
-        "grant select on audit.log, audit.era to {}",
+        "grant select on audit.log, audit.events, audit.layout, audit.action, audit.era to {}",
         "grant execute on function audit.record_export(jsonb) to {}",
     ):
         owner.execute(sql.SQL(grant).format(sql.Identifier(role)))

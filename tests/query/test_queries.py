@@ -183,7 +183,8 @@ def test_a_reader_needs_no_right_but_to_read_events(
     role = create_role()
     conn.execute(
         sql.SQL(
-            "grant select on audit.log, audit.action, audit.events, audit.changes to {}"
+            "grant select on audit.log, audit.layout, audit.action, audit.events, audit.changes"
+            " to {}"
         ).format(sql.Identifier(role))
     )
     reader, item = connect(user=role), ("invoice", 42)

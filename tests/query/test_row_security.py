@@ -386,6 +386,7 @@ def test_what_else_a_reader_may_read_is_of_no_account(
         "audit.action",
         "audit.actions",
         "audit.tracked",
+        "audit.layout",
         "audit.era",
         "audit.presence",
         "audit.closed_partition",

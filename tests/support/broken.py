@@ -103,6 +103,14 @@ BROKEN = (
         [("function_changed", "audit.licensing_order_managers_insert()")],
     ),
     Broken(
+        "somebody who has the rights of compiled functions",
+        "create role auditdb_forger; grant audit_writer, audit_lookup to auditdb_forger",
+        [
+            ("role_member", "auditdb_forger in audit_lookup"),
+            ("role_member", "auditdb_forger in audit_writer"),
+        ],
+    ),
+    Broken(
         "a function of another owner",
         "alter function audit.licensing_orders_insert() owner to pg_read_all_data",
         [("function_owner", "audit.licensing_orders_insert()")],
@@ -313,8 +321,8 @@ BROKEN = (
     Broken(
         "an invalid index",
         "update pg_index set indisvalid = false"
-        " where indexrelid = 'audit.log_past_page_idx'::regclass",
-        [("index_invalid", "audit.log_past_page_idx")],
+        " where indexrelid = 'audit.log_past_account_id_occurred_at_idx'::regclass",
+        [("index_invalid", "audit.log_past_account_id_occurred_at_idx")],
     ),
     Broken(
         "an index left over by a reindex that was broken off",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import conninfo
 
 import auditdb
 from auditdb import Finding
@@ -21,7 +22,7 @@ from tests.support import broken
 from tests.support.broken import BROKEN, LICENSES, TABLES, Broken
 from tests.support.commands import auditdb as run
 from tests.support.commands import terminal
-from tests.support.helpers import platform, value
+from tests.support.helpers import platform, recorded, value
 from tests.support.readers import KINDS, Asked, ask
 from tests.support.servers import Server
 
@@ -97,6 +98,33 @@ def test_a_new_database_is_well(database: str) -> None:
 def test_the_engine_alone_is_well(engine_database: str) -> None:
     with psycopg.connect(engine_database) as conn:
         assert auditdb.check(conn) == ()
+
+
+def test_an_owner_without_roles_for_functions_is_told(
+    server: Server, empty_database: str, create_role: CreateRole
+) -> None:
+    role, name = create_role(), str(conninfo.conninfo_to_dict(empty_database)["dbname"])
+    server.execute("alter database {} owner to {}", name, role)
+    url = server.url(name, role)
+    migrate.upgrade(url, "heads")
+    rights = {("function_rights", "audit_lookup"), ("function_rights", "audit_writer")}
+    with psycopg.connect(url, autocommit=True) as owner:
+        assert {(f.finding, f.object) for f in auditdb.check(owner)} == rights
+        with psycopg.connect(empty_database, autocommit=True) as superuser:
+            for finding in auditdb.check(owner):
+                grant, _, rest = finding.mend.partition("; ")
+                superuser.execute(grant.encode())
+                owner.execute(rest.encode())
+        assert auditdb.check(owner) == ()
+        owners = owner.execute(
+            "select distinct proowner::regrole::text from pg_proc"
+            " where pronamespace = 'audit'::regnamespace and prorettype = 'trigger'::regtype"
+            "   and proname like 'licensing\\_%%' order by 1"
+        ).fetchall()
+        assert owners == [("audit_lookup",), ("audit_writer",)]
+        with recorded(owner) as rows:
+            platform(owner)
+        assert rows
 
 
 @pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.what)
@@ -553,7 +581,7 @@ def test_every_finding_is_documented_and_every_one_is_tried(owner: psycopg.Conne
         for (source,) in sources
         for code in re.findall(r"(?:select|then|else) '([a-z]+_[a-z_]+)'(?=,| else| end)", source)
     }
-    assert len(sources) == 14
+    assert len(sources) == 15
     assert codes == set(first_column(section("Findings")))
     tests = Path(__file__).read_text("utf-8") + Path(broken.__file__).read_text("utf-8")
     assert {code for code in codes if f'"{code}"' not in tests} == set()

@@ -25,6 +25,8 @@ as $$
   union all
   select * from audit.check_policies()
   union all
+  select * from audit.check_writers()
+  union all
   select * from audit.check_readers()
   union all
   select * from audit.check_partitions()

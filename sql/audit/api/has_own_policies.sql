@@ -8,7 +8,7 @@ as $$
   select exists (
     select from pg_policy as p
     where p.polrelid = 'audit.log'::regclass
-      and p.polname not in ('account_policy', 'exporter_policy'))
+      and p.polname not in ('account_policy', 'exporter_policy', 'writer_policy'))
 $$;
 
 comment on function audit.has_own_policies() is

@@ -21,6 +21,7 @@ as $$
     select p.oid
     from pg_policy as p
     where p.polrelid = 'audit.log'::regclass and p.polname <> 'account_policy' and p.polpermissive
+      and p.polcmd <> 'a'
       and (0 = any (p.polroles) or to_regrole('audit_reader') = any (p.polroles))
   ), expected as (
     select o.polname::name, jsonb_build_array(true, 'r', array[o.polrole]::text, o.visible, null)
@@ -31,11 +32,15 @@ as $$
       ('exporter_policy', to_regrole('audit_exporter')::oid, 'true')) as o (polname, polrole, visible)
     where o.polrole is not null
     union all
+    select 'writer_policy', jsonb_build_array(true, 'a', array[w.id]::text, null, 'true')
+    from (select to_regrole('audit_writer')::oid as id) as w
+    where w.id is not null
+    union all
     -- What a DBA added to the log goes for its partitions too.
     select p.polname, p.content
     from policy as p
     where p.polrelid = 'audit.log'::regclass and p.oid not in (select o.oid from opening as o)
-      and p.polname not in ('account_policy', 'exporter_policy')
+      and p.polname not in ('account_policy', 'exporter_policy', 'writer_policy')
   )
   select 'row_security_missing', 'error', r.name,
     'Whoever may read this table sees the rows of every account in it.',
@@ -50,7 +55,7 @@ as $$
   from relation as r
   cross join expected as e
   left join policy as p on p.polrelid = r.oid and p.polname = e.polname
-  where p.content is distinct from e.content
+  where p.content is distinct from e.content and (r.is_log or e.polname <> 'writer_policy')
   union all
   select 'policy_extra', 'error', format('%I on %s', p.polname, r.name),
     case when r.is_log then 'This policy shows all readers rows of the log that account_policy '

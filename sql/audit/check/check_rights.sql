@@ -27,7 +27,10 @@ as $$
       g.is_log, string_agg(distinct lower(g.privilege_type), ', '
         order by lower(g.privilege_type)) as privileges
     from granted as g
-    where not g.is_log or g.grantee = 0 or g.privilege_type <> 'SELECT'
+    where (not g.is_log or g.grantee = 0 or g.privilege_type <> 'SELECT')
+      -- The role that compiled functions belong to.
+      and not (g.is_log and g.privilege_type = 'INSERT'
+        and coalesce(g.grantee = to_regrole('audit_writer'), false))
     group by g.name, g.grantee, g.is_log
   )
   select 'log_granted', 'error', format('%s to %s', g.name, g.role),

@@ -41,7 +41,7 @@ begin
         else v_inputs <> v_tracked.inputs end;
       if v_is_stale then
         perform audit.validate_trackable(v_tracked.target);
-        perform audit.validate_declaration(audit.follow_columns(v_tracked));
+        perform audit.validate_declaration(audit.follow_columns(v_tracked), false);
         return query select 'triggers_stale', 'error', v_name,
           'The table, or one that it looks up, has changed since its triggers were compiled.',
           v_mend;

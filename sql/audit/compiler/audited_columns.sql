@@ -1,5 +1,5 @@
 -- The columns whose change is an action, with the SQL that compares and shows them.
-create or replace function audit.audited_columns(t audit.tracked)
+create or replace function audit.audited_columns(t audit.tracked, old_side text default 'old')
   returns table (
     number smallint,
     name text,
@@ -17,36 +17,37 @@ as $$
 #variable_conflict use_column
 begin
   return query
+    with side as materialized (
+      select audit.row_names(t, old_side) as old_names, audit.row_names(t, 'new') as new_names
+    )
     select
       c.number, c.name, c.ident, c.is_key,
-      case when c.is_plain then format('old.%1$s is distinct from new.%1$s', c.ident)
-        -- Equal is not the same: 1.1 and 1.10, '1 day' and '24 hours'. Their images differ.
-        else format('record_image_ne(row(old.%1$s), row(new.%1$s))', c.ident) end,
+      audit.difference(c.declared_type, c.is_plain and old_side = 'old',
+        case old_side when 'old' then 'old.' || c.ident else v.old_value end,
+        case old_side when 'old' then 'new.' || c.ident else v.new_value end),
       -- Functions that show whole rows run in UTC: audit.settings_for.
       case when c.name = any (t.secret) then '(select true as redacted)'
-        else format('(select %s as old)', audit.json_value(c.type, 'old.' || c.ident, true)) end,
+        else format('(select %s as old)', audit.json_value(c.type, v.old_value, true)) end,
       case when c.name = any (t.secret) then '(select true as redacted)'
-        else format('(select %s as new)', audit.json_value(c.type, 'new.' || c.ident, true)) end,
+        else format('(select %s as new)', audit.json_value(c.type, v.new_value, true)) end,
       case when c.name = any (t.secret) then 'jsonb ''{"redacted": true}'''
         -- What becomes a JSON string anyway needs no look at its type.
         else format(case when c.type in ('text'::regtype, 'varchar'::regtype,
             'timestamptz'::regtype, 'bytea'::regtype, 'json'::regtype)
             then 'jsonb_object(array[''old'', %s, ''new'', %s]::text[])'
             else 'jsonb_build_object(''old'', %s, ''new'', %s)' end,
-          audit.json_value(c.type, 'old.' || c.ident) || s.cast,
-          audit.json_value(c.type, 'new.' || c.ident) || s.cast) end
+          audit.json_value(c.type, v.old_value), audit.json_value(c.type, v.new_value)) end
     from audit.columns_of(t.target) as c
+    cross join side as s
     cross join lateral (
-      -- In an array the names old and new must not take on a domain.
-      select case when c.type in ('text'::regtype, 'varchar'::regtype)
-        and c.type <> c.declared_type then '::text' else '' end as cast
-    ) as s
+      select s.old_names ->> c.name as old_value, s.new_names ->> c.name as new_value
+    ) as v
     where c.name <> all (t.operational)
     order by c.number;
 end;
 $$;
 
-revoke all on function audit.audited_columns(audit.tracked) from public;
+revoke all on function audit.audited_columns(audit.tracked, text) from public;
 
-comment on function audit.audited_columns(audit.tracked) is
+comment on function audit.audited_columns(audit.tracked, text) is
   'The audited columns of a declaration, with SQL to compare them and to show their values.';

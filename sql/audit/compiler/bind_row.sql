@@ -6,28 +6,20 @@ create or replace function audit.bind_row(t audit.tracked, side text, with_depar
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_key text;
-  v_qualified jsonb;
   v_row audit.row_sql;
 begin
-  select 'new.' || c.ident into v_key
-    from audit.columns_of(t.target) as c where c.is_key order by c.number limit 1;
+  v_row.names := audit.row_names(t, side);
   select
-      jsonb_object_agg(c.name, s.value),
-      jsonb_object_agg('new.' || c.name, s.value),
-      case when count(*) filter (where c.is_key) = 1
-        then min(audit.text_value(c.type, s.value)) filter (where c.is_key)
-        else string_agg(format('replace(replace(%s, ''~'', ''~0''), ''/'', ''~1'')',
-            audit.text_value(c.type, s.value)), ' || ''/'' || ' order by c.number)
-          filter (where c.is_key) end,
-      string_agg(audit.text_value(c.type, s.value), ' || '','' || ' order by c.number)
-        filter (where c.is_key)
-    into v_row.names, v_qualified, v_row.item_id, v_row.key_text
-    from audit.columns_of(t.target) as c
-    cross join lateral (select case side
-        when 'merged' then format('case when %1$s is null then old.%2$s else new.%2$s end',
-          v_key, c.ident)
-        else side || '.' || c.ident end as value) as s;
+      case when count(*) = 1 then min(k.value)
+        else string_agg(format('replace(replace(%s, ''~'', ''~0''), ''/'', ''~1'')', k.value),
+          ' || ''/'' || ' order by k.number) end,
+      string_agg(k.value, ' || '','' || ' order by k.number)
+    into v_row.item_id, v_row.key_text
+    from (
+      select c.number, audit.text_value(c.type, v_row.names ->> c.name) as value
+      from audit.columns_of(t.target) as c
+      where c.is_key
+    ) as k;
 
   if t.item_id is not null then
     v_row.item_id := audit.bind_text(t, t.item_id, v_row.names);
@@ -48,8 +40,8 @@ begin
     audit.bind_text(t, t.part_name, v_row.names), v_row.key_text);
   v_row.joins := audit.lookup_join(t, v_row.names, with_departed)
     || case when t.accounts is not null
-      then format(E'\n  left join lateral (\n    %s\n  ) as _audit_account (id) on true',
-        audit.rewrite_expression(t.accounts, v_qualified)) else '' end;
+      then format(E'\n  left join lateral %s as _audit_account (id) on true',
+        audit.account_query(t, v_row.names)) else '' end;
   return v_row;
 end;
 $$;

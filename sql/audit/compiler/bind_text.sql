@@ -13,14 +13,14 @@ begin
     return '(null)::text';
   end if;
   return coalesce(
-    (select audit.text_value(c.type, format('(%s)', names ->> c.name))
+    (select audit.text_value(c.type, names ->> c.name)
      from audit.columns_of(t.target) as c
      where c.name = v_name),
-    (select audit.text_value(c.type, format('%I.%I', l.alias, c.name))
+    (select audit.text_value(audit.presented_type(a.atttypid), format('%I.%I', l.alias, a.attname))
      from audit.lookups_of(t) as l
-     cross join lateral audit.columns_of(l.target) as c
-     where l.alias || '.' || c.name = v_name and bind_text.expression ~ '^[a-zA-Z0-9_$."]+$'),
-    format('(%s)::text', audit.rewrite_expression(bind_text.expression, names)));
+     join pg_attribute as a on a.attrelid = l.target and a.attnum > 0 and not a.attisdropped
+     where l.alias || '.' || a.attname = v_name and bind_text.expression ~ '^[a-zA-Z0-9_$."]+$'),
+    format('(%s)::text', audit.bind_expression(t, bind_text.expression, names, 'text')));
 end;
 $$;
 

@@ -1,38 +1,29 @@
 -- A row deleted by its parent's deletion: inside the cascade the parent is already invisible.
-create or replace function audit.cascade_test(t audit.tracked)
+create or replace function audit.cascade_test(t audit.tracked, old_side text default 'old')
   returns text
   language sql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select coalesce(string_agg(format(
-    '(%s and not exists (select from %I.%I as p where %s))',
-    f.given, n.nspname, r.relname, f.matches), E'\n      or ' order by f.conname), 'false')
+  with known as materialized (select audit.row_names(t, old_side) as names)
+  select coalesce(string_agg(format('(%s and %s)',
+      (select string_agg(v || ' is not null', ' and ' order by n)
+       from unnest(f.vals) with ordinality as u (v, n)),
+      case when f.reader = 'inline'
+        then audit.parent_query(f.target, f.parent_columns, f.operators, f.vals, f.types)
+        else format('audit.%I(%s)', format('%s_parent_%s', t.slug, f.number),
+          array_to_string(f.vals, ', ')) end),
+    E'\n      or ' order by f.number), 'false')
   from (
-    select
-      c.confrelid,
-      c.conname,
-      string_agg(format('old.%I is not null', a.attname), ' and ' order by k.n) as given,
-      string_agg(format('p.%I operator(%I.%s) old.%I', b.attname, s.nspname, o.oprname, a.attname),
-        ' and ' order by k.n) as matches
-    from pg_constraint as c
-    cross join lateral unnest(c.conkey, c.confkey, c.conpfeqop)
-      with ordinality as k (child, parent, equals, n)
-    join pg_attribute as a on a.attrelid = c.conrelid and a.attnum = k.child
-    join pg_attribute as b on b.attrelid = c.confrelid and b.attnum = k.parent
-    join pg_operator as o on o.oid = k.equals
-    join pg_namespace as s on s.oid = o.oprnamespace
-    where c.conrelid = t.target and c.contype = 'f' and c.confdeltype = 'c'
-      -- A key to a partitioned table has a copy of itself for each partition.
-      and not exists (select from pg_constraint as q
-                      where q.oid = c.conparentid and q.conrelid = c.conrelid)
-    group by c.oid, c.confrelid, c.conname
+    select c.*, array(
+        select n.names ->> u.name from unnest(c.columns) with ordinality as u (name, place)
+        order by u.place) as vals
+    from audit.cascades_of(t) as c
+    cross join known as n
   ) as f
-  join pg_class as r on r.oid = f.confrelid
-  join pg_namespace as n on n.oid = r.relnamespace
 $$;
 
-revoke all on function audit.cascade_test(audit.tracked) from public;
+revoke all on function audit.cascade_test(audit.tracked, text) from public;
 
-comment on function audit.cascade_test(audit.tracked) is
-  'SQL that is true for a row deleted by the deletion of a row it refers to.';
+comment on function audit.cascade_test(audit.tracked, text) is
+  'SQL that says whether an old row went with its parent, by a foreign key ON DELETE CASCADE.';

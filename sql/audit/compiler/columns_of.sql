@@ -16,37 +16,26 @@ as $$
 #variable_conflict use_column
 begin
   return query
-    with recursive base (attnum, type) as (
-      select a.attnum, a.atttypid
-      from pg_attribute as a
-      -- A virtual generated column has no value of its own in a trigger; its sources are audited.
-      where a.attrelid = columns_of.target and a.attnum > 0 and not a.attisdropped
-        and a.attgenerated <> 'v'
-      union all
-      select b.attnum, t.typbasetype
-      from base as b
-      join pg_type as t on t.oid = b.type
-      where t.typtype = 'd'
-    )
     select
       a.attnum,
       a.attname::text,
       audit.quoted(a.attname),
-      b.type,
+      audit.presented_type(a.atttypid),
       a.atttypid,
       coalesce(a.attnum = any (i.indkey), false),
       -- Types whose equality is identity, so that "is distinct from" sees every change.
-      (t.typtype = 'e' or b.type in (
+      a.atttypid in (
         'bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'uuid'::regtype,
         'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'bytea'::regtype,
         'oid'::regtype, 'name'::regtype, 'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype,
-        'time'::regtype))
+        'time'::regtype)
         and coalesce((select c.collisdeterministic from pg_collation as c
                       where c.oid = a.attcollation), true)
-    from base as b
-    join pg_type as t on t.oid = b.type and t.typtype <> 'd'
-    join pg_attribute as a on a.attrelid = columns_of.target and a.attnum = b.attnum
+    from pg_attribute as a
     left join pg_index as i on i.indrelid = columns_of.target and i.indisprimary
+    -- A virtual generated column has no value of its own in a trigger; its sources are audited.
+    where a.attrelid = columns_of.target and a.attnum > 0 and not a.attisdropped
+      and a.attgenerated <> 'v'
     order by a.attnum;
 end;
 $$;
@@ -54,4 +43,5 @@ $$;
 revoke all on function audit.columns_of(regclass) from public;
 
 comment on function audit.columns_of(regclass) is
-  'The columns of a table that can be audited, with base type, key membership and equality.';
+  'The columns of a table that can be audited: the type that compiled functions see, that which was '
+  'declared, key membership and equality.';

@@ -1,6 +1,6 @@
 -- The statement triggers around an UPDATE that may move rows from one partition to another.
 create or replace function audit.compile_moves(
-  t audit.tracked, compiled audit.compiled, variables text[], setting text, root text,
+  t audit.tracked, compiled audit.compiled, variables text[], setting text,
   read_move text, delete_body text, settings text[]
 )
   returns audit.compiled
@@ -19,23 +19,19 @@ begin
   compiled.functions := compiled.functions || jsonb_build_object(t.slug || '_move',
     audit.compile_function(t, 'move', variables, format(
 E'  if tg_when = ''BEFORE'' then
-    insert into audit.move (tracked_id) values (%4$s) returning id into v_move;
+    insert into audit.move (tracked_id) values (%2$s) returning id into v_move;
     perform set_config(%1$s, v_move || '':'', true);
     return null;
   end if;
-%5$s  if v_moving is null then
+%3$s  if v_moving is null then
     raise exception ''the setting %%, which belongs to audit triggers, was changed'', %1$s
       using errcode = ''UA003'', hint = ''Leave settings whose names begin with audit. alone.'';
   end if;
   delete from audit.move as m where m.id = v_move and m.pid = pg_backend_pid();
   perform set_config(%1$s, '''', true);
   if v_row is not null then
-    declare
-      old %2$s := v_row::%2$s;
-    begin
-%3$s    end;
-  end if;
-', setting, root, delete_body, t.id, read_move), true, settings));
+%4$s  end if;
+', setting, t.id, read_move, delete_body), true, settings));
   compiled.triggers := compiled.triggers || jsonb_build_object(
     '_audit_move', format('before update%s on %s for each statement execute function audit.%I()',
       v_list, t.target, t.slug || '_move'),
@@ -47,9 +43,9 @@ $$;
 
 revoke all on function
   audit.compile_moves(
-    audit.tracked, audit.compiled, text[], text, text, text, text, text[]) from public;
+    audit.tracked, audit.compiled, text[], text, text, text, text[]) from public;
 
 comment on function
   audit.compile_moves(
-    audit.tracked, audit.compiled, text[], text, text, text, text, text[]) is
+    audit.tracked, audit.compiled, text[], text, text, text, text[]) is
   'Adds the triggers that put together what a row moving between partitions is taken apart into.';

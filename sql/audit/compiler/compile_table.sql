@@ -37,38 +37,29 @@
 --    LANGUAGE plpgsql
 --    SECURITY DEFINER
 --    SET search_path TO 'pg_catalog', 'pg_temp'
+--    SET row_security TO 'on'
 --   AS $function$
 --   -- Compiled from the declaration of public.note (audit.tracked); audit.refresh() compiles it anew.
 --   #variable_conflict use_column
 --   <<_audit>>
 --   declare
 --     v_current constant boolean := audit.is_current(1, '10c3de1cf8bd', '16384'::regclass);
---     v_actor text[];
---     v_actor_type text;
---     v_actor_id text;
---     v_actor_label text;
---     v_context jsonb;
+--     v_actor text := current_setting('audit.actor', true);
 --     v_account_id text;
 --     v_item_id text;
 --     v_item_label text;
 --     v_renamed_changes jsonb;
 --   begin
---     if old.title is distinct from new.title then
---       v_renamed_changes := jsonb_set(coalesce(v_renamed_changes, '{}'), '{title}', jsonb_object(array['old', old.title, 'new', new.title]::text[]));
+--     if old."title" is distinct from audit.as_compiled(new."title", null::pg_catalog.text) then
+--       v_renamed_changes := jsonb_set(coalesce(v_renamed_changes, '{}'), '{title}', jsonb_object(array['old', audit.as_compiled(old."title", null::pg_catalog.text), 'new', audit.as_compiled(new."title", null::pg_catalog.text)]::text[]));
 --     end if;
 --     if v_renamed_changes is not null then
---       v_actor := string_to_array(current_setting('audit.actor', true), chr(31), '');
---       v_actor_type := coalesce(v_actor[1], 'database');
---       v_actor_id := coalesce(v_actor[2], session_user);
---       v_actor_label := v_actor[3];
---       if v_actor[4] is not null then
---         v_context := v_actor[4]::jsonb;
---       end if;
---       v_item_id := new.id::text;
---       v_item_label := (new.title)::text;
+--       v_item_id := audit.as_compiled(new."id", null::pg_catalog.int4)::text;
+--       v_item_label := audit.as_compiled(new."title", null::pg_catalog.text)::text;
 --       insert into audit.log (
 --         account_id, action, item_type, item_id, item_label, parent_type, parent_id,
---         actor_type, actor_id, actor_label, db_role, application, is_cascade, changes, context
+--         actor_type, actor_id, actor_label, db_role, application, is_cascade, is_deleted,
+--         layout, row_values, changes, context
 --       )
 --       select
 --         '',
@@ -78,11 +69,16 @@
 --         _audit.v_item_label,
 --         null,
 --         (null)::text,
---         _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label, session_user,
+--         coalesce(nullif(split_part(_audit.v_actor, chr(31), 1), ''), 'database'),
+--         coalesce(nullif(split_part(_audit.v_actor, chr(31), 2), ''), session_user),
+--         nullif(split_part(_audit.v_actor, chr(31), 3), ''), session_user,
 --         current_setting('application_name'),
 --         false,
+--         false,
+--         1,
+--         null,
 --         _audit.v_renamed_changes,
---         _audit.v_context;
+--         nullif(split_part(_audit.v_actor, chr(31), 4), '')::jsonb;
 --     end if;
 --     return null;
 --   end;
@@ -103,7 +99,15 @@ declare
 begin
   v_result.name := audit.name_of(t.target);
   v_result.fingerprint := audit.fingerprint(t);
-  v_result.functions := '{}';
+  select coalesce(jsonb_object_agg(f.name, f.ddl), '{}'),
+      coalesce(jsonb_object_agg(f.name, f.reader) filter (where f.reader is not null), '{}')
+        || jsonb_build_object(t.slug || '_cascade', audit.departed_reader(t))
+    into v_result.functions, v_result.owners
+    from (
+      select r.name, r.ddl, r.reader from audit.reader_functions(t) as r
+      union all
+      select b.name, b.ddl, null from audit.bound_functions(t) as b
+    ) as f;
   v_result.triggers := jsonb_build_object('_audit_truncate', format(
     'after truncate on %s for each statement execute function audit.log_truncate(%L, %L)',
     t.target, t.on_truncate, v_result.name));
@@ -127,7 +131,7 @@ begin
   elsif exists (select from audit.rules_of(t, 'update')) then
     v_result := audit.add_trigger(v_result, t, 'update', 'after update' || audit.update_list(t), null,
       audit.compile_function(t, 'update', audit.update_variables(t), audit.update_body(t),
-        t.lookups <> '{}', v_settings));
+        audit.reads_inline(t, 'update'), v_settings));
   end if;
   v_result := audit.add_trigger(v_result, t, 'cascade', 'after delete',
     case when not v_delete_by_row then 'old table as old_rows' end,

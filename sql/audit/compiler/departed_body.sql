@@ -7,6 +7,7 @@ create or replace function audit.departed_body(t audit.tracked, is_row_level boo
   stable
   set search_path = pg_catalog, pg_temp
 as $$
+  with known as materialized (select audit.row_names(t, 'old') as names)
   select string_agg(format(
 E'  select coalesce(_audit.v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L || f.k, f.v), ''{}'')
     into v_departed
@@ -15,29 +16,28 @@ E'  select coalesce(_audit.v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L
     ) as f
     where f.k is not null and f.v is not null;\n',
     l.alias || ':',
-    audit.text_value(l.key_type, s.value),
-    format('select %s from %I.%I as _audit_p where _audit_p.%I %s %s limit 1',
-      (select coalesce(string_agg(distinct format('_audit_p.%I', x), ', '), format('_audit_p.%I', l.key_column))
-       from unnest(l.columns) as x),
-      n.nspname, c.relname, l.key_column, l.key_operator, s.value),
+    audit.text_value(audit.presented_type(l.key_type), s.value),
+    audit.lookup_query(l.target, c.list, l.key_column, l.key_operator, s.value, l.key_type),
     case
       when l.source is not null then format(
         E'\n      from jsonb_each(_audit.v_departed) as _audit_s'
-        '\n      cross join lateral jsonb_to_record(_audit_s.value) as _audit_hop (%s %s)'
+        '\n      cross join lateral jsonb_to_record(_audit_s.value) as _audit_hop (%s pg_catalog.%I)'
         '\n      where starts_with(_audit_s.key, %L)',
-        k.ident, format_type(k.type, null), l.source || ':')
+        audit.quoted(l.source_column), p.typname, l.source || ':')
       when is_row_level then ''
-      else format(E'\n      from (select distinct d.%1$s from old_rows as d) as old', k.ident)
+      else format(E'\n      from (select distinct %s as _audit_k from old_rows as old) as _audit_old',
+        n.names ->> l.source_column)
     end),
     '' order by l.depth, l.alias)
     || E'  perform set_config(''audit.departed'', coalesce(v_departed::text, ''''), true);\n'
   from audit.lookups_of(t) as l
-  join pg_class as c on c.oid = l.target
-  join pg_namespace as n on n.oid = c.relnamespace
-  left join audit.lookups_of(t) as h on h.alias = l.source
-  join audit.columns_of(coalesce(h.target, t.target)) as k on k.name = l.source_column
+  join pg_type as p on p.oid = audit.presented_type(l.key_type)
+  cross join known as n
+  cross join lateral audit.lookup_columns(l.target, l.columns, l.key_column) as c
   cross join lateral (
-    select case when l.source is null then 'old.' else '_audit_hop.' end || k.ident as value) as s
+    select case when l.source is not null then '_audit_hop.' || audit.quoted(l.source_column)
+      when is_row_level then n.names ->> l.source_column
+      else '_audit_old._audit_k' end as value) as s
 $$;
 
 revoke all on function audit.departed_body(audit.tracked, boolean) from public;

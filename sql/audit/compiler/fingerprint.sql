@@ -24,7 +24,7 @@ as $$
        and case when a.attrelid::text = c ->> 'relation' then a.attnum = (c ->> 'number')::int
          else a.attname = c ->> 'name' end
      where c ->> 'alias' is not null),
-    (select string_agg(audit.name_of(r), ' ' order by n)
+    (select string_agg(concat_ws(' ', audit.name_of(r), audit.reader_of(r, '{}')), ' ' order by n)
      from unnest(t.tables) with ordinality as u (r, n) where r <> t.target))), 12)
 $$;
 

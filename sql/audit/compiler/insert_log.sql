@@ -32,7 +32,7 @@ E'  insert into audit.log (
     %s,
     %s,
     _audit.v_context%s%s;
-%s',
+%s%s',
     row_sql.account, action, t.item_type, row_sql.item_id, row_sql.item_label,
     row_sql.parent_type, row_sql.parent_id, is_cascade,
     is_deleted::text, coalesce(t.layout::text, 'null'), coalesce(record, 'null'), changes,
@@ -40,6 +40,14 @@ E'  insert into audit.log (
       when row_sql.joins <> '' then E'\n  from (select) as here' || row_sql.joins
       else '' end,
     case when condition <> '' then E'\n  where ' || condition else '' end,
+    -- Somebody's code, called by one of these functions, may leave a search path behind that the next
+    -- statement would be parsed under. FOUND stays what it was.
+    case when t.account_reader = 'audit_lookup'
+      or exists (select from audit.lookups_of(t) as l where l.reader = 'audit_lookup')
+      or exists (select from audit.cascades_of(t) as c where c.reader = 'audit_lookup')
+      then E'  if pg_catalog.set_config(''search_path'', ''pg_catalog, pg_temp'', true) is null then
+    return null;
+  end if;\n' else '' end,
     case when t.require_actor then
 E'  if _audit.v_actor_type = ''database'' and found then
     perform audit.demand_actor(''' || replace(t.target::text, '''', '''''') || E''');

@@ -7,8 +7,6 @@ create or replace function audit.install_compiled(t audit.tracked, compiled audi
 as $$
 declare
   v_was audit.compiled := jsonb_populate_record(null::audit.compiled, t.compiled);
-  v_owner text := (select quote_ident(pg_get_userbyid(c.relowner))
-                   from pg_class as c where c.oid = 'audit.log'::regclass);
   v_relation regclass;
   v_name text;
   v_text text;
@@ -16,13 +14,10 @@ declare
 begin
   for v_name, v_text in select e.key, e.value from jsonb_each_text(compiled.functions) as e loop
     continue when v_text = v_was.functions ->> v_name
-      and exists (select from pg_proc as f
-                  where f.oid = to_regproc(format('audit.%I', v_name))
-                    and right(v_text, length(quote_literal(f.prosrc))) = quote_literal(f.prosrc));
+      and audit.is_function_installed(v_name, v_text, compiled.owners ->> v_name);
     execute v_text;
-    execute format('revoke all on function audit.%I() from public', v_name);
-    execute format('alter function audit.%I() owner to %s', v_name, v_owner);
-    execute format('comment on function audit.%I() is %L', v_name,
+    perform audit.give_function(v_name, coalesce(compiled.owners ->> v_name, 'audit_writer'));
+    execute format('comment on function audit.%I is %L', v_name,
       format('Compiled by audit.track() for %s.', audit.name_of(t.target)));
     v_changed := true;
   end loop;
@@ -56,7 +51,7 @@ begin
   for v_name in select jsonb_object_keys(v_was.functions)
     except select jsonb_object_keys(compiled.functions)
   loop
-    execute format('drop function if exists audit.%I()', v_name);
+    execute format('drop function if exists audit.%I', v_name);
     v_changed := true;
   end loop;
   return v_changed;

@@ -9,10 +9,7 @@ as $$
 begin
   return not exists (
       select from jsonb_each_text(t.compiled -> 'functions') as e
-      where not exists (
-        select from pg_proc as f
-        where f.oid = to_regproc(format('audit.%I', e.key))
-          and right(e.value, length(quote_literal(f.prosrc))) = quote_literal(f.prosrc)))
+      where not audit.is_function_installed(e.key, e.value, t.compiled -> 'owners' ->> e.key))
     and not exists (
       select from jsonb_object_keys(t.compiled -> 'triggers') as g
       where not audit.has_trigger(t.target, g, true))

@@ -7,11 +7,10 @@ create or replace function audit.is_kept(type oid)
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select is_kept.type < 16384
-    and e.oid < 16384
-    and e.typtype in ('b', 'r', 'm')
+  select audit.is_builtin(is_kept.type)
     and e.typname !~ '^reg'
-    and e.oid <> all (array['aclitem'::regtype, 'money'::regtype, 'xml'::regtype, 'json'::regtype]::oid[])
+    and e.oid <> all (array['aclitem'::regtype, 'money'::regtype, 'xml'::regtype,
+      'json'::regtype]::oid[])
     -- Written in hexadecimal by hand, a single one needs no setting.
     and is_kept.type <> 'bytea'::regtype
   from pg_type as e

@@ -14,14 +14,8 @@ as $$
       expression)
     -- json may hold what jsonb refuses (U+0000, duplicate keys): it is kept as the text it is.
     when type = 'json'::regtype then expression || '::text'
-    -- A type that a user made may have a cast to json or text, and the cast would run here with
-    -- the rights of the log's owner. concat() calls the type's output function, never a cast.
-    when type >= 16384 or type = 'json[]'::regtype then (
-      select case when e.type >= 16384 or e.type = 'json'::regtype then
-          format('case when num_nulls(%1$s) = 0 then concat(%1$s)%2$s end', expression,
-            case when e.type <> json_value.type then '::text[]' else '' end)
-        else expression end
-      from audit.element_of(json_value.type) as e (type))
+    when type = 'json[]'::regtype
+      then format('(case when num_nulls(%1$s) = 0 then concat(%1$s)::text[] end)', expression)
     else expression
   end
 $$;

@@ -1,5 +1,5 @@
 -- One function that reads the records of all layouts: it goes down a tree to the one of the row.
-create or replace function audit.layout_dispatcher(kind text, parameters text, arguments text)
+create or replace function audit.layout_dispatcher(kind text)
   returns text
   language plpgsql
   stable
@@ -7,27 +7,38 @@ create or replace function audit.layout_dispatcher(kind text, parameters text, a
 as $$
 declare
   v_ids integer[] := array(select y.id from audit.layout as y order by y.id);
+  v_arguments text := case kind when 'changes' then 'row_values, is_deleted' else 'row_values' end;
 begin
   return format(
 'create or replace function audit.record_%s(layout integer, %s)
   returns jsonb
   language plpgsql
   immutable
-  security definer
   cost 10000
   set search_path = pg_catalog, pg_temp
-as %L', kind, parameters, format(
+as %L', kind,
+  case kind when 'changes' then 'row_values text, is_deleted boolean' else 'row_values text' end, format(
 '
+declare
+  v_shown jsonb;
 begin
-%s  raise exception ''no function reads the records of layout %%'', layout
+%s  -- A transaction that has held the locks on the log since before the layout was made goes on with
+  -- this function as it was then; by its name the new reader is found.
+  if to_regproc(format(''audit.%%I'', format(''layout_%%s_%s'', layout))) is not null then
+    execute format(''select audit.%%I(%s)'', format(''layout_%%s_%s'', layout))
+      into v_shown using %s;
+    return v_shown;
+  end if;
+  raise exception ''no function reads the records of layout %%'', layout
     using errcode = ''UA003'', hint = ''Call audit.refresh(), which makes it anew.'';
 end;
 ',
-    audit.layout_branch(v_ids, format('audit.layout_%%s_%s(%s)', kind, arguments), 1)));
+    audit.layout_branch(v_ids, format('audit.layout_%%s_%s(%s)', kind, v_arguments), 1),
+    kind, case kind when 'changes' then '$1, $2' else '$1' end, kind, v_arguments));
 end;
 $$;
 
-revoke all on function audit.layout_dispatcher(text, text, text) from public;
+revoke all on function audit.layout_dispatcher(text) from public;
 
-comment on function audit.layout_dispatcher(text, text, text) is
+comment on function audit.layout_dispatcher(text) is
   'DDL of the function that reads a record of whichever layout.';

@@ -1,5 +1,6 @@
 -- The functions that read the records of one layout: as changes, as readers see them, or as plain
--- values by column.
+-- values by column. Everybody may call them: they show what they are given, and whoever was granted
+-- a view of the log must be able to read it.
 create or replace function audit.layout_reader(y audit.layout, kind text)
   returns text
   language sql
@@ -43,8 +44,7 @@ as $$
   immutable
   set search_path = pg_catalog, pg_temp%s
 as %L;
-revoke all on function audit.%1$I from public;
-comment on function audit.%1$I is %L',
+comment on function audit.%1$I is %5$L',
     format('layout_%s_%s', y.id, kind),
     case kind when 'changes' then ', is_deleted boolean' else '' end,
     (select coalesce(string_agg(E'\n  set ' || s, '' order by s), '')
@@ -69,7 +69,7 @@ E'  if is_deleted then\n    return %s;\n  end if;\n  return %s;',
         else format('  return to_jsonb(v_row)%s;',
           coalesce(E'\n    || ' || (select s.value from shown as s where s.side = ''), ''))
         end),
-    format('Reads a record of %s: its %s.', y.table_name, kind))
+    'Reads a record of ' || y.table_name || ': its ' || kind || '.')
 $$;
 
 revoke all on function audit.layout_reader(audit.layout, text) from public;

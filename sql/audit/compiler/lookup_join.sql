@@ -7,36 +7,32 @@ create or replace function audit.lookup_join(t audit.tracked, names jsonb, with_
   set search_path = pg_catalog, pg_temp
 as $$
   select coalesce(string_agg(format(
-E'\n  left join lateral (\n    %s\n  ) as %I on true',
+E'\n  left join lateral (\n    %s\n  ) as %I (%s) on true',
     format(case when with_departed
-        then E'(select %1$s from %2$s as _audit_p where _audit_p.%3$I %4$s %5$s limit 1)'
+        then E'(%1$s)'
           '\n    union all'
-          '\n    select %6$s from jsonb_to_record(_audit.v_departed -> (%7$L || %8$s)) as _audit_p (%9$s)'
-          '\n    where _audit.v_departed ? (%7$L || %8$s)'
+          '\n    select %2$s from jsonb_to_record(_audit.v_departed -> (%3$L || %4$s)) as _audit_p (%5$s)'
+          '\n    where _audit.v_departed ? (%3$L || %4$s)'
           '\n    limit 1'
-        else 'select %1$s from %2$s as _audit_p where _audit_p.%3$I %4$s %5$s limit 1' end,
-      f.list, format('%I.%I', f.nspname, f.relname), f.key_column, f.key_operator, f.source_value,
-      f.list, f.alias || ':', audit.text_value(f.key_type, f.source_value), f.typed_list),
-    f.alias), '' order by f.depth, f.alias), '')
+        else '%1$s' end,
+      f.query, f.idents, f.alias || ':', audit.text_value(f.presented_type, f.value), f.typed),
+    f.alias, f.idents), '' order by f.depth, f.alias), '')
   from (
-    select l.*, n.nspname, c.relname,
-      case when l.source is null then names ->> l.source_column
-        else format('%I.%I', l.source, l.source_column) end as source_value,
-      (select coalesce(string_agg(distinct format('_audit_p.%I', x), ', '),
-                       format('_audit_p.%I', l.key_column)) from unnest(l.columns) as x) as list,
-      (select coalesce(string_agg(distinct format('%I %s', x.name, x.type), ', '),
-                       format('%I %s', l.key_column, format_type(l.key_type, null)))
-       -- The base type: a domain's check is code of the user.
-       from (select c.name, format_type(c.type, null) as type
-             from audit.columns_of(l.target) as c
-             where c.name = any (l.columns)) as x) as typed_list
+    select l.depth, l.alias, s.value, c.idents, c.typed,
+      audit.presented_type(l.key_type) as presented_type,
+      case when l.reader = 'inline'
+        then audit.lookup_query(l.target, c.list, l.key_column, l.key_operator, s.value, l.key_type)
+        else format('select * from audit.%I(%s)', audit.lookup_name(t, l.alias), s.value) end as query
     from audit.lookups_of(t) as l
-    join pg_class as c on c.oid = l.target
-    join pg_namespace as n on n.oid = c.relnamespace
+    cross join lateral audit.lookup_columns(l.target, l.columns, l.key_column) as c
+    cross join lateral (
+      select case when l.source is null then names ->> l.source_column
+        else format('%I.%s', l.source, audit.quoted(l.source_column)) end as value
+    ) as s
   ) as f
 $$;
 
 revoke all on function audit.lookup_join(audit.tracked, jsonb, boolean) from public;
 
 comment on function audit.lookup_join(audit.tracked, jsonb, boolean) is
-  'SQL that joins the rows which the expressions of a declaration look up.';
+  'Joins that fetch the looked-up rows of a compiled statement.';

@@ -9,7 +9,8 @@ create or replace function audit.lookups_of(t audit.tracked)
     key_column text,
     key_type oid,
     key_operator text,
-    columns text[]
+    columns text[],
+    reader text
   )
   language plpgsql
   stable
@@ -46,7 +47,10 @@ begin
         where starts_with(n, r.alias || '.')
       ), '{}') || coalesce((
         select array_agg(w.col) from wanted as w where w.source = r.alias
-      ), '{}')
+      ), '{}'),
+      audit.reader_of(r.target, array[r.key_type, (
+        select a.atttypid from pg_attribute as a
+        where a.attrelid = r.target and a.attname = r.key_column)])
     from resolved as r
     order by r.depth, r.alias;
 end;

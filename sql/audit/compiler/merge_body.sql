@@ -7,6 +7,8 @@ create or replace function audit.merge_body(t audit.tracked)
 as $$
 declare
   v_row audit.row_sql := audit.bind_row(t, 'merged', false);
+  v_old jsonb := audit.row_names(t, 'old');
+  v_new jsonb := audit.row_names(t, 'new');
   v_rule record;
   v_key text;
   v_pairs text;
@@ -15,9 +17,9 @@ begin
   select * into strict v_rule from audit.rules_of(t, 'update') as r where r.is_grouped;
   -- Old and new row are the same part while neither its key nor its item changed. A full join can
   -- only hash or merge: a plan made for one row stays linear for a hundred thousand.
-  select min(c.ident) filter (where c.is_key),
-      string_agg(format('old.%1$s %2$s new.%1$s', c.ident, audit.equality_of(c.declared_type)),
-        ' and ' order by c.number)
+  select (array_agg(c.name order by c.number) filter (where c.is_key))[1],
+      string_agg(format('%1$s %2$s %3$s', v_old ->> c.name, audit.equality_of(c.type),
+        v_new ->> c.name), ' and ' order by c.number)
     into v_key, v_pairs
     from audit.columns_of(t.target) as c
     where c.is_key or c.name in (select audit.names_in(t.item_id));
@@ -28,11 +30,12 @@ begin
     where v_rule.columns is null or a.name = any (v_rule.columns);
   return audit.group_body(t, v_row, quote_literal(v_rule.action),
     format(E'case
-            when new.%1$s is null then %2$s
-            when old.%1$s is null then %3$s
+            when %1$s is null then %2$s
+            when %6$s is null then %3$s
             else %4$s nullif(%5$s, ''{}'')
-          end', v_key, audit.row_changes(t, 'old'), audit.row_changes(t, 'new'),
-      coalesce(audit.part_identity(t) || ' ||', ''), v_differences),
+          end', v_new ->> v_key, audit.row_changes(t, 'old'), audit.row_changes(t, 'new'),
+      coalesce(audit.part_identity(t) || ' ||', ''), v_differences,
+      v_old ->> v_key),
     'false', format('old_rows as old full join new_rows as new on %s', v_pairs),
     coalesce(v_rule.condition, ''));
 end;

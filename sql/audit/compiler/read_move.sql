@@ -11,14 +11,13 @@ E'  v_moving := nullif(current_setting(%s, true), '''');
   v_row := null;
   if v_moving ~ ''^[0-9]{1,19}:'' then
     v_move := split_part(v_moving, '':'', 1)::bigint;
-    v_row := nullif(substr(v_moving, strpos(v_moving, '':'') + 1), '''');
     select m.is_started into v_started from audit.move as m
       where m.id = v_move and m.tracked_id = %s and m.pid = pg_backend_pid();
     if not found then
       v_moving := null;
-      v_row := null;
-    elsif not v_started then
-      v_row := null;
+    elsif v_started then
+      v_row := nullif(substr(v_moving, strpos(v_moving, '':'') + 1), '''')::text[];
+    else
       update audit.move as m set is_started = true
         where m.id = v_move and m.pid = pg_backend_pid();
     end if;

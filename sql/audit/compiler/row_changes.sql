@@ -21,7 +21,7 @@ as $$
         order by octet_length(a.name), a.name collate "C"),
       string_agg(format('%s as _e%s', case side when 'new' then a.new_entry else a.old_entry end,
         a.number), E',\n          ' order by a.number)), '(select jsonb ''{}'')')
-  from audit.audited_columns(t) as a
+  from audit.audited_columns(t, case side when 'new' then 'old' else side end) as a
 $$;
 
 revoke all on function audit.row_changes(audit.tracked, text) from public;

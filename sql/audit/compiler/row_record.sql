@@ -6,10 +6,12 @@ create or replace function audit.row_record(t audit.tracked, side text)
   stable
   set search_path = pg_catalog, pg_temp
 as $$
+  with known as materialized (select audit.row_names(t, side) as names)
   select format(E'row(\n      %s)::audit.layout_%s::text',
     string_agg(r.value, E',\n      ' order by c.number), t.layout)
   from audit.columns_of(t.target) as c
-  cross join lateral audit.record_value(c.type, format('%s.%s', side, audit.quoted(c.name))) as r
+  cross join known as n
+  cross join lateral audit.record_value(c.type, n.names ->> c.name) as r
   where c.name <> all (t.operational) and c.name <> all (t.secret)
 $$;
 

@@ -13,19 +13,20 @@ as $$
       || array(select r ->> 'when' from jsonb_array_elements(t.actions) as r)) as e (text)
     where e.text is not null
   ), used as (
-    select c.type
+    select c.declared_type as type
     from expression as e
     cross join lateral audit.names_in(e.text) as n
     join audit.columns_of(t.target) as c on n in (c.name, 'old.' || c.name, 'new.' || c.name)
     union
-    select c.type
+    select c.declared_type
     from audit.lookups_of(t) as l
     join audit.columns_of(l.target) as c on c.name = any (l.columns || l.key_column)
   )
   select coalesce(array_agg(distinct s.setting order by s.setting), '{}')
   from (
     select unnest(audit.settings_of(array(
-        select c.type from audit.columns_of(t.target) as c where c.name <> all (t.operational))
+        select c.declared_type from audit.columns_of(t.target) as c
+        where c.name <> all (t.operational))
       || array(select u.type from used as u))) as setting
     union all
     select 'timezone = ''UTC'''

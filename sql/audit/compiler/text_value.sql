@@ -10,7 +10,6 @@ as $$
       'int8'::regtype, 'uuid'::regtype, 'bool'::regtype, 'numeric'::regtype, 'bpchar'::regtype,
       'name'::regtype, 'oid'::regtype) then expression || '::text'
     when type in ('timestamptz'::regtype, 'bytea'::regtype, 'json'::regtype)
-      or (type >= 16384 and audit.element_of(type) = type)
       then audit.json_value(type, expression)
     else format('(to_jsonb(%s) #>> ''{}'')', audit.json_value(type, expression))
   end

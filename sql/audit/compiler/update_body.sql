@@ -1,5 +1,5 @@
 -- UPDATE, row by row: each changed column goes to one action, each action with columns to the log.
-create or replace function audit.update_body(t audit.tracked)
+create or replace function audit.update_body(t audit.tracked, old_side text default 'old')
   returns text
   language sql
   stable
@@ -10,7 +10,7 @@ as $$
     select case when strpos((to_jsonb(t) - 'compiled')::text, E'\\n') > 0 then 0 else 1 end as step
   ), rule as (
     select r.*, quote_ident('v_' || audit.short_name(r.action) || '_changes') as variable
-    from audit.rules_of(t, 'update') as r
+    from audit.rules_of(t, 'update', old_side) as r
   ), taker as (
     select
       a.number, a.differs, r.condition,
@@ -18,7 +18,7 @@ as $$
         r.variable, array[a.name], a.both_entry) as assignment,
       row_number() over (partition by a.number
                          order by (r.columns is null)::int, r.number) as n
-    from audit.audited_columns(t) as a
+    from audit.audited_columns(t, old_side) as a
     join rule as r on r.columns is null or a.name = any (r.columns)
   ), taken as (
     select
@@ -56,14 +56,14 @@ as $$
         else format(E'  if %s then\n%s  end if;\n', b.differs,
           audit.indent(b.statements, 4 * s.step)) end,
         '' order by b.number) from block as b)
-    || (select string_agg(audit.update_insert(t, b.row_sql, r.action, s.step), ''
+    || (select string_agg(audit.update_insert(t, b.row_sql, r.action, s.step, old_side), ''
                           order by r.number)
         from (select action, min(number) as number from rule group by 1) as r)
   from (select audit.bind_row(t, 'new', false) as row_sql) as b
   cross join style as s
 $$;
 
-revoke all on function audit.update_body(audit.tracked) from public;
+revoke all on function audit.update_body(audit.tracked, text) from public;
 
-comment on function audit.update_body(audit.tracked) is
+comment on function audit.update_body(audit.tracked, text) is
   'Body of the compiled function for UPDATE, row by row; null where UPDATE has no action.';

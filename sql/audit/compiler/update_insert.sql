@@ -1,6 +1,6 @@
 -- The end of UPDATE, row by row: what an action collected is written.
 create or replace function audit.update_insert(
-  t audit.tracked, row_sql audit.row_sql, action text, step integer
+  t audit.tracked, row_sql audit.row_sql, action text, step integer, old_side text
 )
   returns text
   language sql
@@ -13,7 +13,7 @@ as $$
     || audit.insert_log(t,
       jsonb_populate_record(row_sql, coalesce(s.variables, '{}')),
       quote_literal(action),
-      audit.part_changes(t, row_sql, concat_ws(' || ', audit.part_identity(t), '_audit.' || v.changes)),
+      audit.part_changes(t, row_sql, concat_ws(' || ', audit.part_identity(t, old_side), '_audit.' || v.changes)),
       'false', '', ''), 2 * step))
   from (
     -- In a transaction of many statements a variable is cheaper than the same in the insert; what
@@ -31,7 +31,7 @@ as $$
   cross join (select quote_ident('v_' || audit.short_name(action) || '_changes') as changes) as v
 $$;
 
-revoke all on function audit.update_insert(audit.tracked, audit.row_sql, text, integer) from public;
+revoke all on function audit.update_insert(audit.tracked, audit.row_sql, text, integer, text) from public;
 
-comment on function audit.update_insert(audit.tracked, audit.row_sql, text, integer) is
+comment on function audit.update_insert(audit.tracked, audit.row_sql, text, integer, text) is
   'SQL that writes the row of the log for one action of an UPDATE.';

@@ -5,6 +5,7 @@ create or replace function audit.update_list(t audit.tracked)
   stable
   set search_path = pg_catalog, pg_temp
 as $$
+  with known as materialized (select r.columns from audit.rules_of(t, 'update') as r)
   select case
     -- A BEFORE trigger may change columns that the statement does not name; and where no event
     -- trigger follows DDL, a column added since is not in the list. There every UPDATE is looked at.
@@ -13,9 +14,9 @@ as $$
                      where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D') then ''
     else ' of ' || (
       select string_agg(quote_ident(a.name), ', ' order by a.number)
-      from audit.audited_columns(t) as a
-      where exists (
-        select from audit.rules_of(t, 'update') as u
+      from audit.columns_of(t.target) as a
+      where a.name <> all (t.operational) and exists (
+        select from known as u
         where u.columns is null or a.name = any (u.columns)))
     end
   from audit.table_trait(t.target) as r

@@ -1,16 +1,18 @@
 -- Bodies for rows that came (new) or went (old): one row of the log each, or one for each item.
-create or replace function audit.write_body(t audit.tracked, event text, is_row_level boolean)
+create or replace function audit.write_body(
+  t audit.tracked, event text, is_row_level boolean, old_side text default 'old'
+)
   returns text
   language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_side text := case event when 'insert' then 'new' else 'old' end;
+  v_side text := case event when 'insert' then 'new' else old_side end;
   v_row audit.row_sql := audit.bind_row(t, v_side, event = 'delete');
   v_source text := case when is_row_level then '' else format('%1$s_rows as %1$s', v_side) end;
   v_changes text := audit.row_changes(t, v_side);
-  v_cascade text := case event when 'delete' then audit.cascade_test(t) else 'false' end;
+  v_cascade text := case event when 'delete' then audit.cascade_test(t, old_side) else 'false' end;
   v_record text;
   v_action text;
   v_condition text;
@@ -22,7 +24,7 @@ begin
       case when bool_and(r.condition is not null) then
         string_agg('(' || r.condition || ')', ' or ' order by r.number) else '' end
     into v_action, v_condition
-    from audit.rules_of(t, event) as r;
+    from audit.rules_of(t, event, old_side) as r;
   if v_action is null then
     return null;
   end if;
@@ -39,7 +41,7 @@ begin
 end;
 $$;
 
-revoke all on function audit.write_body(audit.tracked, text, boolean) from public;
+revoke all on function audit.write_body(audit.tracked, text, boolean, text) from public;
 
-comment on function audit.write_body(audit.tracked, text, boolean) is
+comment on function audit.write_body(audit.tracked, text, boolean, text) is
   'Body of the compiled function for INSERT or DELETE; null where the event has no action.';

@@ -14,8 +14,7 @@ as $$
         else '{}' end,
     audit.read_actor() || b.body || case when d.uses_departed
       then E'  perform set_config(''audit.departed'', '''', true);\n' else '' end,
-    t.lookups <> '{}' or t.accounts is not null
-      or (event = 'delete' and audit.cascade_test(t) <> 'false'),
+    audit.reads_inline(t, event),
     settings)
   from (select audit.write_body(t, event, is_row_level) as body) as b
   cross join (

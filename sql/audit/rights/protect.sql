@@ -25,11 +25,17 @@ begin
     execute format('create policy exporter_policy on %s for select to audit_exporter using (true)',
       audit.name_of(protect.relation));
   end if;
+  -- Compiled functions write to the log itself, and PostgreSQL finds the partition.
+  if to_regrole('audit_writer') is not null and protect.relation = 'audit.log'::regclass
+    and not exists (select from pg_policy as p
+                    where p.polrelid = protect.relation and p.polname = 'writer_policy') then
+    create policy writer_policy on audit.log for insert to audit_writer with check (true);
+  end if;
   -- What a DBA added to the log, such as a role that sees one account whatever it sets.
   for v_ddl in
     select audit.policy_ddl(p.oid, protect.relation)
     from pg_policy as p
-    where p.polrelid = 'audit.log'::regclass
+    where p.polrelid = 'audit.log'::regclass and p.polname <> 'writer_policy'
       and not exists (select from pg_policy as o
                       where o.polrelid = protect.relation and o.polname = p.polname)
   loop

@@ -1,4 +1,4 @@
--- What the three roles of the log may do, in one place: given by audit.grant_rights(), looked for
+-- What the roles of the log may do, in one place: given by audit.grant_rights(), looked for
 -- by audit.check().
 create or replace function audit.role_rights()
   returns table (role text, privilege text, object text, is_function boolean)
@@ -28,7 +28,18 @@ as $$
     ('audit_maintainer', 'execute', 'audit.check(interval)', true),
     ('audit_maintainer', 'execute', 'audit.partition_list()', true),
     ('audit_maintainer', 'select', 'audit.option', false),
-    ('audit_maintainer', 'select', 'audit.closed_partition', false)
+    ('audit_maintainer', 'select', 'audit.closed_partition', false),
+    ('audit_writer', 'insert', 'audit.log', false),
+    ('audit_writer', 'select', 'audit.move', false),
+    ('audit_writer', 'insert', 'audit.move', false),
+    ('audit_writer', 'update', 'audit.move', false),
+    ('audit_writer', 'delete', 'audit.move', false),
+    ('audit_writer', 'execute', 'audit.demand_actor(text)', true)
+  union all
+  select r.role, 'execute', o.object, true
+  from unnest(array['audit_writer', 'audit_lookup']) as r (role)
+  cross join unnest(array['audit.is_current(integer, text, regclass[])', 'audit.utc(timestamptz)',
+    'audit.as_compiled(anyelement, anyelement)']) as o (object)
 $$;
 
 revoke all on function audit.role_rights() from public;

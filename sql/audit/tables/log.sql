@@ -4,7 +4,6 @@ create table audit.log (
   id          bigint           not null
     default (date_part('epoch', clock_timestamp()) * 1024000000)::bigint + pg_backend_pid(),
   tx          bigint           not null default txid_current(),
-  era         smallint         not null default 1,
   occurred_at timestamptz      not null default clock_timestamp(),
   account_id  text collate "C" not null default '',
   action      text collate "C" not null,
@@ -23,6 +22,7 @@ create table audit.log (
   application text             not null default '',
   is_cascade  boolean          not null default false,
   is_deleted  boolean          not null default false,
+  era         smallint         not null default 1,
   layout      integer,
   row_values  text,
   changes     jsonb,
@@ -71,8 +71,6 @@ comment on column audit.log.id is
   'with occurred_at the order of reading; with tx too the identity of the row.';
 comment on column audit.log.tx is
   'Top-level transaction id (64 bits): the same for all rows of one transaction.';
-comment on column audit.log.era is
-  'In which era (audit.era) it was written, which tx counts in; 0 where it was imported.';
 comment on column audit.log.occurred_at is 'Time of the action (wall clock, not transaction start).';
 comment on column audit.log.account_id is 'Tenant that the row belongs to; empty without tenants.';
 comment on column audit.log.action is 'What was done, a code listed in audit.actions.';
@@ -95,6 +93,8 @@ comment on column audit.log.db_role is 'Login role of the session that wrote.';
 comment on column audit.log.application is 'The application_name of the session that wrote.';
 comment on column audit.log.is_cascade is 'Whether the row was written because a parent was deleted.';
 comment on column audit.log.is_deleted is 'Whether it is about rows that the action deleted.';
+comment on column audit.log.era is
+  'In which era (audit.era) it was written, which tx counts in; 0 where it was imported.';
 comment on column audit.log.layout is
   'Which layout (audit.layout) the row of the table had; null in rows about no row of a table.';
 comment on column audit.log.row_values is

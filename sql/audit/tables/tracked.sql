@@ -8,6 +8,8 @@ create table audit.tracked (
   item_label    text,
   account       text,
   accounts      text,
+  account_tables regclass[] not null default '{}',
+  account_reader text,
   parent_type   text,
   parent_id     text,
   lookups       jsonb not null default '{}',
@@ -48,6 +50,9 @@ comment on column audit.tracked.item_label is 'Expression for the name of the it
 comment on column audit.tracked.account is 'Expression for the tenant of the row.';
 comment on column audit.tracked.accounts is
   'Query for the tenants of the row where there may be several: one log row each.';
+comment on column audit.tracked.account_tables is 'The tables that the query for accounts reads.';
+comment on column audit.tracked.account_reader is
+  'Who reads them: inline, the trigger function itself; or a function of audit_lookup or the owner.';
 comment on column audit.tracked.parent_type is 'Kind of the item on whose page actions show too.';
 comment on column audit.tracked.parent_id is 'Expression for the id of that item.';
 comment on column audit.tracked.lookups is

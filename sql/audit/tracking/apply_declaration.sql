@@ -12,8 +12,11 @@ declare
 begin
   perform audit.validate_declaration(now);
 
+  now := audit.settle_readers(now);
   now.tables := now.target || array(
     select l.target from audit.lookups_of(now) as l where l.target <> now.target
+    union
+    select r from unnest(now.account_tables) as r where r <> now.target
     union
     select c.confrelid from pg_constraint as c
     where c.conrelid = now.target and c.contype = 'f' and c.confdeltype = 'c'
@@ -33,7 +36,8 @@ begin
       parent_type = now.parent_type, parent_id = now.parent_id, lookups = now.lookups,
       part = now.part, part_name = now.part_name, operational = now.operational,
       secret = now.secret, actions = now.actions, require_actor = now.require_actor,
-      on_truncate = now.on_truncate, tables = now.tables, columns = now.columns
+      on_truncate = now.on_truncate, tables = now.tables, columns = now.columns,
+      account_tables = now.account_tables, account_reader = now.account_reader
     where k.id = now.id;
   perform audit.name_actions(now.actions);
   now.layout := audit.settle_layout(now);
@@ -46,6 +50,7 @@ begin
       inputs = audit.inputs_of(now),
       trigger_count = (select count(*) from jsonb_object_keys(v_compiled.triggers))
     where k.id = now.id;
+  perform audit.revoke_reading(was.tables);
 
   v_after := audit.declaration_of(now);
   if was.id is null then

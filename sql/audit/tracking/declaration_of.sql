@@ -5,7 +5,9 @@ create or replace function audit.declaration_of(t audit.tracked)
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select to_jsonb(t) - '{id,slug,target,tables,columns,compiled}'::text[] || jsonb_build_object(
+  select to_jsonb(t)
+    - '{id,slug,target,tables,columns,compiled,table_name,inputs,layout,trigger_count,account_tables,account_reader}'::text[]
+    || jsonb_build_object(
     'table', coalesce(t.compiled ->> 'name', audit.name_of(t.target)),
     'columns', (
       select coalesce(jsonb_object_agg(c ->> 'name', c ->> 'type'), '{}')

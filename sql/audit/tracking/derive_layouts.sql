@@ -24,8 +24,8 @@ begin
       execute audit.layout_reader(v_layout, 'values');
     end if;
   end loop;
-  execute audit.layout_dispatcher('changes', 'row_values text, is_deleted boolean', 'row_values, is_deleted');
-  execute audit.layout_dispatcher('values', 'row_values text', 'row_values');
+  execute audit.layout_dispatcher('changes');
+  execute audit.layout_dispatcher('values');
 end;
 $$;
 

@@ -27,7 +27,8 @@ as $$
           or r.rule -> 'columns' = '[]'
           or exists (select from jsonb_array_elements_text(r.rule -> 'columns') as c
                      where c.value is null
-                       or c.value not in (select a.name from audit.audited_columns(t) as a)))
+                       or c.value not in (select a.name from audit.columns_of(t.target) as a
+                                        where a.name <> all (t.operational))))
         then format('action %s: "columns" must list audited columns of the table',
           r.rule ->> 'action')
       when jsonb_typeof(r.rule -> 'grouped') <> 'boolean'

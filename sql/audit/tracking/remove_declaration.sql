@@ -19,9 +19,10 @@ begin
     end loop;
   end if;
   for v_name in select jsonb_object_keys(v_compiled.functions) loop
-    execute format('drop function if exists audit.%I()', v_name);
+    execute format('drop function if exists audit.%I', v_name);
   end loop;
   delete from audit.tracked as k where k.id = t.id;
+  perform audit.revoke_reading(t.tables);
   perform audit.write_table_event('tracking_stopped',
     coalesce(audit.name_of(t.target), v_compiled.name, t.target::text),
     (select jsonb_object_agg(e.key, jsonb_build_object('old', e.value))

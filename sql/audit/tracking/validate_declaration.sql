@@ -1,5 +1,5 @@
 -- A declaration is looked over before anything is compiled from it.
-create or replace function audit.validate_declaration(t audit.tracked)
+create or replace function audit.validate_declaration(t audit.tracked, may_create boolean default true)
   returns void
   language plpgsql
   set search_path = pg_catalog, pg_temp
@@ -35,17 +35,21 @@ begin
       (select format('the lookup %s has a name that triggers use themselves', e.key)
        from jsonb_each_text(t.lookups) as e
        where e.key in ('old', 'new') or starts_with(e.key, '_audit') limit 1),
-      audit.problem_of_rules(t))
+      audit.problem_of_rules(t),
+      -- Where nothing may be created to try an expression with.
+      case when not may_create then audit.problem_of_names(t) end)
     into v_problem;
   if v_problem is not null then
     raise exception 'invalid declaration of %: %', t.target, v_problem
       using errcode = 'UA005';
   end if;
-  perform audit.validate_expressions(t);
+  if may_create then
+    perform audit.validate_expressions(t);
+  end if;
 end;
 $$;
 
-revoke all on function audit.validate_declaration(audit.tracked) from public;
+revoke all on function audit.validate_declaration(audit.tracked, boolean) from public;
 
-comment on function audit.validate_declaration(audit.tracked) is
+comment on function audit.validate_declaration(audit.tracked, boolean) is
   'Raises an error that says what is wrong with a declaration.';
