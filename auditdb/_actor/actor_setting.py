@@ -76,7 +76,7 @@ def value(actor: Actor) -> str:
     if context is not None or principal is not None:
         fields.append(context or "null")
     if principal is not None:
-        fields += [principal.type, principal.id, principal.label or ""]
+        fields += [principal.type, principal.id, *filter(None, [principal.label])]
     return SEPARATOR.join(fields)
 
 

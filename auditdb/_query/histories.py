@@ -206,7 +206,22 @@ def _oldest_first(wanted: Filter, window: Window, where: str = "true") -> str:
 
 
 def _field_change(row: ResultRow) -> FieldChange:
-    number, tx, moment, *names, entry = row
+    number, tx, moment, account_id, action, *actor, entry = row
     change = parse(entry)
-    values = change.get("old"), change.get("new"), "redacted" in change
-    return FieldChange(number, tx, page_cursor.to_datetime(int(moment)), *names, *values)
+    actor_type, actor_id, actor_label, principal_type, principal_id, principal_label = actor
+    return FieldChange(
+        event_id=number,
+        tx=tx,
+        occurred_at=page_cursor.to_datetime(int(moment)),
+        account_id=account_id,
+        action=action,
+        actor_type=actor_type,
+        actor_id=actor_id,
+        actor_label=actor_label,
+        on_behalf_of_type=principal_type,
+        on_behalf_of_id=principal_id,
+        on_behalf_of_label=principal_label,
+        old=change.get("old"),
+        new=change.get("new"),
+        is_redacted="redacted" in change,
+    )

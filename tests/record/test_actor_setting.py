@@ -19,6 +19,8 @@ SET_LOCAL = SET.format("true")
 SET_SESSION = SET.format("false")
 
 Who = tuple[str, str, str | None, dict[str, Any] | None]
+Principal = tuple[str | None, str | None, str | None]
+NOBODY: Principal = (None, None, None)
 
 
 def made_of(*fields: str) -> str:
@@ -54,8 +56,8 @@ WRITES: tuple[LiteralString, ...] = (
 )
 
 
-def everywhere(session: psycopg.Connection) -> Who:
-    """Return the actor of rows of all forms, which is one."""
+def everywhere(session: psycopg.Connection, principal: Principal = NOBODY) -> Who:
+    """Return the actor of rows of all forms, which is one and acts for `principal`."""
     found: list[Who] = []
     for statement in WRITES:
         mark = newest(session)
@@ -63,6 +65,7 @@ def everywhere(session: psycopg.Connection) -> Who:
         rows = new_log(session, mark)
         assert rows, statement
         found += [(row.actor_type, row.actor_id, row.actor_label, row.context) for row in rows]
+        assert {row.on_behalf_of for row in rows} == {principal}, statement
     assert found == [found[0]] * len(found)
     return found[0]
 
@@ -126,6 +129,32 @@ def test_a_context_that_is_no_object_is_kept_in_one(
 ) -> None:
     session.execute(SET_LOCAL, [made_of("user", "7", "Ana", context)])
     assert everywhere(session) == ("user", "7", "Ana", held)
+
+
+@pytest.mark.parametrize(
+    ("fields", "principal"),
+    [
+        (("customer", "1"), ("customer", "1", None)),
+        (("customer", "1", ""), ("customer", "1", None)),
+        (("customer", "1", "Acme"), ("customer", "1", "Acme")),
+        (("customer",), NOBODY),
+        (("customer", "", "Acme"), NOBODY),
+        (("", "1", "Acme"), NOBODY),
+        (("", "", "Acme"), NOBODY),
+        (("database", "postgres", "Root"), NOBODY),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize(("context", "held"), [("null", None), ('{"a": 1}', {"a": 1})])
+def test_whom_it_is_done_for_has_a_type_and_an_id(
+    session: psycopg.Connection,
+    fields: tuple[str, ...],
+    principal: Principal,
+    context: str,
+    held: dict[str, Any] | None,
+) -> None:
+    session.execute(SET_LOCAL, [made_of("user", "7", "Ana", context, *fields)])
+    assert everywhere(session, principal) == ("user", "7", "Ana", held)
 
 
 def by_hand(session: psycopg.Connection) -> None:
