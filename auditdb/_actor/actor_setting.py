@@ -22,7 +22,7 @@ AnyConnection: TypeAlias = "kinds.Sync | kinds.Async"
 SEPARATOR = "\x1f"
 """What parts the fields of the setting audit.actor, as audit.set_actor() writes it."""
 
-STAMP = "extract(epoch from pg_catalog.transaction_timestamp())"
+STAMP = "extract(epoch from current_timestamp)"
 """The first field, in SQL: it tells a transaction from the next one."""
 
 _SETTING = f"pg_catalog.concat({STAMP}, cast(:setting as text))"

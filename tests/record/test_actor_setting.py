@@ -12,8 +12,7 @@ from tests.support.helpers import new_log, newest
 SEPARATOR = "\x1f"
 # The setting, made of its fields by hand as by a client that wants to save itself the function.
 SET: LiteralString = (
-    "select set_config('audit.actor',"
-    " concat(extract(epoch from transaction_timestamp()), %s::text), {})"
+    "select set_config('audit.actor', concat(extract(epoch from current_timestamp), %s::text), {})"
 )
 SET_LOCAL = SET.format("true")
 SET_SESSION = SET.format("false")

@@ -13,7 +13,7 @@ as $$
 E'  v_actor_type := split_part(v_actor, chr(31), 2);
   v_actor_id := split_part(v_actor, chr(31), 3);
   v_actor_label := nullif(split_part(v_actor, chr(31), 4), '''');
-  if split_part(v_actor, chr(31), 1) = extract(epoch from transaction_timestamp())::text
+  if split_part(v_actor, chr(31), 1) = extract(epoch from current_timestamp)::text
     and v_actor_type <> all (''{"",database}'') and v_actor_id <> ''''
   then
     if split_part(v_actor, chr(31), 5) <> '''' then

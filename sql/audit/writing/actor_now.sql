@@ -11,7 +11,7 @@ as $$
 declare
   v_fields text[] := string_to_array(current_setting('audit.actor', true), chr(31), '');
 begin
-  if v_fields[1] = extract(epoch from transaction_timestamp())::text
+  if v_fields[1] = extract(epoch from current_timestamp)::text
     and v_fields[2] <> 'database' and v_fields[3] is not null
   then
     actor_type := v_fields[2];
