@@ -2602,21 +2602,34 @@ create or replace function audit.row_changes(t audit.tracked, side text)
   stable
   set search_path = pg_catalog, pg_temp
 as $$
+  with entry as materialized (
+    select a.number, a.name, a.ident, case side when 'new' then a.new_entry else a.old_entry end as value
+    from audit.audited_columns(t, case side when 'new' then 'old' else side end) as a
+  ), prefix as (
+    -- A name that no column has: a bare one would be taken for the column.
+    select format('_e%s_', n) as text
+    from generate_series(0, (select count(*) from entry)) as n
+    where not exists (select from audit.columns_of(t.target) as c
+                      where starts_with(c.name, format('_e%s_', n)))
+    order by n
+    limit 1
+  )
   select coalesce(format(
 '(
-      select to_jsonb(_r.*)
+      select to_jsonb(_audit_r.*)
       from (
         select
           %s
         from
           %s
-      ) as _r
+      ) as _audit_r
     )',
-      string_agg(format('_e%s as %s', a.number, a.ident), E',\n          '
+      string_agg(format('%s%s as %s', p.text, a.number, a.ident), E',\n          '
         order by octet_length(a.name), a.name collate "C"),
-      string_agg(format('%s as _e%s', case side when 'new' then a.new_entry else a.old_entry end,
-        a.number), E',\n          ' order by a.number)), '(select jsonb ''{}'')')
-  from audit.audited_columns(t, case side when 'new' then 'old' else side end) as a
+      string_agg(format('%s as %s%s', a.value, p.text, a.number), E',\n          '
+        order by a.number)), '(select jsonb ''{}'')')
+  from entry as a
+  cross join prefix as p
 $$;
 
 revoke all on function audit.row_changes(audit.tracked, text) from public;
@@ -4540,7 +4553,47 @@ declare
   v_hint text := format('Use functions of PostgreSQL that are not volatile, or such of the owner of '
     'the log (%s).', quote_ident(audit.role_for('owner')));
 begin
-  if slot <> 'accounts' then
+  with object as (
+    select distinct m.found[2] as kind, m.found[1] || m.found[2] = 'vartype' as is_column,
+      n.oid::oid as oid
+    from regexp_matches(tree,
+      ' [:]([a-z]*)(func|fno|op|eq|sort|type)(id|oid|no|nos|op|func)? \(?(o )?([0-9 ]+)', 'g')
+      as m (found)
+    cross join lateral regexp_split_to_table(trim(m.found[5]), ' +') as n (oid)
+    where n.oid <> '0'
+  ), used as (
+    select p.oid, p.proowner as owner, p.provolatile = 'v' as is_volatile,
+      format('function %s', p.oid::regprocedure) as name,
+      p.proname ~ '^(table|query|cursor|schema|database)_to_xml' as reads_tables
+    from object as o join pg_proc as p on p.oid = o.oid and o.kind in ('func', 'fno')
+    union all
+    select p.oid, case when audit.is_trusted(p.oprowner) then f.proowner else p.oprowner end,
+      f.provolatile = 'v', format('operator %s', p.oid::regoperator), false
+    from object as o
+    join pg_operator as p on p.oid = o.oid and o.kind in ('op', 'eq', 'sort')
+    join pg_proc as f on f.oid = p.oprcode
+    union all
+    select y.oid, y.typowner, false, format('type %s', format_type(y.oid, null)), false
+    from object as o join pg_type as y on y.oid = o.oid and o.kind = 'type'
+    -- Queries for accounts see columns of tables as they are.
+    where slot <> 'accounts'
+      or not exists (select from object as c where c.is_column and c.oid = y.oid)
+  )
+  select case
+      when u.oid >= 16384 and not audit.is_trusted(u.owner) then
+        format('it uses %s, which belongs to %s', u.name, quote_ident(pg_get_userbyid(u.owner)))
+      when u.is_volatile then format('it uses %s, which is volatile', u.name)
+      when u.reads_tables then format('it uses %s, which reads tables', u.name)
+      when not has_function_privilege(audit.role_for('audit_writer'), u.oid, 'execute')
+        then format('it uses %s, which %s may not execute', u.name, audit.role_for('audit_writer'))
+      end
+    into v_problem
+    from used as u
+    where (u.oid >= 16384 and not audit.is_trusted(u.owner)) or u.is_volatile or u.reads_tables
+      or (u.name ~ '^function' and u.oid >= 16384
+        and not has_function_privilege(audit.role_for('audit_writer'), u.oid, 'execute'))
+    limit 1;
+  if v_problem is null and slot <> 'accounts' then
     select case m.node[1]
         when 'SUBLINK' then 'it has a subquery, which accounts alone may have'
         when 'AGGREF' then 'it has an aggregate'
@@ -4560,46 +4613,6 @@ begin
     if v_problem is null and tree ~ ' [:]funcretset true ' then
       v_problem := 'it has a function that returns a set';
     end if;
-  end if;
-  if v_problem is null then
-    with object as (
-      select distinct m.found[1] as kind, n.oid::oid as oid
-      from regexp_matches(tree,
-        ' [:][a-z]*(func|fno|op|eq|sort|type)(id|oid|no|nos|op|func)? \(?(o )?([0-9 ]+)', 'g')
-        as m (found)
-      cross join lateral regexp_split_to_table(trim(m.found[4]), ' +') as n (oid)
-      where n.oid <> '0'
-    ), used as (
-      select p.oid, p.proowner as owner, p.provolatile = 'v' as is_volatile,
-        format('function %s', p.oid::regprocedure) as name,
-        p.proname ~ '^(table|query|cursor|schema|database)_to_xml' as reads_tables
-      from object as o join pg_proc as p on p.oid = o.oid and o.kind in ('func', 'fno')
-      union all
-      select p.oid, case when audit.is_trusted(p.oprowner) then f.proowner else p.oprowner end,
-        f.provolatile = 'v', format('operator %s', p.oid::regoperator), false
-      from object as o
-      join pg_operator as p on p.oid = o.oid and o.kind in ('op', 'eq', 'sort')
-      join pg_proc as f on f.oid = p.oprcode
-      union all
-      select y.oid, y.typowner, false, format('type %s', format_type(y.oid, null)), false
-      from object as o join pg_type as y on y.oid = o.oid and o.kind = 'type'
-      -- Queries for accounts see columns of tables as they are.
-      where slot <> 'accounts'
-    )
-    select case
-        when u.oid >= 16384 and not audit.is_trusted(u.owner) then
-          format('it uses %s, which belongs to %s', u.name, quote_ident(pg_get_userbyid(u.owner)))
-        when u.is_volatile then format('it uses %s, which is volatile', u.name)
-        when u.reads_tables then format('it uses %s, which reads tables', u.name)
-        when not has_function_privilege(audit.role_for('audit_writer'), u.oid, 'execute')
-          then format('it uses %s, which %s may not execute', u.name, audit.role_for('audit_writer'))
-        end
-      into v_problem
-      from used as u
-      where (u.oid >= 16384 and not audit.is_trusted(u.owner)) or u.is_volatile or u.reads_tables
-        or (u.name ~ '^function' and u.oid >= 16384
-          and not has_function_privilege(audit.role_for('audit_writer'), u.oid, 'execute'))
-      limit 1;
   end if;
   if v_problem is not null then
     raise exception 'invalid declaration of %: %: %', t.target, slot, v_problem
@@ -6716,17 +6729,15 @@ as $$
       and p.polcmd <> 'a'
       and (0 = any (p.polroles) or to_regrole('audit_reader') = any (p.polroles))
   ), expected as (
-    select o.polname::name, jsonb_build_array(true, 'r', array[o.polrole]::text, o.visible, null)
-      as content
+    select o.polname::name, jsonb_build_array(true, o.command, array[o.polrole]::text, o.visible,
+      o.writable) as content
     from (values
-      ('account_policy', 0::oid,
-       '(account_id = COALESCE(current_setting(''audit.account_id''::text, true), ''''::text))'),
-      ('exporter_policy', to_regrole('audit_exporter')::oid, 'true')) as o (polname, polrole, visible)
+      ('account_policy', 0::oid, 'r',
+       '(account_id = COALESCE(current_setting(''audit.account_id''::text, true), ''''::text))', null),
+      ('exporter_policy', to_regrole('audit_exporter')::oid, 'r', 'true', null),
+      ('writer_policy', to_regrole('audit_writer')::oid, 'a', null, 'true'))
+      as o (polname, polrole, command, visible, writable)
     where o.polrole is not null
-    union all
-    select 'writer_policy', jsonb_build_array(true, 'a', array[w.id]::text, null, 'true')
-    from (select to_regrole('audit_writer')::oid as id) as w
-    where w.id is not null
     union all
     -- What a DBA added to the log goes for its partitions too.
     select p.polname, p.content
@@ -6778,16 +6789,12 @@ as $$
     from pg_roles as r
     where r.rolname in ('audit_writer', 'audit_lookup')
   )
-  select 'function_rights', 'warning', n.role,
-    format('There is no role %s that the owner of the log may give functions to: triggers write with '
-      'all rights of the owner.', n.role),
-    case when r.oid is null then format('create role %I nologin; ', n.role) else '' end
-      || format('grant %I to %I; select audit.grant_rights(); select audit.refresh();', n.role,
-        audit.role_for('owner'))
-  from unnest(array['audit_writer', 'audit_lookup']) as n (role)
-  left join role as r on r.rolname = n.role
-  where audit.role_for(n.role) <> n.role::name
-    and exists (select from audit.tracked)
+  select 'function_rights', 'warning', r.rolname::text,
+    format('The owner of the log may not give functions to %s, so that triggers write with all rights '
+      'of the owner.', r.rolname),
+    format('grant %I to %I; select audit.refresh();', r.rolname, audit.role_for('owner'))
+  from role as r
+  where audit.role_for(r.rolname) <> r.rolname and exists (select from audit.tracked)
   union all
   select 'role_member', 'warning', format('%I in %I', m.rolname, r.rolname),
     format('%I is a member of %I, and so may %s. The role is for compiled functions alone.', m.rolname,

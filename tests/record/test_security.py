@@ -234,7 +234,8 @@ def test_every_security_definer_function_pins_its_search_path(owner: psycopg.Con
 def test_the_compiled_functions_have_the_least_rights(owner: psycopg.Connection) -> None:
     owners = owner.execute(
         "select p.proowner::regrole::text, p.proname ~ '_cascade$', count(*)"
-        " from audit.tracked as k cross join lateral jsonb_object_keys(k.compiled -> 'functions') as f"
+        " from audit.tracked as k"
+        " cross join lateral jsonb_object_keys(k.compiled -> 'functions') as f"
         " join pg_proc as p on p.pronamespace = 'audit'::regnamespace and p.proname = f"
         " group by 1, 2 order by 1"
     ).fetchall()
@@ -493,11 +494,11 @@ def test_an_owner_under_forced_row_security_fails_rather_than_records_less(
         assert [row.item_label for row in rows] == ["1234"]
         owner.execute("alter table licensing.licenses enable row level security")
         owner.execute("alter table licensing.licenses force row level security")
-        with pytest.raises(psycopg.DatabaseError, match="has changed since"):
+        with (
+            pytest.raises(psycopg.DatabaseError, match="has changed since"),
+            owner.transaction(),
+        ):
             owner.execute(feature, (core.license, core.f2))
-        owner.rollback()
-        owner.execute("alter table licensing.licenses enable row level security")
-        owner.execute("alter table licensing.licenses force row level security")
         owner.execute("select audit.refresh('licensing.license_features')")
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
             owner.execute(feature, (core.license, core.f2))

@@ -61,6 +61,18 @@ def test_a_writer_s_search_path_does_not_lead_the_log_astray(lair: Lair, form: F
     lair.notes.judge()
 
 
+def test_nothing_of_the_log_s_hides_the_warnings_that_tell(lair: Lair) -> None:
+    """What all these tests hear is a warning: no function may silence those."""
+    with lair.session() as dba:
+        build(dba, reading_world(FORMS[-1]))
+        found = dba.connection.execute(
+            "select oid::regprocedure::text from pg_proc"
+            " where pronamespace = 'audit'::regnamespace"
+            "   and concat(prosrc, proconfig) ~ 'client_min_messages'"
+        ).fetchall()
+    assert found == []
+
+
 def test_names_that_hide_others_are_found_by_who_looks_for_them(lair: Lair) -> None:
     """The control: under such a path the owner's own statements run them."""
     with lair.session() as dba:

@@ -1,14 +1,19 @@
 """A stranger's tables, in each form that triggers take, declared with each slot in use."""
 
 import json
+import os
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, TypeVar
 from zlib import crc32
 
+from tests.support.effort import sized
 from tests.support.hostile_types import TEXT, Kind
 
 T = TypeVar("T")
+
 
 SHAPES: Final = ("statement", "rows", "grouped", "partitioned")
 LINKS: Final = ("alone", "cascade", "one hop", "two hops")
@@ -92,7 +97,18 @@ def slots_of(form: Form) -> tuple[str, ...]:
 
 def pick(options: tuple[T, ...], *key: object) -> T:
     """Return one of the options, always the same for the same key."""
-    return options[crc32(repr(key).encode()) % len(options)]
+    return options[number_of(*key) % len(options)]
+
+
+@cache
+def seed() -> int:
+    """Return what choices depend on: the same in each short run, something new in a long one."""
+    return int(os.environ.get("AUDITDB_STRANGERS_SEED") or sized(0, secrets.randbelow(10**6)))
+
+
+def number_of(*key: object) -> int:
+    """Return a number that is the same for the same key, and another with another seed."""
+    return crc32(repr((seed(), *key)).encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +118,15 @@ class World:
     form: Form
     slot: str
     kind: Kind = TEXT
-    seed: int = 0
-    """Which of several expressions a slot has, and which writer."""
+    is_unaudited: bool = False
+    """Whether changes of the column are no action, so that only an expression reads it."""
 
     def __str__(self) -> str:
         return f"{self.slot} / {self.form}"
 
     def pick(self, options: tuple[T, ...], *key: object) -> T:
         """Return one of the options: others for other worlds, the same for the same world."""
-        return pick(options, str(self), self.kind.name, self.seed, *key)
+        return pick(options, str(self), self.kind.name, *key)
 
     def _type(self, *slots: str) -> str:
         """Return the type of a column: the hostile one if the slot in use is about it."""
@@ -134,7 +150,7 @@ class World:
             ),
             f"create table lair.mem (uid integer, acc text, tag {account}, n integer)",
             f"create table lair.t (id {ident}, k integer not null, tag {tag}, spare text,"
-            f" free integer, n integer default 1, pid {key}{reference},"
+            f" free integer, n integer default 1, pid {key}{reference}, more integer,"
             f" primary key (id{', k' if is_parted else ''}))"
             + (" partition by list (k)" if is_parted else ""),
             *self._partitions(),
@@ -187,7 +203,7 @@ class World:
         yield "insert of two", self._insert(2, 3, 2)
         one = "spare operator(pg_catalog.=) 'r1'"
         two = "spare operator(pg_catalog.=) any ('{r1,r2}')"
-        yield "update", f"update lair.t set {column} = {value} where {one}"
+        yield "update", f"update lair.t set {column} = {value}, more = 1 where {one}"
         yield "update of another column", f"update lair.t set n = 2 where {two}"
         yield "move", f"update lair.t set k = 2 where {two}"
         # Two actions in one statement, where an action is not for all columns.
@@ -225,6 +241,8 @@ class World:
             declared |= self.pick(({}, {"secret": ["tag"]}, {"operational": ["free"]}), "plain")
         elif slot not in ("key", "when", "lookup_key"):
             declared[slot] = expression
+        if self.is_unaudited:
+            declared["operational"] = ["tag"]
         return declared | {"actions": json.dumps(list(self._actions(is_typed=is_typed)))}
 
     def _actions(self, *, is_typed: bool) -> Iterator[dict[str, Any]]:

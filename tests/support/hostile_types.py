@@ -170,10 +170,10 @@ def plants_of(kind: Kind) -> Iterator[Plant]:
         yield Plant(f"check of {kind.name}", kind.checks, (control,))
     if not kind.source:
         return
-    for context in ("explicit", "assignment", "implicit"):
-        yield _casts(kind, tuple(TARGETS), context)
     for target in ALONE:
         yield _casts(kind, (target,), "implicit")
+    for context in ("explicit", "assignment", "implicit"):
+        yield _casts(kind, tuple(TARGETS), context)
     if kind is not ROW:
         yield _casts_onto(kind)
 

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
-from zlib import crc32
 
 import psycopg
 import pytest
@@ -13,7 +12,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.conftest import CreateRole
-from tests.support.hostile_tables import World, track
+from tests.support.hostile_tables import Form, World, number_of, seed, track
 from tests.support.hostile_types import PROBE, Plant
 from tests.support.servers import Server
 
@@ -21,6 +20,7 @@ T = TypeVar("T")
 
 FIRED = re.compile("probe (.*) ran as (.*)")
 LOOKUP_ROLE = "audit_lookup"
+QUICK = ("partitioned cascade", "grouped one hop")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -76,7 +76,8 @@ class Notes:
         wrong = [*map(str, self.strangers), *(f"{one}: not recorded" for one in self.silences)]
         if wrong:
             pytest.fail(
-                f"{len(wrong)} ways, with {self.recorded} writes recorded:\n" + "\n".join(wrong)
+                f"{len(wrong)} ways, with {self.recorded} writes recorded, seed {seed()}:\n"
+                + "\n".join(wrong)
             )
         assert self.recorded > 0, "no write was recorded: the cases prove nothing"
 
@@ -247,8 +248,14 @@ def as_role(dba: Session, role: str) -> Iterator[None]:
 
 
 def spread(options: Iterable[T], share: int, *key: object) -> list[T]:
-    """Return every `share`-th of the options; which ones depends on the key."""
-    return list(options)[crc32(repr(key).encode()) % share :: share]
+    """Return every `share`-th of the options, at least one; which ones depends on the key."""
+    every = list(options)
+    return every[number_of(*key) % min(share, len(every)) :: share] if every else []
+
+
+def quickly(form: Form) -> tuple[pytest.MarkDecorator, ...]:
+    """Return the marks of a form's tests: two forms stand for all where time is short."""
+    return (pytest.mark.quick,) if str(form) in QUICK else ()
 
 
 def lair_of(server: Server, url: str, create_role: CreateRole) -> Lair:

@@ -107,15 +107,23 @@ def test_an_owner_without_roles_for_functions_is_told(
     server.execute("alter database {} owner to {}", name, role)
     url = server.url(name, role)
     migrate.upgrade(url, "heads")
-    rights = {("function_rights", "audit_lookup"), ("function_rights", "audit_writer")}
-    with psycopg.connect(url, autocommit=True) as owner:
-        assert {(f.finding, f.object) for f in auditdb.check(owner)} == rights
-        with psycopg.connect(empty_database, autocommit=True) as superuser:
-            for finding in auditdb.check(owner):
-                grant, _, rest = finding.mend.partition("; ")
-                superuser.execute(grant.encode())
-                owner.execute(rest.encode())
-        assert auditdb.check(owner) == ()
+    roles = ["audit_lookup", "audit_writer"]
+    with (
+        psycopg.connect(url, autocommit=True) as owner,
+        psycopg.connect(empty_database, autocommit=True) as superuser,
+    ):
+        for name in roles:
+            if not value(superuser, "select to_regrole(%s) is not null", name):
+                superuser.execute(f"create role {name} nologin".encode())
+        owner.execute("select audit.grant_rights()")
+        findings = [f for f in auditdb.check(owner) if f.finding == "function_rights"]
+        assert sorted(f.object for f in findings) == roles
+        for finding in findings:
+            grant, _, rest = finding.mend.partition("; ")
+            superuser.execute(grant.encode())
+            owner.execute(rest.encode())
+        kinds = {f.finding for f in auditdb.check(owner)}
+        assert not kinds & {"function_rights", "function_owner", "role_member"}
         owners = owner.execute(
             "select distinct proowner::regrole::text from pg_proc"
             " where pronamespace = 'audit'::regnamespace and prorettype = 'trigger'::regtype"
@@ -454,11 +462,12 @@ def test_an_owner_without_superuser_rights_says_what_is_hidden(
     server.execute("alter database {} owner to {}", name, role)
     migrate.upgrade(server.url(name, role), "heads")
     with psycopg.connect(server.url(name, role), autocommit=True) as conn:
-        (finding,) = auditdb.check(conn)
+        others = ("function_rights", "role_missing")
+        (finding,) = (f for f in auditdb.check(conn) if f.finding not in others)
         assert (finding.finding, finding.object) == ("sessions_hidden", role)
         with psycopg.connect(empty_database, autocommit=True) as superuser:
             mend(superuser, [finding])
-        assert auditdb.check(conn) == ()
+        assert {f.finding for f in auditdb.check(conn)} <= {*others}
 
 
 def test_checking_holds_no_lock_that_a_writer_waits_for(shared: psycopg.Connection) -> None:

@@ -24,17 +24,15 @@ as $$
       and p.polcmd <> 'a'
       and (0 = any (p.polroles) or to_regrole('audit_reader') = any (p.polroles))
   ), expected as (
-    select o.polname::name, jsonb_build_array(true, 'r', array[o.polrole]::text, o.visible, null)
-      as content
+    select o.polname::name, jsonb_build_array(true, o.command, array[o.polrole]::text, o.visible,
+      o.writable) as content
     from (values
-      ('account_policy', 0::oid,
-       '(account_id = COALESCE(current_setting(''audit.account_id''::text, true), ''''::text))'),
-      ('exporter_policy', to_regrole('audit_exporter')::oid, 'true')) as o (polname, polrole, visible)
+      ('account_policy', 0::oid, 'r',
+       '(account_id = COALESCE(current_setting(''audit.account_id''::text, true), ''''::text))', null),
+      ('exporter_policy', to_regrole('audit_exporter')::oid, 'r', 'true', null),
+      ('writer_policy', to_regrole('audit_writer')::oid, 'a', null, 'true'))
+      as o (polname, polrole, command, visible, writable)
     where o.polrole is not null
-    union all
-    select 'writer_policy', jsonb_build_array(true, 'a', array[w.id]::text, null, 'true')
-    from (select to_regrole('audit_writer')::oid as id) as w
-    where w.id is not null
     union all
     -- What a DBA added to the log goes for its partitions too.
     select p.polname, p.content

@@ -11,16 +11,12 @@ as $$
     from pg_roles as r
     where r.rolname in ('audit_writer', 'audit_lookup')
   )
-  select 'function_rights', 'warning', n.role,
-    format('There is no role %s that the owner of the log may give functions to: triggers write with '
-      'all rights of the owner.', n.role),
-    case when r.oid is null then format('create role %I nologin; ', n.role) else '' end
-      || format('grant %I to %I; select audit.grant_rights(); select audit.refresh();', n.role,
-        audit.role_for('owner'))
-  from unnest(array['audit_writer', 'audit_lookup']) as n (role)
-  left join role as r on r.rolname = n.role
-  where audit.role_for(n.role) <> n.role::name
-    and exists (select from audit.tracked)
+  select 'function_rights', 'warning', r.rolname::text,
+    format('The owner of the log may not give functions to %s, so that triggers write with all rights '
+      'of the owner.', r.rolname),
+    format('grant %I to %I; select audit.refresh();', r.rolname, audit.role_for('owner'))
+  from role as r
+  where audit.role_for(r.rolname) <> r.rolname and exists (select from audit.tracked)
   union all
   select 'role_member', 'warning', format('%I in %I', m.rolname, r.rolname),
     format('%I is a member of %I, and so may %s. The role is for compiled functions alone.', m.rolname,

@@ -12,7 +12,47 @@ declare
   v_hint text := format('Use functions of PostgreSQL that are not volatile, or such of the owner of '
     'the log (%s).', quote_ident(audit.role_for('owner')));
 begin
-  if slot <> 'accounts' then
+  with object as (
+    select distinct m.found[2] as kind, m.found[1] || m.found[2] = 'vartype' as is_column,
+      n.oid::oid as oid
+    from regexp_matches(tree,
+      ' [:]([a-z]*)(func|fno|op|eq|sort|type)(id|oid|no|nos|op|func)? \(?(o )?([0-9 ]+)', 'g')
+      as m (found)
+    cross join lateral regexp_split_to_table(trim(m.found[5]), ' +') as n (oid)
+    where n.oid <> '0'
+  ), used as (
+    select p.oid, p.proowner as owner, p.provolatile = 'v' as is_volatile,
+      format('function %s', p.oid::regprocedure) as name,
+      p.proname ~ '^(table|query|cursor|schema|database)_to_xml' as reads_tables
+    from object as o join pg_proc as p on p.oid = o.oid and o.kind in ('func', 'fno')
+    union all
+    select p.oid, case when audit.is_trusted(p.oprowner) then f.proowner else p.oprowner end,
+      f.provolatile = 'v', format('operator %s', p.oid::regoperator), false
+    from object as o
+    join pg_operator as p on p.oid = o.oid and o.kind in ('op', 'eq', 'sort')
+    join pg_proc as f on f.oid = p.oprcode
+    union all
+    select y.oid, y.typowner, false, format('type %s', format_type(y.oid, null)), false
+    from object as o join pg_type as y on y.oid = o.oid and o.kind = 'type'
+    -- Queries for accounts see columns of tables as they are.
+    where slot <> 'accounts'
+      or not exists (select from object as c where c.is_column and c.oid = y.oid)
+  )
+  select case
+      when u.oid >= 16384 and not audit.is_trusted(u.owner) then
+        format('it uses %s, which belongs to %s', u.name, quote_ident(pg_get_userbyid(u.owner)))
+      when u.is_volatile then format('it uses %s, which is volatile', u.name)
+      when u.reads_tables then format('it uses %s, which reads tables', u.name)
+      when not has_function_privilege(audit.role_for('audit_writer'), u.oid, 'execute')
+        then format('it uses %s, which %s may not execute', u.name, audit.role_for('audit_writer'))
+      end
+    into v_problem
+    from used as u
+    where (u.oid >= 16384 and not audit.is_trusted(u.owner)) or u.is_volatile or u.reads_tables
+      or (u.name ~ '^function' and u.oid >= 16384
+        and not has_function_privilege(audit.role_for('audit_writer'), u.oid, 'execute'))
+    limit 1;
+  if v_problem is null and slot <> 'accounts' then
     select case m.node[1]
         when 'SUBLINK' then 'it has a subquery, which accounts alone may have'
         when 'AGGREF' then 'it has an aggregate'
@@ -32,46 +72,6 @@ begin
     if v_problem is null and tree ~ ' [:]funcretset true ' then
       v_problem := 'it has a function that returns a set';
     end if;
-  end if;
-  if v_problem is null then
-    with object as (
-      select distinct m.found[1] as kind, n.oid::oid as oid
-      from regexp_matches(tree,
-        ' [:][a-z]*(func|fno|op|eq|sort|type)(id|oid|no|nos|op|func)? \(?(o )?([0-9 ]+)', 'g')
-        as m (found)
-      cross join lateral regexp_split_to_table(trim(m.found[4]), ' +') as n (oid)
-      where n.oid <> '0'
-    ), used as (
-      select p.oid, p.proowner as owner, p.provolatile = 'v' as is_volatile,
-        format('function %s', p.oid::regprocedure) as name,
-        p.proname ~ '^(table|query|cursor|schema|database)_to_xml' as reads_tables
-      from object as o join pg_proc as p on p.oid = o.oid and o.kind in ('func', 'fno')
-      union all
-      select p.oid, case when audit.is_trusted(p.oprowner) then f.proowner else p.oprowner end,
-        f.provolatile = 'v', format('operator %s', p.oid::regoperator), false
-      from object as o
-      join pg_operator as p on p.oid = o.oid and o.kind in ('op', 'eq', 'sort')
-      join pg_proc as f on f.oid = p.oprcode
-      union all
-      select y.oid, y.typowner, false, format('type %s', format_type(y.oid, null)), false
-      from object as o join pg_type as y on y.oid = o.oid and o.kind = 'type'
-      -- Queries for accounts see columns of tables as they are.
-      where slot <> 'accounts'
-    )
-    select case
-        when u.oid >= 16384 and not audit.is_trusted(u.owner) then
-          format('it uses %s, which belongs to %s', u.name, quote_ident(pg_get_userbyid(u.owner)))
-        when u.is_volatile then format('it uses %s, which is volatile', u.name)
-        when u.reads_tables then format('it uses %s, which reads tables', u.name)
-        when not has_function_privilege(audit.role_for('audit_writer'), u.oid, 'execute')
-          then format('it uses %s, which %s may not execute', u.name, audit.role_for('audit_writer'))
-        end
-      into v_problem
-      from used as u
-      where (u.oid >= 16384 and not audit.is_trusted(u.owner)) or u.is_volatile or u.reads_tables
-        or (u.name ~ '^function' and u.oid >= 16384
-          and not has_function_privilege(audit.role_for('audit_writer'), u.oid, 'execute'))
-      limit 1;
   end if;
   if v_problem is not null then
     raise exception 'invalid declaration of %: %: %', t.target, slot, v_problem
