@@ -73,10 +73,12 @@ def value(actor: Actor) -> str:
     """Return the setting audit.actor but for its stamp, as audit.set_actor() writes it."""
     fields = ["", actor.type, actor.id, actor.label or ""]
     principal, context = actor.on_behalf_of, actor.context_json
-    if context is not None or principal is not None:
-        fields.append(context or "null")
+    # Blanks say that the context was checked.
     if principal is not None:
-        fields += [principal.type, principal.id, *filter(None, [principal.label])]
+        fields += [f"  {context or 'null'}", principal.type, principal.id]
+        fields += filter(None, [principal.label])
+    elif context is not None:
+        fields.append(f" {context}")
     return SEPARATOR.join(fields)
 
 

@@ -2486,8 +2486,9 @@ comment on function audit.actor_variables() is
 -- The actor of the transaction: one setting, whose fields are parted by U+001F. The first one is a
 -- stamp of the transaction, so that a setting of the session names nobody in a later one. What
 -- audit.set_actor() would refuse counts as no actor, as a whole; that stands for the login role.
--- audit.actor_now() reads by the same rules. Most transactions end the questions with the first one:
--- an expression costs more to prepare in each transaction than to evaluate.
+-- audit.actor_now() reads by the same rules. A context that was checked has a blank before it, or
+-- two where more follows: the others need a function that catches errors. An expression costs more
+-- to prepare in each transaction than to evaluate: so those for what is rare come last.
 create or replace function audit.read_actor()
   returns text
   language sql
@@ -2502,14 +2503,12 @@ E'  v_actor_type := split_part(v_actor, chr(31), 2);
     and v_actor_type <> all (''{"",database}'') and v_actor_id <> ''''
   then
     if split_part(v_actor, chr(31), 5) <> '''' then
-      begin
+      if split_part(v_actor, chr(31), 5) like '' {%'' then
         v_context := split_part(v_actor, chr(31), 5)::jsonb;
-      exception when data_exception or program_limit_exceeded then
-        v_context := to_jsonb(split_part(v_actor, chr(31), 5));
-      end;
-      if jsonb_typeof(v_context) <> ''object'' or split_part(v_actor, chr(31), 6) <> '''' then
-        v_context := case jsonb_typeof(v_context) when ''object'' then v_context
-          when ''null'' then null else jsonb_build_object(''unreadable'', v_context) end;
+      else
+        v_context := case when split_part(v_actor, chr(31), 5) = ''  null'' then null
+          when split_part(v_actor, chr(31), 5) like ''  {%'' then split_part(v_actor, chr(31), 5)::jsonb
+          else audit.context_of(split_part(v_actor, chr(31), 5)) end;
         if split_part(v_actor, chr(31), 6) <> all (''{"",database}'')
           and split_part(v_actor, chr(31), 7) <> ''''
         then
@@ -3395,14 +3394,12 @@ comment on function audit.compile_partitioned(audit.tracked, text[], audit.compi
 --         and v_actor_type <> all ('{"",database}') and v_actor_id <> ''
 --       then
 --         if split_part(v_actor, chr(31), 5) <> '' then
---           begin
+--           if split_part(v_actor, chr(31), 5) like ' {%' then
 --             v_context := split_part(v_actor, chr(31), 5)::jsonb;
---           exception when data_exception or program_limit_exceeded then
---             v_context := to_jsonb(split_part(v_actor, chr(31), 5));
---           end;
---           if jsonb_typeof(v_context) <> 'object' or split_part(v_actor, chr(31), 6) <> '' then
---             v_context := case jsonb_typeof(v_context) when 'object' then v_context
---               when 'null' then null else jsonb_build_object('unreadable', v_context) end;
+--           else
+--             v_context := case when split_part(v_actor, chr(31), 5) = '  null' then null
+--               when split_part(v_actor, chr(31), 5) like '  {%' then split_part(v_actor, chr(31), 5)::jsonb
+--               else audit.context_of(split_part(v_actor, chr(31), 5)) end;
 --             if split_part(v_actor, chr(31), 6) <> all ('{"",database}')
 --               and split_part(v_actor, chr(31), 7) <> ''
 --             then
@@ -3807,8 +3804,8 @@ comment on function audit.install_compiled(audit.tracked, audit.compiled) is
 --
 -- It is called as applications call it: ids are texts, numbers or uuids, the context is text, jsonb
 -- or json, and all of them may be literals without a type: exactly one of these functions takes a
--- call. It costs more for each that could take it, and for each parameter that it leaves out. So whom
--- it is done for has functions of its own, in which label and context cannot be left out.
+-- call. It costs more for each that could take it, and for each parameter that it leaves out. So
+-- whom it is done for has functions of its own, in which label and context cannot be left out.
 create or replace function audit.set_actor(
   actor_type text,
   actor_id anycompatible,
@@ -3833,7 +3830,7 @@ begin
     if context is null then
       return set_config('audit.actor', v_setting, true) is not null;
     elsif jsonb_typeof(context::jsonb) = 'object' then
-      return set_config('audit.actor', concat(v_setting, chr(31), context), true) is not null;
+      return set_config('audit.actor', concat(v_setting, chr(31), ' ', context), true) is not null;
     end if;
   end if;
   return audit.set_actor(
@@ -3925,7 +3922,8 @@ begin
   end if;
   return set_config('audit.actor', concat_ws(chr(31),
     extract(epoch from current_timestamp), v_type, v_id, coalesce(v_label, ''),
-    case when v_for_type is null then v_context else coalesce(v_context, 'null') end,
+    case when v_for_type is null then ' ' || v_context::text
+      else '  ' || coalesce(v_context, 'null')::text end,
     v_for_type, v_for_id, v_for_label), true) is not null;
 end;
 $$;
@@ -4138,6 +4136,33 @@ revoke all on function audit.demand_actor(text) from public;
 comment on function audit.demand_actor(text) is
   'Raises the error for a write without the actor that its table requires.';
 
+-- The context of a setting that nobody checked: what is no object is kept in one, for a fault in it
+-- stops no write. What audit.set_actor() or the package set does not come here, so that no error is
+-- caught on the way of a write.
+create or replace function audit.context_of(given text)
+  returns jsonb
+  language plpgsql
+  immutable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_context jsonb;
+begin
+  v_context := given::jsonb;
+  if jsonb_typeof(v_context) = 'object' then
+    return v_context;
+  end if;
+  return case when v_context <> 'null' then jsonb_build_object('unreadable', v_context) end;
+exception when data_exception or program_limit_exceeded then
+  return jsonb_build_object('unreadable', given);
+end;
+$$;
+
+revoke all on function audit.context_of(text) from public;
+
+comment on function audit.context_of(text) is
+  'The context of the actor as an object; null where there is none.';
+
 -- The actor of the transaction, for rows of the log that no compiled function writes. Its rules are
 -- those of audit.read_actor().
 create or replace function audit.actor_now(
@@ -4157,16 +4182,7 @@ begin
     actor_type := v_fields[2];
     actor_id := v_fields[3];
     actor_label := v_fields[4];
-    begin
-      context := v_fields[5]::jsonb;
-    exception when data_exception or program_limit_exceeded then
-      context := to_jsonb(v_fields[5]);
-    end;
-    if jsonb_typeof(context) = 'null' then
-      context := null;
-    elsif jsonb_typeof(context) <> 'object' then
-      context := jsonb_build_object('unreadable', context);
-    end if;
+    context := audit.context_of(v_fields[5]);
     if v_fields[6] <> 'database' and v_fields[7] is not null then
       on_behalf_of_type := v_fields[6];
       on_behalf_of_id := v_fields[7];
@@ -6367,7 +6383,8 @@ as $$
     ('audit_writer', 'insert', 'audit.move', false),
     ('audit_writer', 'update', 'audit.move', false),
     ('audit_writer', 'delete', 'audit.move', false),
-    ('audit_writer', 'execute', 'audit.demand_actor(text)', true)
+    ('audit_writer', 'execute', 'audit.demand_actor(text)', true),
+    ('audit_writer', 'execute', 'audit.context_of(text)', true)
   union all
   select r.role, 'execute', o.object, true
   from unnest(array['audit_writer', 'audit_lookup']) as r (role)

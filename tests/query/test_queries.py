@@ -296,8 +296,7 @@ def test_what_cannot_be_asked_is_refused(
 def test_what_was_done_for_somebody_is_found_by_them(conn: psycopg.Connection) -> None:
     with conn.transaction():
         conn.execute(
-            "select audit.set_actor('employee', '7', 'Ana', on_behalf_of_type => 'customer',"
-            " on_behalf_of_id => '1', on_behalf_of_label => 'Acme')"
+            "select audit.set_actor('employee', '7', 'Ana', null, 'customer', '1', 'Acme')"
         )
         conn.execute("insert into invoice (id, account_id, status) values (77, 1, 'open')")
     write(conn, "update invoice set status = 'sent' where id = 77", 7)

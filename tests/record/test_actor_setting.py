@@ -109,7 +109,13 @@ def test_a_type_or_id_that_none_can_have_is_no_actor_as_a_whole(
     [
         ('{"a": 1}', {"a": 1}),
         ("{}", {}),
+        (" {}", {}),
+        ("  {}", {}),
         (" \n{}", {}),
+        ("\t{}", {}),
+        (" [1]", {"unreadable": [1]}),
+        ("  [1]", {"unreadable": [1]}),
+        ("  no json", {"unreadable": "  no json"}),
         ("[1]", {"unreadable": [1]}),
         ("null", None),
         ("false", {"unreadable": False}),
@@ -144,7 +150,16 @@ def test_a_context_that_is_no_object_is_kept_in_one(
     ],
     ids=repr,
 )
-@pytest.mark.parametrize(("context", "held"), [("null", None), ('{"a": 1}', {"a": 1})])
+@pytest.mark.parametrize(
+    ("context", "held"),
+    [
+        ("null", None),
+        ("  null", None),
+        ('{"a": 1}', {"a": 1}),
+        ('  {"a": 1}', {"a": 1}),
+        ("no json", {"unreadable": "no json"}),
+    ],
+)
 def test_whom_it_is_done_for_has_a_type_and_an_id(
     session: psycopg.Connection,
     fields: tuple[str, ...],
@@ -154,6 +169,15 @@ def test_whom_it_is_done_for_has_a_type_and_an_id(
 ) -> None:
     session.execute(SET_LOCAL, [made_of("user", "7", "Ana", context, *fields)])
     assert everywhere(session, principal) == ("user", "7", "Ana", held)
+
+
+def test_a_context_that_is_falsely_said_to_be_checked_fails_the_write(
+    session: psycopg.Connection,
+) -> None:
+    for fields in (("user", "7", "", " {"), ("user", "7", "", "  {", "customer", "1")):
+        session.execute(SET_LOCAL, [made_of(*fields)])
+        with pytest.raises(psycopg.errors.InvalidTextRepresentation), session.transaction():
+            session.execute("insert into item values (1)")
 
 
 def by_hand(session: psycopg.Connection) -> None:

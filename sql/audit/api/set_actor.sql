@@ -2,8 +2,8 @@
 --
 -- It is called as applications call it: ids are texts, numbers or uuids, the context is text, jsonb
 -- or json, and all of them may be literals without a type: exactly one of these functions takes a
--- call. It costs more for each that could take it, and for each parameter that it leaves out. So whom
--- it is done for has functions of its own, in which label and context cannot be left out.
+-- call. It costs more for each that could take it, and for each parameter that it leaves out. So
+-- whom it is done for has functions of its own, in which label and context cannot be left out.
 create or replace function audit.set_actor(
   actor_type text,
   actor_id anycompatible,
@@ -28,7 +28,7 @@ begin
     if context is null then
       return set_config('audit.actor', v_setting, true) is not null;
     elsif jsonb_typeof(context::jsonb) = 'object' then
-      return set_config('audit.actor', concat(v_setting, chr(31), context), true) is not null;
+      return set_config('audit.actor', concat(v_setting, chr(31), ' ', context), true) is not null;
     end if;
   end if;
   return audit.set_actor(
@@ -120,7 +120,8 @@ begin
   end if;
   return set_config('audit.actor', concat_ws(chr(31),
     extract(epoch from current_timestamp), v_type, v_id, coalesce(v_label, ''),
-    case when v_for_type is null then v_context else coalesce(v_context, 'null') end,
+    case when v_for_type is null then ' ' || v_context::text
+      else '  ' || coalesce(v_context, 'null')::text end,
     v_for_type, v_for_id, v_for_label), true) is not null;
 end;
 $$;

@@ -68,14 +68,12 @@
 --         and v_actor_type <> all ('{"",database}') and v_actor_id <> ''
 --       then
 --         if split_part(v_actor, chr(31), 5) <> '' then
---           begin
+--           if split_part(v_actor, chr(31), 5) like ' {%' then
 --             v_context := split_part(v_actor, chr(31), 5)::jsonb;
---           exception when data_exception or program_limit_exceeded then
---             v_context := to_jsonb(split_part(v_actor, chr(31), 5));
---           end;
---           if jsonb_typeof(v_context) <> 'object' or split_part(v_actor, chr(31), 6) <> '' then
---             v_context := case jsonb_typeof(v_context) when 'object' then v_context
---               when 'null' then null else jsonb_build_object('unreadable', v_context) end;
+--           else
+--             v_context := case when split_part(v_actor, chr(31), 5) = '  null' then null
+--               when split_part(v_actor, chr(31), 5) like '  {%' then split_part(v_actor, chr(31), 5)::jsonb
+--               else audit.context_of(split_part(v_actor, chr(31), 5)) end;
 --             if split_part(v_actor, chr(31), 6) <> all ('{"",database}')
 --               and split_part(v_actor, chr(31), 7) <> ''
 --             then

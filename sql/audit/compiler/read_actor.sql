@@ -1,8 +1,9 @@
 -- The actor of the transaction: one setting, whose fields are parted by U+001F. The first one is a
 -- stamp of the transaction, so that a setting of the session names nobody in a later one. What
 -- audit.set_actor() would refuse counts as no actor, as a whole; that stands for the login role.
--- audit.actor_now() reads by the same rules. Most transactions end the questions with the first one:
--- an expression costs more to prepare in each transaction than to evaluate.
+-- audit.actor_now() reads by the same rules. A context that was checked has a blank before it, or
+-- two where more follows: the others need a function that catches errors. An expression costs more
+-- to prepare in each transaction than to evaluate: so those for what is rare come last.
 create or replace function audit.read_actor()
   returns text
   language sql
@@ -17,14 +18,12 @@ E'  v_actor_type := split_part(v_actor, chr(31), 2);
     and v_actor_type <> all (''{"",database}'') and v_actor_id <> ''''
   then
     if split_part(v_actor, chr(31), 5) <> '''' then
-      begin
+      if split_part(v_actor, chr(31), 5) like '' {%'' then
         v_context := split_part(v_actor, chr(31), 5)::jsonb;
-      exception when data_exception or program_limit_exceeded then
-        v_context := to_jsonb(split_part(v_actor, chr(31), 5));
-      end;
-      if jsonb_typeof(v_context) <> ''object'' or split_part(v_actor, chr(31), 6) <> '''' then
-        v_context := case jsonb_typeof(v_context) when ''object'' then v_context
-          when ''null'' then null else jsonb_build_object(''unreadable'', v_context) end;
+      else
+        v_context := case when split_part(v_actor, chr(31), 5) = ''  null'' then null
+          when split_part(v_actor, chr(31), 5) like ''  {%'' then split_part(v_actor, chr(31), 5)::jsonb
+          else audit.context_of(split_part(v_actor, chr(31), 5)) end;
         if split_part(v_actor, chr(31), 6) <> all (''{"",database}'')
           and split_part(v_actor, chr(31), 7) <> ''''
         then

@@ -17,16 +17,7 @@ begin
     actor_type := v_fields[2];
     actor_id := v_fields[3];
     actor_label := v_fields[4];
-    begin
-      context := v_fields[5]::jsonb;
-    exception when data_exception or program_limit_exceeded then
-      context := to_jsonb(v_fields[5]);
-    end;
-    if jsonb_typeof(context) = 'null' then
-      context := null;
-    elsif jsonb_typeof(context) <> 'object' then
-      context := jsonb_build_object('unreadable', context);
-    end if;
+    context := audit.context_of(v_fields[5]);
     if v_fields[6] <> 'database' and v_fields[7] is not null then
       on_behalf_of_type := v_fields[6];
       on_behalf_of_id := v_fields[7];
