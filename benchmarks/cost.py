@@ -24,7 +24,8 @@ REFERENCE = Path(__file__).parent.parent / "tests" / "cost" / "cost.json"
 """What auditdb adds, which the tests hold every change against."""
 
 ACTOR = "\x1f".join(("platform_user", "42", "ana@example.com"))
-_SET = f"set_config('audit.actor', '{ACTOR}', true)"
+_STAMP = "extract(epoch from current_timestamp)"
+_SET = f"set_config('audit.actor', concat({_STAMP}, '\x1f{ACTOR}'), true)"
 _TEMPLATE = "prepared"
 
 # A table with rows, so that a statement finds its row by index.

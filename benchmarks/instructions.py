@@ -53,6 +53,9 @@ def plain(server: Server) -> dict[str, str]:
         "_audit.v_actor_type": "'platform_user'",
         "_audit.v_actor_id": "'42'",
         "_audit.v_actor_label": "'ana@example.com'",
+        "_audit.v_on_behalf_of_type": "null",
+        "_audit.v_on_behalf_of_id": "null",
+        "_audit.v_on_behalf_of_label": "null",
         "_audit.v_context": "null",
         "new_rows": rows,
     }.items():

@@ -129,6 +129,8 @@
 \ir audit/writing/as_compiled.sql
 \ir audit/writing/is_current.sql
 \ir audit/writing/demand_actor.sql
+\ir audit/writing/context_of.sql
+\ir audit/writing/actor_now.sql
 \ir audit/writing/write_table_event.sql
 \ir audit/writing/write_log_event.sql
 \ir audit/writing/log_truncate.sql

@@ -22,6 +22,28 @@ AnyConnection: TypeAlias = "kinds.Sync | kinds.Async"
 SEPARATOR = "\x1f"
 """What parts the fields of the setting audit.actor, as audit.set_actor() writes it."""
 
+STAMP = "extract(epoch from current_timestamp)"
+"""The first field, in SQL: it tells a transaction from the next one."""
+
+_SETTING = f"pg_catalog.concat({STAMP}, cast(:setting as text))"
+_SET = f"pg_catalog.set_config('audit.actor', {_SETTING}, true)"
+ASSIGN = f"select {_SET}"
+"""The statement that names an actor, with parameters as :name: what audit.set_actor() does after
+checking what Actor has checked already."""
+
+PUT = (
+    "select pg_catalog.current_setting('audit.actor', true), "
+    f"cast({STAMP} as text), {_SET} "
+    "where cast('audit' as pg_catalog.regnamespace) is not null"
+)
+"""The statement of put(), which fails where there is no log."""
+
+RESTORE = (
+    "select pg_catalog.set_config('audit.actor', :setting, true) "
+    f"where cast({STAMP} as text) = :began"
+)
+"""The statement of restore()."""
+
 
 @dataclass(frozen=True, slots=True)
 class Before:
@@ -42,20 +64,22 @@ def before(row: Any) -> Before:
     return Before(row[0] or "", row[1])
 
 
-def parameters(actor: Actor) -> dict[str, str | None]:
-    """Return what the function audit.set_actor() is to be called with, by name."""
-    return {
-        "type": actor.type,
-        "id": actor.id,
-        "label": actor.label,
-        "context": actor.context_json,
-    }
+def parameters(actor: Actor) -> dict[str, str]:
+    """Return what ASSIGN and PUT are run with, by name."""
+    return {"setting": value(actor)}
 
 
 def value(actor: Actor) -> str:
-    """Return the value of the setting audit.actor, as audit.set_actor() writes it."""
-    fields = [actor.type, actor.id, actor.label or "", actor.context_json]
-    return SEPARATOR.join(field for field in fields if field is not None)
+    """Return the setting audit.actor but for its stamp, as audit.set_actor() writes it."""
+    fields = ["", actor.type, actor.id, actor.label or ""]
+    principal, context = actor.on_behalf_of, actor.context_json
+    # Blanks say that the context was checked.
+    if principal is not None:
+        fields += [f"  {context or 'null'}", principal.type, principal.id]
+        fields += filter(None, [principal.label])
+    elif context is not None:
+        fields.append(f" {context}")
+    return SEPARATOR.join(fields)
 
 
 def no_transaction(what: str) -> errors.NoTransaction:

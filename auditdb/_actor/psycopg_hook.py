@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import psycopg
 from psycopg import generators, pq, sql
 
 from auditdb._actor import actor_setting, psycopg_setting
 from auditdb._actor.scope import current_actor
-from auditdb._actor.writes import may_write
+from auditdb._actor.writes import is_query, may_write
 from auditdb.errors import InvalidActor
 
 if TYPE_CHECKING:
@@ -74,17 +74,37 @@ def _taught(kind: Any) -> Any:
     class Taught(kind):  # type: ignore[misc]
         __slots__ = ()
         teaches_actor = True
+        first_statement: Any = None
+        """What a cursor is about to send, where that may begin a transaction."""
+        awaited_actor: Actor | None = None
+        """The actor of a transaction that has begun, until its first query."""
 
         # psycopg offers no hook for the begin of a transaction. Every one it makes, for a
         # statement, a block or a cursor, goes through this method; tests say when that changes.
         def _exec_command(
             self, command: Any, result_format: pq.Format = pq.Format.TEXT
         ) -> Generator[Any, Any, Any]:
+            plain, connection = super()._exec_command, cast("Any", self)
+            if command in (b"COMMIT", b"ROLLBACK"):
+                connection.awaited_actor = None
+            if command != self._get_tx_start_command():
+                yield from _assign_awaited(self, plain)
+                return (yield from plain(command, result_format))
             who = current_actor()
-            if who is None or command != self._get_tx_start_command():
-                return (yield from super()._exec_command(command, result_format))
+            waits = who is not None and _may_wait(self)
+            connection.awaited_actor = who if waits else None
+            if who is None or waits:
+                return (yield from plain(command, result_format))
             self._check_connection_ok()
-            return (yield from _begin(self, super()._exec_command, command, _assignment(self, who)))
+            return (yield from _begin(self, plain, command, _assignment(self, who)))
+
+        def _start_query(self) -> Generator[Any, Any, None]:
+            yield from super()._start_query()
+            statement = self.first_statement
+            if self.awaited_actor is not None and (
+                statement is None or is_query(_text_of(self, statement))
+            ):
+                yield from _assign_awaited(self, super()._exec_command)
 
         def cursor(self, *args: Any, **kwargs: Any) -> Any:
             cursor: Any = super().cursor(*args, **kwargs)
@@ -93,6 +113,25 @@ def _taught(kind: Any) -> Any:
             return cursor
 
     return _renamed(Taught, kind)
+
+
+def _may_wait(connection: Any) -> bool:
+    """Return whether the actor of the transaction that begins is to wait for its first query.
+
+    What names it is a query: after it a transaction cannot choose its isolation any more, and one
+    that sees a single snapshot sees that of its first query.
+    """
+    statement = connection.first_statement
+    if statement is not None:
+        return not is_query(_text_of(connection, statement))
+    levels = (psycopg.IsolationLevel.REPEATABLE_READ, psycopg.IsolationLevel.SERIALIZABLE)
+    return connection.isolation_level in levels
+
+
+def _assign_awaited(connection: Any, plain: Any) -> Generator[Any, Any, None]:
+    who, connection.awaited_actor = connection.awaited_actor, None
+    if who is not None and psycopg_setting.is_open(connection):
+        yield from plain(_assignment(connection, who))
 
 
 def _begin(connection: Any, plain: Any, begin: bytes, set_actor: bytes) -> Generator[Any, Any, Any]:
@@ -117,6 +156,14 @@ def _guarded(kind: Any) -> Any:
     class Guarded(kind):  # type: ignore[misc]
         __slots__ = ()
         guards_actor = True
+
+        def _start_query(self, query: Any = None) -> Generator[Any, Any, None]:
+            connection: Any = self._conn
+            connection.first_statement = query
+            try:
+                yield from super()._start_query(query)
+            finally:
+                connection.first_statement = None
 
         def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
             _check(self.connection, query)
@@ -159,10 +206,13 @@ def _assignment(connection: Connection, who: Actor) -> bytes:
 def _check(connection: Any, query: Any) -> None:
     if not connection.autocommit or current_actor() is None or _is_in_transaction(connection):
         return
-    statement = query.as_string(connection) if isinstance(query, sql.Composable) else query
-    text = statement.decode() if isinstance(statement, bytes) else str(statement)
-    if may_write(text):
+    if may_write(_text_of(connection, query)):
         raise actor_setting.no_transaction("This statement")
+
+
+def _text_of(connection: Any, query: Any) -> str:
+    statement = query.as_string(connection) if isinstance(query, sql.Composable) else query
+    return statement.decode() if isinstance(statement, bytes) else str(statement)
 
 
 def _is_in_transaction(connection: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -15,32 +16,22 @@ if TYPE_CHECKING:
     from auditdb._actor.actor_setting import Before
     from auditdb._actor.scope import Actor
 
-# The time a transaction began tells it from the next one.
-_PUT = (
-    "select current_setting('audit.actor', true), cast(extract(epoch from now()) as text), "
-    "audit.set_actor(%(type)s, %(id)s, %(label)s, %(context)s::text::jsonb)"
-)
-_RESTORE = (
-    "select set_config('audit.actor', %(setting)s, true) "
-    "where cast(extract(epoch from now()) as text) = %(began)s"
-)
+_PUT = re.sub(r":(\w+)", r"%(\1)s", actor_setting.PUT)
+_RESTORE = re.sub(r":(\w+)", r"%(\1)s", actor_setting.RESTORE)
+_ASSIGN = actor_setting.ASSIGN.replace("cast(:setting as text)", "{}")
 
 
 def assignment(actor: Actor) -> sql.Composed:
-    """Return the statement that sets what audit.set_actor() sets, and is no query.
-
-    A transaction must be able to choose its isolation level before its first query; and its
-    snapshot is to be taken by the first query of the application.
-    """
-    return sql.SQL("set local audit.actor = {}").format(sql.Literal(actor_setting.value(actor)))
+    """Return the statement that names `actor`, for the message that begins a transaction."""
+    return sql.SQL(_ASSIGN).format(sql.Literal(actor_setting.value(actor)))
 
 
 def put(connection: psycopg.Connection[Any], actor: Actor) -> Before:
     """Set `actor` as actor_setting.put() says."""
     _check(connection)
     with connection.cursor(row_factory=tuple_row) as cursor:
-        row = cursor.execute(_PUT, actor_setting.parameters(actor), prepare=False).fetchone()
-    return actor_setting.before(row)
+        cursor.execute(_PUT, actor_setting.parameters(actor), prepare=False)
+        return actor_setting.before(cursor.fetchone())
 
 
 async def put_async(connection: psycopg.AsyncConnection[Any], actor: Actor) -> Before:
@@ -53,13 +44,13 @@ async def put_async(connection: psycopg.AsyncConnection[Any], actor: Actor) -> B
 
 def restore(connection: psycopg.Connection[Any], before: Before) -> None:
     """Set what put() returned, unless the transaction is over."""
-    if _is_open(connection):
+    if is_open(connection):
         connection.execute(_RESTORE, before.parameters(), prepare=False)
 
 
 async def restore_async(connection: psycopg.AsyncConnection[Any], before: Before) -> None:
     """Set what put_async() returned, as restore() does."""
-    if _is_open(connection):
+    if is_open(connection):
         await connection.execute(_RESTORE, before.parameters(), prepare=False)
 
 
@@ -69,7 +60,8 @@ def _check(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -
         raise actor_setting.no_transaction("What is written")
 
 
-def _is_open(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
+def is_open(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
+    """Return whether `connection` is in a transaction that has not failed, as far as one sees."""
     status = connection.info.transaction_status
     is_pipeline = connection.info.pipeline_status == PipelineStatus.ON
     return status == TransactionStatus.INTRANS or (

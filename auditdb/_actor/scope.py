@@ -9,7 +9,7 @@ import re
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeAlias, TypeVar, cast
 
 from auditdb._actor import actor_setting
 from auditdb.errors import InvalidActor
@@ -17,11 +17,16 @@ from auditdb.errors import InvalidActor
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
 
+OnBehalfOf: TypeAlias = "Actor | tuple[str, object] | tuple[str, object, str | None]"
+"""Whom something is done for: type, id and label, or an Actor of these alone."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 # U+0000 as JSON writes it: behind an even number of backslashes.
 _NUL_IN_JSON = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+# What audit.set_actor() allows; the ids must fit into an entry of an index.
+_LENGTHS = {"type": 100, "id": 255, "label": 500}
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -31,6 +36,8 @@ class Actor:
     Raises InvalidActor where the log could not hold it.
 
     >>> Actor("platform_user", 42, label="ana@example.com").id
+    '42'
+    >>> Actor("agent", "mailer", on_behalf_of=("platform_user", 42)).on_behalf_of.id
     '42'
     """
 
@@ -42,6 +49,8 @@ class Actor:
     """A name for people, kept as it is now."""
     context: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Request id, address, reason and the like: values that JSON has; others as their str()."""
+    on_behalf_of: Actor | None = None
+    """Whom the actor does it for, where that is somebody else."""
 
     def __init__(
         self,
@@ -49,11 +58,13 @@ class Actor:
         id: object,  # noqa: A002
         label: str | None = None,
         context: Mapping[str, Any] | None = None,
+        on_behalf_of: OnBehalfOf | None = None,
     ) -> None:
         object.__setattr__(self, "type", _text("type", type))
         object.__setattr__(self, "id", _text("id", id if isinstance(id, str) else str(id)))
         object.__setattr__(self, "label", None if label is None else _text("label", label))
         object.__setattr__(self, "context", dict(context or {}))
+        object.__setattr__(self, "on_behalf_of", _principal(on_behalf_of))
         if not self.type or not self.id or id is None:
             raise InvalidActor("An actor needs a type and an id.")
         if self.type == "database":
@@ -79,6 +90,25 @@ class Actor:
             raise InvalidActor(f"The context of an actor must be JSON: {error}.") from error
 
 
+def _principal(given: OnBehalfOf | None) -> Actor | None:
+    """Return whom it is done for as an Actor of type, id and label; InvalidActor for more."""
+    if isinstance(given, tuple):
+        if len(given) not in (2, 3):
+            raise InvalidActor(
+                "on_behalf_of is not type, id and label.",
+                hint='Give ("customer", 7) or ("customer", 7, "Acme").',
+            )
+        return Actor(*given)
+    if given is not None and not isinstance(given, Actor):
+        raise InvalidActor(f"on_behalf_of is of type {type(given).__name__}: give a tuple.")
+    if given is not None and (given.context or given.on_behalf_of):
+        raise InvalidActor(
+            "Whom an actor acts on behalf of has a type, an id and a label.",
+            hint="Put the context into that of the actor.",
+        )
+    return given
+
+
 def _text(name: str, given: object) -> str:
     """Return what the log will hold of `given`, as a plain string even of a member of an enum."""
     if not isinstance(given, str):
@@ -86,7 +116,10 @@ def _text(name: str, given: object) -> str:
     if "\x00" in given:
         raise InvalidActor(f"PostgreSQL holds no NUL character; the {name} of an actor has one.")
     _check_unicode(name, given)
-    return str.__str__(given).replace(actor_setting.SEPARATOR, "")
+    held = str.__str__(given).replace(actor_setting.SEPARATOR, "")
+    if len(held) > _LENGTHS[name]:
+        raise InvalidActor(f"The {name} of an actor is longer than {_LENGTHS[name]} characters.")
+    return held
 
 
 def _check_unicode(name: str, given: str) -> None:
@@ -118,7 +151,7 @@ def current_actor() -> Actor | None:
 
     >>> with actor("system", "nightly-job"):
     ...     current_actor()
-    Actor(type='system', id='nightly-job', label=None, context={})
+    Actor(type='system', id='nightly-job', label=None, context={}, on_behalf_of=None)
     >>> current_actor() is None
     True
     """
@@ -132,6 +165,7 @@ def actor(
     /,
     label: str | None = None,
     *,
+    on_behalf_of: OnBehalfOf | None = None,
     connection: actor_setting.AnyConnection | None = None,
     **context: Any,
 ) -> ActorScope:
@@ -141,6 +175,7 @@ def actor(
     `connection` is one whose transaction has begun already: there the actor is set at once, and
     what was there before set again at the end. Nested, the inner actor counts until it ends. What
     a middleware knows of the request is part of the context, unless `context` says otherwise.
+    `on_behalf_of` is whom the actor does it for: type and id, or type, id and label.
 
     Raises InvalidActor where the log could not hold the actor; with `connection`, NoTransaction
     where it commits each statement by itself, and the errors of the database.
@@ -151,7 +186,7 @@ def actor(
     >>> expire()
     'expiry'
     """
-    return ActorScope(Actor(actor_type, actor_id, label, context), connection)
+    return ActorScope(Actor(actor_type, actor_id, label, context, on_behalf_of), connection)
 
 
 @contextmanager

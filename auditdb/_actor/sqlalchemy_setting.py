@@ -20,15 +20,9 @@ if TYPE_CHECKING:
 # Whatever options a connection has, what is executed here needs no cursor on the server.
 _OPTIONS: dict[str, Any] = {"stream_results": False, "yield_per": None}
 
-# The time a transaction began tells it from the next one.
-_PUT = text(
-    "select current_setting('audit.actor', true), cast(extract(epoch from now()) as text), "
-    "audit.set_actor(:type, :id, :label, cast(cast(:context as text) as jsonb))"
-)
-_RESTORE = text(
-    "select set_config('audit.actor', :setting, true) "
-    "where cast(extract(epoch from now()) as text) = :began"
-)
+_PUT = text(actor_setting.PUT)
+_RESTORE = text(actor_setting.RESTORE)
+_ASSIGN = text(actor_setting.ASSIGN)
 
 
 def put(target: kinds.SyncSQLAlchemy, actor: Actor) -> Before:
@@ -36,8 +30,8 @@ def put(target: kinds.SyncSQLAlchemy, actor: Actor) -> Before:
     connection = target if isinstance(target, Connection) else target.connection()
     if is_autocommit(connection):
         raise actor_setting.no_transaction("What is written")
-    given = actor_setting.parameters(actor)
-    return actor_setting.before(connection.execute(_PUT, given, execution_options=_OPTIONS).one())
+    found = connection.execute(_PUT, actor_setting.parameters(actor), execution_options=_OPTIONS)
+    return actor_setting.before(found.one())
 
 
 async def put_async(target: kinds.AsyncSQLAlchemy, actor: Actor) -> Before:
@@ -63,15 +57,8 @@ async def restore_async(target: kinds.AsyncSQLAlchemy, before: Before) -> None:
 
 def begin(connection: Connection, actor: Actor) -> None:
     """Set `actor` in the transaction that `connection` is beginning."""
-    if connection.dialect.driver == "psycopg2":
-        from auditdb._actor import psycopg_setting
-
-        # It writes parameters into the statement; those of other drivers go into queries only.
-        statement = psycopg_setting.assignment(actor).as_string(None).replace("%", "%%")
-        connection.exec_driver_sql(statement, execution_options=_OPTIONS)
-    else:
-        with errors.translated():
-            connection.execute(_PUT, actor_setting.parameters(actor), execution_options=_OPTIONS)
+    with errors.translated():
+        connection.execute(_ASSIGN, actor_setting.parameters(actor), execution_options=_OPTIONS)
 
 
 def is_autocommit(connection: Connection) -> bool:

@@ -1,4 +1,4 @@
-"""Tells from the words of a statement whether it writes."""
+"""Tells from the words of a statement whether it writes, and whether it may be no query."""
 
 from __future__ import annotations
 
@@ -29,6 +29,9 @@ _WRITES = re.compile(
     re.IGNORECASE,
 )
 
+# Alone in a statement, what may come before the first query of a transaction without being one.
+_NO_QUERY = re.compile(r" ?(?:set|reset|show|lock)\b[^;]*(?:; ?)?", re.IGNORECASE)
+
 
 def may_write(statement: str) -> bool:
     """Return whether `statement` begins a transaction, or writes, as its words say it.
@@ -38,8 +41,21 @@ def may_write(statement: str) -> bool:
     >>> may_write("with gone as (delete from license returning *) select count(*) from gone")
     True
     """
-    plain = _QUOTED.sub(_blank, statement)
-    return _WRITES.search(" ".join(plain.split())) is not None
+    return _WRITES.search(_plain(statement)) is not None
+
+
+def is_query(statement: str) -> bool:
+    """Return whether PostgreSQL may take a snapshot for `statement`, as its words say it.
+
+    >>> is_query("set transaction isolation level serializable"), is_query("select 1")
+    (False, True)
+    """
+    return _NO_QUERY.fullmatch(_plain(statement)) is None
+
+
+def _plain(statement: str) -> str:
+    """Return `statement` without what is quoted, with single blanks."""
+    return " ".join(_QUOTED.sub(_blank, statement).split())
 
 
 def _blank(quoted: re.Match[str]) -> str:

@@ -33,6 +33,12 @@ def wanted_by(
         str | None,
         typer.Option(metavar="TYPE[:ID]", help="Only this actor, such as platform_user:42."),
     ] = None,
+    on_behalf_of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TYPE[:ID]", help="Only what was done for this one, such as customer:7."
+        ),
+    ] = None,
     since: Annotated[
         str | None,
         typer.Option(
@@ -52,6 +58,9 @@ def wanted_by(
             item=parse_item(item),
             action=action or None,
             actor=None if actor is None else parse_pair(actor, "--actor"),
+            on_behalf_of=None
+            if on_behalf_of is None
+            else parse_pair(on_behalf_of, "--on-behalf-of"),
             since=first,
             until=end,
         )

@@ -72,6 +72,10 @@ def events_table(events: Iterable[Event], *, width: int, title: str | None = Non
             what.append(" (cascade)", style="not bold dim")
         item = _named(event.item_type, event.item_id, event.item_label)
         actor = _named(event.actor_type, event.actor_id, event.actor_label)
+        if event.on_behalf_of_type is not None and event.on_behalf_of_id is not None:
+            actor.append("\non behalf of ", style="dim").append_text(
+                _named(event.on_behalf_of_type, event.on_behalf_of_id, event.on_behalf_of_label)
+            )
         if is_wide:
             cells = [when, what, item, actor]
         else:

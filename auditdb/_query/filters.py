@@ -39,6 +39,8 @@ class Filter:
     """Any of them."""
     actor: tuple[str, str | None] | None = None
     """Type and id; without an id all of the type."""
+    on_behalf_of: tuple[str, str | None] | None = None
+    """Type and id of whom the actor did it for, as `actor`."""
     since: int | None = None
     """The earliest time in microseconds since 1970, itself included."""
     until: int | None = None
@@ -77,7 +79,8 @@ class Filter:
             "account_id": self.account_id,
             "item": None if self.item is None else ":".join(self.item),
             "actions": None if self.actions is None else sorted(self.actions),
-            "actor": None if self.actor is None else ":".join(p for p in self.actor if p),
+            "actor": _joined(self.actor),
+            "on_behalf_of": _joined(self.on_behalf_of),
             "since": None if self.since is None else page_cursor.to_iso(self.since),
             "until": None if self.until is None else page_cursor.to_iso(self.until),
         }
@@ -90,11 +93,12 @@ class Filter:
             codes: dict[str, str | int] = {f"action_{n}": c for n, c in enumerate(self.actions)}
             listed = ", ".join(f"cast(:{name} as text)" for name in codes)
             yield (f"action in ({listed})" if codes else "false"), codes
-        if self.actor is not None:
-            kind, number = self.actor
-            yield _equal("actor_type", kind)
-            if number is not None:
-                yield _equal("actor_id", number)
+        for who, given in (("actor", self.actor), ("on_behalf_of", self.on_behalf_of)):
+            if given is not None:
+                kind, number = given
+                yield _equal(f"{who}_type", kind)
+                if number is not None:
+                    yield _equal(f"{who}_id", number)
         for name, sign, moment in (("since", ">=", self.since), ("until", "<", self.until)):
             if moment is not None:
                 condition = f"occurred_at {sign} {moment_of(name)}"
@@ -113,6 +117,7 @@ def filtered(
     include_parts: bool = True,
     action: str | Sequence[str] | None = None,
     actor: ActorFilter | None = None,
+    on_behalf_of: ActorFilter | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Filter:
@@ -123,7 +128,8 @@ def filtered(
         item=None if item is None else _item(item),
         include_parts=include_parts,
         actions=None if actions is None else tuple(_text("action", code) for code in actions),
-        actor=None if actor is None else _actor(actor),
+        actor=None if actor is None else _actor("actor", actor),
+        on_behalf_of=None if on_behalf_of is None else _actor("on_behalf_of", on_behalf_of),
         since=None if since is None else exact("since", since),
         until=None if until is None else exact("until", until),
     )
@@ -155,9 +161,13 @@ def _item(given: Item) -> tuple[str, str]:
     return _text("item", kind), _text("item", number)
 
 
-def _actor(given: ActorFilter) -> tuple[str, str | None]:
-    kind, number = (given, None) if isinstance(given, str) else _pair("actor", given)
-    return _text("actor", kind), None if number is None else _text("actor", number)
+def _actor(name: str, given: ActorFilter) -> tuple[str, str | None]:
+    kind, number = (given, None) if isinstance(given, str) else _pair(name, given)
+    return _text(name, kind), None if number is None else _text(name, number)
+
+
+def _joined(given: tuple[str, str | None] | None) -> str | None:
+    return None if given is None else ":".join(part for part in given if part)
 
 
 def _pair(name: str, given: Any) -> tuple[str, Id | None]:

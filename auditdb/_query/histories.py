@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 # Equal pairs say which part of the item a row is about; they are no change.
 _FIELD_HISTORY = """
-select id, tx, {moment}, account_id, action, actor_type, actor_id, actor_label, entry::text
+select id, tx, {moment}, account_id, action, actor_type, actor_id, actor_label,
+  on_behalf_of_type, on_behalf_of_id, on_behalf_of_label, entry::text
 from ({events}) as e
 where entry -> 'old' is distinct from entry -> 'new' or (entry ->> 'redacted')::boolean
 order by occurred_at, id
@@ -205,8 +206,9 @@ def _oldest_first(wanted: Filter, window: Window, where: str = "true") -> str:
 
 
 def _field_change(row: ResultRow) -> FieldChange:
-    number, tx, moment, account_id, action, actor_type, actor_id, actor_label, entry = row
+    number, tx, moment, account_id, action, *actor, entry = row
     change = parse(entry)
+    actor_type, actor_id, actor_label, principal_type, principal_id, principal_label = actor
     return FieldChange(
         event_id=number,
         tx=tx,
@@ -216,6 +218,9 @@ def _field_change(row: ResultRow) -> FieldChange:
         actor_type=actor_type,
         actor_id=actor_id,
         actor_label=actor_label,
+        on_behalf_of_type=principal_type,
+        on_behalf_of_id=principal_id,
+        on_behalf_of_label=principal_label,
         old=change.get("old"),
         new=change.get("new"),
         is_redacted="redacted" in change,

@@ -33,6 +33,7 @@ def events(
     include_parts: bool = True,
     action: str | Sequence[str] | None = None,
     actor: ActorFilter | None = None,
+    on_behalf_of: ActorFilter | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     cursor: str | None = None,
@@ -48,6 +49,7 @@ def events(
         about what has it as parent.
     action: one code or several, any of them.
     actor: ("platform_user", 42), or "platform_user" for all of the type.
+    on_behalf_of: whom the actor did it for, given as `actor`.
     since, until: from the one time on, before the other; both with a time zone.
     cursor: the `next_cursor` of the page before this one. Going on so gives nothing twice, and
         misses nothing that was there at the beginning, whatever is written meanwhile.
@@ -69,6 +71,7 @@ def events(
         include_parts=include_parts,
         action=action,
         actor=actor,
+        on_behalf_of=on_behalf_of,
         since=since,
         until=until,
     )
@@ -94,6 +97,7 @@ def iter_events(
     include_parts: bool = True,
     action: str | Sequence[str] | None = None,
     actor: ActorFilter | None = None,
+    on_behalf_of: ActorFilter | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     cursor: str | None = None,
@@ -117,6 +121,7 @@ def iter_events(
         include_parts=include_parts,
         action=action,
         actor=actor,
+        on_behalf_of=on_behalf_of,
         since=since,
         until=until,
     )
@@ -178,6 +183,7 @@ def counts(
     include_parts: bool = True,
     action: str | Sequence[str] | None = None,
     actor: ActorFilter | None = None,
+    on_behalf_of: ActorFilter | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     timezone: str = "UTC",
@@ -202,6 +208,7 @@ def counts(
         include_parts=include_parts,
         action=action,
         actor=actor,
+        on_behalf_of=on_behalf_of,
         since=since,
         until=until,
     )

@@ -41,6 +41,9 @@ class Event:
     actor_type: str
     actor_id: str
     actor_label: str | None
+    on_behalf_of_type: str | None
+    on_behalf_of_id: str | None
+    on_behalf_of_label: str | None
     db_role: str
     application: str
     is_cascade: bool
@@ -165,6 +168,9 @@ class FieldChange:
     actor_type: str
     actor_id: str
     actor_label: str | None
+    on_behalf_of_type: str | None
+    on_behalf_of_id: str | None
+    on_behalf_of_label: str | None
     old: Any
     """The value before, from JSON; None where it was null, and where the item began."""
     new: Any

@@ -57,6 +57,9 @@ create table audit.log (
   actor_type  text collate "C" not null,
   actor_id    text collate "C" not null,
   actor_label text,
+  on_behalf_of_type text collate "C",
+  on_behalf_of_id text collate "C",
+  on_behalf_of_label text,
   db_role     text collate "C" not null,
   application text             not null default '',
   is_cascade  boolean          not null default false,
@@ -94,6 +97,8 @@ alter table audit.log
   alter column parent_id set statistics 0,
   alter column actor_id set statistics 0,
   alter column actor_label set statistics 0,
+  alter column on_behalf_of_id set statistics 0,
+  alter column on_behalf_of_label set statistics 0,
   alter column row_values set statistics 0,
   alter column changes set statistics 0,
   alter column context set statistics 0;
@@ -121,6 +126,11 @@ comment on column audit.log.actor_type is
 comment on column audit.log.actor_id is
   'Id of the actor, or the login role where no actor was given.';
 comment on column audit.log.actor_label is 'Name of the actor at the time of the action.';
+comment on column audit.log.on_behalf_of_type is
+  'Kind of whom the actor did it for; null where they did it for themselves.';
+comment on column audit.log.on_behalf_of_id is 'Id of whom the actor did it for.';
+comment on column audit.log.on_behalf_of_label is
+  'Name of whom the actor did it for, at the time of the action.';
 comment on column audit.log.db_role is 'Login role of the session that wrote.';
 comment on column audit.log.application is 'The application_name of the session that wrote.';
 comment on column audit.log.is_cascade is 'Whether the row was written because a parent was deleted.';
@@ -2476,29 +2486,65 @@ revoke all on function audit.indent(text, integer) from public;
 
 comment on function audit.indent(text, integer) is 'Indents the lines of compiled code.';
 
--- What the actor of the transaction is read into: one setting, its fields parted by U+001F.
+-- What a compiled function reads the actor of its transaction from and into: audit.read_actor() has
+-- the statements.
 create or replace function audit.actor_variables()
   returns text[]
   language sql
   immutable
   set search_path = pg_catalog, pg_temp
 as $$
-  select array['v_actor text := current_setting(''audit.actor'', true)']
+  select array[
+    'v_actor text := current_setting(''audit.actor'', true)',
+    'v_actor_type text', 'v_actor_id text', 'v_actor_label text', 'v_context jsonb',
+    'v_on_behalf_of_type text', 'v_on_behalf_of_id text', 'v_on_behalf_of_label text']
 $$;
 
 revoke all on function audit.actor_variables() from public;
 
 comment on function audit.actor_variables() is
-  'Declaration of the variable that holds the actor in a compiled function.';
+  'Declarations of the variables that hold the actor in a compiled function.';
 
--- The actor of the transaction: one setting, read once; without it, the login role.
+-- The actor of the transaction: one setting, whose fields are parted by U+001F. The first one is a
+-- stamp of the transaction, so that a setting of the session names nobody in a later one. What
+-- audit.set_actor() would refuse counts as no actor, as a whole; that stands for the login role.
+-- audit.actor_now() reads by the same rules. A context that was checked has a blank before it, or
+-- two where more follows: the others need a function that catches errors. An expression costs more
+-- to prepare in each transaction than to evaluate: so those for what is rare come last.
 create or replace function audit.read_actor()
   returns text
   language sql
   immutable
   set search_path = pg_catalog, pg_temp
 as $$
-  select ''
+  select
+E'  v_actor_type := split_part(v_actor, chr(31), 2);
+  v_actor_id := split_part(v_actor, chr(31), 3);
+  v_actor_label := nullif(split_part(v_actor, chr(31), 4), '''');
+  if split_part(v_actor, chr(31), 1) = extract(epoch from current_timestamp)::text
+    and v_actor_type <> all (''{"",database}'') and v_actor_id <> ''''
+  then
+    if split_part(v_actor, chr(31), 5) <> '''' then
+      if split_part(v_actor, chr(31), 5) like '' {%'' then
+        v_context := split_part(v_actor, chr(31), 5)::jsonb;
+      else
+        v_context := case when split_part(v_actor, chr(31), 5) = ''  null'' then null
+          when split_part(v_actor, chr(31), 5) like ''  {%'' then split_part(v_actor, chr(31), 5)::jsonb
+          else audit.context_of(split_part(v_actor, chr(31), 5)) end;
+        if split_part(v_actor, chr(31), 6) <> all (''{"",database}'')
+          and split_part(v_actor, chr(31), 7) <> ''''
+        then
+          v_on_behalf_of_type := split_part(v_actor, chr(31), 6);
+          v_on_behalf_of_id := split_part(v_actor, chr(31), 7);
+          v_on_behalf_of_label := nullif(split_part(v_actor, chr(31), 8), '''');
+        end if;
+      end if;
+    end if;
+  else
+    v_actor_type := ''database'';
+    v_actor_id := session_user;
+    v_actor_label := null;
+  end if;\n'
 $$;
 
 revoke all on function audit.read_actor() from public;
@@ -2518,8 +2564,8 @@ as $$
   select format(
 E'  insert into audit.log (
     account_id, action, item_type, item_id, item_label, parent_type, parent_id,
-    actor_type, actor_id, actor_label, db_role, application, is_cascade, is_deleted,
-    layout, row_values, changes, context
+    actor_type, actor_id, actor_label, on_behalf_of_type, on_behalf_of_id, on_behalf_of_label,
+    db_role, application, is_cascade, is_deleted, layout, row_values, changes, context
   )
   select
     %s,
@@ -2529,16 +2575,16 @@ E'  insert into audit.log (
     %s,
     %s,
     %s,
-    coalesce(nullif(split_part(_audit.v_actor, chr(31), 1), ''''), ''database''),
-    coalesce(nullif(split_part(_audit.v_actor, chr(31), 2), ''''), session_user),
-    nullif(split_part(_audit.v_actor, chr(31), 3), ''''), session_user,
+    _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label,
+    _audit.v_on_behalf_of_type, _audit.v_on_behalf_of_id, _audit.v_on_behalf_of_label,
+    session_user,
     current_setting(''application_name''),
     %s,
     %s,
     %s,
     %s,
     %s,
-    nullif(split_part(_audit.v_actor, chr(31), 4), '''')::jsonb%s%s;
+    _audit.v_context%s%s;
 %s%s',
     row_sql.account, action, t.item_type, row_sql.item_id, row_sql.item_label,
     row_sql.parent_type, row_sql.parent_id, is_cascade,
@@ -2556,7 +2602,7 @@ E'  insert into audit.log (
     return null;
   end if;\n' else '' end,
     case when t.require_actor then
-E'  if coalesce(_audit.v_actor, '''') = '''' and found then
+E'  if _audit.v_actor_type = ''database'' and found then
     perform audit.demand_actor(''' || replace(t.target::text, '''', '''''') || E''');
   end if;\n' else '' end)
 $$;
@@ -3351,6 +3397,13 @@ comment on function audit.compile_partitioned(audit.tracked, text[], audit.compi
 --   declare
 --     v_current constant boolean := audit.is_current(1, '10c3de1cf8bd', '16384'::regclass);
 --     v_actor text := current_setting('audit.actor', true);
+--     v_actor_type text;
+--     v_actor_id text;
+--     v_actor_label text;
+--     v_context jsonb;
+--     v_on_behalf_of_type text;
+--     v_on_behalf_of_id text;
+--     v_on_behalf_of_label text;
 --     v_account_id text;
 --     v_item_id text;
 --     v_item_label text;
@@ -3360,12 +3413,39 @@ comment on function audit.compile_partitioned(audit.tracked, text[], audit.compi
 --       v_renamed_changes := jsonb_set(coalesce(v_renamed_changes, '{}'), '{title}', jsonb_object(array['old', audit.as_compiled(old."title", null::pg_catalog.text), 'new', audit.as_compiled(new."title", null::pg_catalog.text)]::text[]));
 --     end if;
 --     if v_renamed_changes is not null then
+--       v_actor_type := split_part(v_actor, chr(31), 2);
+--       v_actor_id := split_part(v_actor, chr(31), 3);
+--       v_actor_label := nullif(split_part(v_actor, chr(31), 4), '');
+--       if split_part(v_actor, chr(31), 1) = extract(epoch from current_timestamp)::text
+--         and v_actor_type <> all ('{"",database}') and v_actor_id <> ''
+--       then
+--         if split_part(v_actor, chr(31), 5) <> '' then
+--           if split_part(v_actor, chr(31), 5) like ' {%' then
+--             v_context := split_part(v_actor, chr(31), 5)::jsonb;
+--           else
+--             v_context := case when split_part(v_actor, chr(31), 5) = '  null' then null
+--               when split_part(v_actor, chr(31), 5) like '  {%' then split_part(v_actor, chr(31), 5)::jsonb
+--               else audit.context_of(split_part(v_actor, chr(31), 5)) end;
+--             if split_part(v_actor, chr(31), 6) <> all ('{"",database}')
+--               and split_part(v_actor, chr(31), 7) <> ''
+--             then
+--               v_on_behalf_of_type := split_part(v_actor, chr(31), 6);
+--               v_on_behalf_of_id := split_part(v_actor, chr(31), 7);
+--               v_on_behalf_of_label := nullif(split_part(v_actor, chr(31), 8), '');
+--             end if;
+--           end if;
+--         end if;
+--       else
+--         v_actor_type := 'database';
+--         v_actor_id := session_user;
+--         v_actor_label := null;
+--       end if;
 --       v_item_id := audit.as_compiled(new."id", null::pg_catalog.int4)::text;
 --       v_item_label := audit.as_compiled(new."title", null::pg_catalog.text)::text;
 --       insert into audit.log (
 --         account_id, action, item_type, item_id, item_label, parent_type, parent_id,
---         actor_type, actor_id, actor_label, db_role, application, is_cascade, is_deleted,
---         layout, row_values, changes, context
+--         actor_type, actor_id, actor_label, on_behalf_of_type, on_behalf_of_id, on_behalf_of_label,
+--         db_role, application, is_cascade, is_deleted, layout, row_values, changes, context
 --       )
 --       select
 --         '',
@@ -3375,16 +3455,16 @@ comment on function audit.compile_partitioned(audit.tracked, text[], audit.compi
 --         _audit.v_item_label,
 --         null,
 --         (null)::text,
---         coalesce(nullif(split_part(_audit.v_actor, chr(31), 1), ''), 'database'),
---         coalesce(nullif(split_part(_audit.v_actor, chr(31), 2), ''), session_user),
---         nullif(split_part(_audit.v_actor, chr(31), 3), ''), session_user,
+--         _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label,
+--         _audit.v_on_behalf_of_type, _audit.v_on_behalf_of_id, _audit.v_on_behalf_of_label,
+--         session_user,
 --         current_setting('application_name'),
 --         false,
 --         false,
 --         1,
 --         null,
 --         _audit.v_renamed_changes,
---         nullif(split_part(_audit.v_actor, chr(31), 4), '')::jsonb;
+--         _audit.v_context;
 --     end if;
 --     return null;
 --   end;
@@ -3747,65 +3827,263 @@ revoke all on function audit.install_compiled(audit.tracked, audit.compiled) fro
 comment on function audit.install_compiled(audit.tracked, audit.compiled) is
   'Creates the compiled functions and triggers of a table where they differ; says whether any did.';
 
--- Application to transaction: names who is responsible for what follows.
+-- Application to transaction: names who is responsible for what follows, and for whom they do it.
+--
+-- It is called as applications call it: ids are texts, numbers or uuids, the context is text, jsonb
+-- or json, and all of them may be literals without a type: exactly one of these functions takes a
+-- call. It costs more for each that could take it, and for each parameter that it leaves out. So
+-- whom it is done for has functions of its own, in which label and context cannot be left out.
 create or replace function audit.set_actor(
   actor_type text,
-  actor_id text,
+  actor_id anycompatible,
   actor_label text default null,
-  context jsonb default null
+  context text default null
 )
-  returns void
+  returns boolean
   language plpgsql
   set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on
 as $$
 declare
-  v_query text := coalesce(current_query(), '');
-  v_stack text;
+  -- What audit.read_actor() takes apart, by a character that names cannot hold (U+001F).
+  v_setting text collate "C" := concat(extract(epoch from current_timestamp), chr(31),
+    actor_type, chr(31), actor_id, chr(31), actor_label);
 begin
-  -- Fields are parted by a character that names cannot hold (U+001F, unit separator).
-  actor_type := translate(actor_type, chr(31), '');
-  actor_id := translate(actor_id, chr(31), '');
-  if coalesce(actor_type, '') = '' or coalesce(actor_id, '') = '' then
+  -- One question for all that is rare: the first message of a transaction, a name that is missing,
+  -- reserved or perhaps too long, separators in names.
+  if current_timestamp <> statement_timestamp() and v_setting not like all (array[
+    '%' || chr(31) || chr(31) || '%', '%' || chr(31) || 'database' || chr(31) || '%',
+    repeat('%' || chr(31), 4) || '%', repeat('_', 120) || '%'])
+  then
+    if context is null then
+      return set_config('audit.actor', v_setting, true) is not null;
+    elsif jsonb_typeof(context::jsonb) = 'object' then
+      return set_config('audit.actor', concat(v_setting, chr(31), ' ', context), true) is not null;
+    end if;
+  end if;
+  return audit.set_actor(
+    actor_type, actor_id::text, actor_label, context, null::text, null::text, null::text);
+end;
+$$;
+
+create or replace function audit.set_actor(
+  actor_type text,
+  actor_id anycompatible,
+  actor_label text,
+  context text,
+  on_behalf_of_type text,
+  on_behalf_of_id text,
+  on_behalf_of_label text default null
+)
+  returns boolean
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_type text collate "C" := translate(actor_type, chr(31), '');
+  v_id text collate "C" := translate(actor_id::text, chr(31), '');
+  v_label text collate "C" := translate(actor_label, chr(31), '');
+  v_for_type text collate "C" :=
+    nullif(translate(on_behalf_of_type, chr(31), '') collate "C", '');
+  v_for_id text collate "C" :=
+    nullif(translate(on_behalf_of_id, chr(31), '') collate "C", '');
+  v_for_label text collate "C" :=
+    nullif(translate(on_behalf_of_label, chr(31), '') collate "C", '');
+  v_context jsonb := nullif(context::jsonb, 'null');
+  v_query text;
+  v_stack text;
+  v_wrong text;
+begin
+  if coalesce(v_type, '') = '' or coalesce(v_id, '') = '' then
     raise exception 'an actor needs a type and an id'
       using errcode = 'UA005',
         hint = 'For example: select audit.set_actor(''platform_user'', ''42'', ''ana@example.com'').';
   end if;
-  if actor_type = 'database' then
+  if 'database' in (v_type, v_for_type) then
     raise exception 'the actor type database stands for a transaction without an actor'
       using errcode = 'UA005', hint = 'Give the type of the actor a name of its own.';
   end if;
-  if context is not null and jsonb_typeof(context) not in ('object', 'null') then
-    raise exception 'the context of an actor must be a JSON object, not %', jsonb_typeof(context)
+  if num_nulls(v_for_type, v_for_id) = 1
+    or (v_for_type is null and v_for_label is not null)
+  then
+    raise exception 'whom an actor acts on behalf of needs a type and an id'
+      using errcode = 'UA005';
+  end if;
+  -- Types and ids must fit into an entry of an index.
+  if octet_length(concat(v_type, v_id, v_label, v_for_type, v_for_id, v_for_label)) > 100 then
+    select format('%s of %s is longer than %s characters', f.name, f.whose, f.length) into v_wrong
+      from (values
+        ('the type', 'an actor', v_type, 100),
+        ('the id', 'an actor', v_id, 255),
+        ('the label', 'an actor', v_label, 500),
+        ('the type', 'whom an actor acts on behalf of', v_for_type, 100),
+        ('the id', 'whom an actor acts on behalf of', v_for_id, 255),
+        ('the label', 'whom an actor acts on behalf of', v_for_label, 500)
+      ) as f (name, whose, value, length)
+      where length(f.value) > f.length
+      limit 1;
+    if found then
+      raise exception '%', v_wrong using errcode = 'UA005';
+    end if;
+  end if;
+  if jsonb_typeof(v_context) <> 'object' then
+    raise exception 'the context of an actor must be a JSON object, not %', jsonb_typeof(v_context)
       using errcode = 'UA005';
   end if;
 
   -- The setting lives as long as the transaction. A statement that is a transaction of its own and
   -- does nothing else would set it for nobody. The server shows that only by the two clocks: they
   -- agree in the first message of a transaction.
-  if transaction_timestamp() = statement_timestamp()
-    and v_query !~ ';\s*\S'
-    and v_query !~* '\m(insert|update|delete|merge|copy|call)\M'
-  then
+  if current_timestamp = statement_timestamp() then
+    v_query := coalesce(current_query(), '');
     get diagnostics v_stack = pg_context;
-    if v_stack !~ '\n' then
+    if v_query !~ $re$;\s*\S$re$
+      and v_query !~* $re$\m(insert|update|delete|merge|copy|call)\M$re$
+      -- Nobody else's code calls it.
+      and v_stack !~ $re$\n(?!(PL/pgSQL function audit\.|SQL function ")set_actor\M)$re$
+    then
       raise exception 'audit.set_actor() was called outside a transaction'
         using errcode = 'UA006',
           detail = 'The actor holds until the end of the transaction, which is this statement.',
           hint = 'Begin a transaction, set the actor, write, and commit.';
     end if;
   end if;
-
-  perform set_config('audit.actor', concat_ws(chr(31), actor_type, actor_id,
-    translate(coalesce(actor_label, ''), chr(31), ''), nullif(context, 'null')), true);
+  return set_config('audit.actor', concat_ws(chr(31),
+    extract(epoch from current_timestamp), v_type, v_id, coalesce(v_label, ''),
+    case when v_for_type is null then ' ' || v_context::text
+      else '  ' || coalesce(v_context, 'null')::text end,
+    v_for_type, v_for_id, v_for_label), true) is not null;
 end;
 $$;
 
-grant execute on function audit.set_actor(text, text, text, jsonb) to public;
+create or replace function audit.set_actor(
+  actor_type text,
+  actor_id anycompatible,
+  actor_label text,
+  context anyelement
+)
+  returns boolean
+  language sql
+as $$
+  select audit.set_actor($1, $2, $3, $4::pg_catalog.text)
+$$;
 
-comment on function audit.set_actor(text, text, text, jsonb) is
+create or replace function audit.set_actor(
+  actor_type text,
+  actor_id anycompatible,
+  actor_label text,
+  context text,
+  on_behalf_of_type text,
+  on_behalf_of_id bigint,
+  on_behalf_of_label text default null
+)
+  returns boolean
+  language sql
+as $$
+  select audit.set_actor($1, $2, $3, $4, $5, $6::pg_catalog.text, $7)
+$$;
+
+create or replace function audit.set_actor(
+  actor_type text,
+  actor_id anycompatible,
+  actor_label text,
+  context text,
+  on_behalf_of_type text,
+  on_behalf_of_id uuid,
+  on_behalf_of_label text default null
+)
+  returns boolean
+  language sql
+as $$
+  select audit.set_actor($1, $2, $3, $4, $5, $6::pg_catalog.text, $7)
+$$;
+
+create or replace function audit.set_actor(
+  actor_type text,
+  actor_id anycompatible,
+  actor_label text,
+  context anyelement,
+  on_behalf_of_type text,
+  on_behalf_of_id text,
+  on_behalf_of_label text default null
+)
+  returns boolean
+  language sql
+as $$
+  select audit.set_actor($1, $2, $3, $4::pg_catalog.text, $5, $6, $7)
+$$;
+
+create or replace function audit.set_actor(
+  actor_type text,
+  actor_id anycompatible,
+  actor_label text,
+  context anyelement,
+  on_behalf_of_type text,
+  on_behalf_of_id bigint,
+  on_behalf_of_label text default null
+)
+  returns boolean
+  language sql
+as $$
+  select audit.set_actor($1, $2, $3, $4::pg_catalog.text, $5, $6::pg_catalog.text, $7)
+$$;
+
+create or replace function audit.set_actor(
+  actor_type text,
+  actor_id anycompatible,
+  actor_label text,
+  context anyelement,
+  on_behalf_of_type text,
+  on_behalf_of_id uuid,
+  on_behalf_of_label text default null
+)
+  returns boolean
+  language sql
+as $$
+  select audit.set_actor($1, $2, $3, $4::pg_catalog.text, $5, $6::pg_catalog.text, $7)
+$$;
+
+grant execute on function
+  audit.set_actor(text, anycompatible, text, text),
+  audit.set_actor(text, anycompatible, text, text, text, text, text),
+  audit.set_actor(text, anycompatible, text, anyelement),
+  audit.set_actor(text, anycompatible, text, text, text, bigint, text),
+  audit.set_actor(text, anycompatible, text, text, text, uuid, text),
+  audit.set_actor(text, anycompatible, text, anyelement, text, text, text),
+  audit.set_actor(text, anycompatible, text, anyelement, text, bigint, text),
+  audit.set_actor(text, anycompatible, text, anyelement, text, uuid, text)
+  to public;
+
+comment on function audit.set_actor(text, anycompatible, text, text) is
   'Public. Names the actor of the current transaction: type, id, label, and context such as a '
   'request id.';
+
+comment on function audit.set_actor(text, anycompatible, text, text, text, text, text) is
+  'Public. Names the actor of the current transaction: type, id, label, context such as a request '
+  'id, and whom they act on behalf of.';
+
+comment on function audit.set_actor(text, anycompatible, text, anyelement) is
+  'Public. Names the actor of the current transaction: type, id, label, and context such as a '
+  'request id.';
+
+comment on function audit.set_actor(text, anycompatible, text, text, text, bigint, text) is
+  'Public. Names the actor of the current transaction: type, id, label, context such as a request '
+  'id, and whom they act on behalf of.';
+
+comment on function audit.set_actor(text, anycompatible, text, text, text, uuid, text) is
+  'Public. Names the actor of the current transaction: type, id, label, context such as a request '
+  'id, and whom they act on behalf of.';
+
+comment on function audit.set_actor(text, anycompatible, text, anyelement, text, text, text) is
+  'Public. Names the actor of the current transaction: type, id, label, context such as a request '
+  'id, and whom they act on behalf of.';
+
+comment on function audit.set_actor(text, anycompatible, text, anyelement, text, bigint, text) is
+  'Public. Names the actor of the current transaction: type, id, label, context such as a request '
+  'id, and whom they act on behalf of.';
+
+comment on function audit.set_actor(text, anycompatible, text, anyelement, text, uuid, text) is
+  'Public. Names the actor of the current transaction: type, id, label, context such as a request '
+  'id, and whom they act on behalf of.';
 
 -- A column in a compiled function has the type that it was compiled for, or the statement that
 -- would have used it is a parse error: no cast is looked for, and no operator of another type. It
@@ -3886,6 +4164,71 @@ revoke all on function audit.demand_actor(text) from public;
 comment on function audit.demand_actor(text) is
   'Raises the error for a write without the actor that its table requires.';
 
+-- The context of a setting that nobody checked: what is no object is kept in one, for a fault in it
+-- stops no write. What audit.set_actor() or the package set does not come here, so that no error is
+-- caught on the way of a write.
+create or replace function audit.context_of(given text)
+  returns jsonb
+  language plpgsql
+  immutable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_context jsonb;
+begin
+  v_context := given::jsonb;
+  if jsonb_typeof(v_context) = 'object' then
+    return v_context;
+  end if;
+  return case when v_context <> 'null' then jsonb_build_object('unreadable', v_context) end;
+exception when data_exception or program_limit_exceeded then
+  return jsonb_build_object('unreadable', given);
+end;
+$$;
+
+revoke all on function audit.context_of(text) from public;
+
+comment on function audit.context_of(text) is
+  'The context of the actor as an object; null where there is none.';
+
+-- The actor of the transaction, for rows of the log that no compiled function writes. Its rules are
+-- those of audit.read_actor().
+create or replace function audit.actor_now(
+  out actor_type text, out actor_id text, out actor_label text, out context jsonb,
+  out on_behalf_of_type text, out on_behalf_of_id text, out on_behalf_of_label text
+)
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_fields text[] := string_to_array(current_setting('audit.actor', true), chr(31), '');
+begin
+  if v_fields[1] = extract(epoch from current_timestamp)::text
+    and v_fields[2] <> 'database' and v_fields[3] is not null
+  then
+    actor_type := v_fields[2];
+    actor_id := v_fields[3];
+    actor_label := v_fields[4];
+    context := audit.context_of(v_fields[5]);
+    if v_fields[6] <> 'database' and v_fields[7] is not null then
+      on_behalf_of_type := v_fields[6];
+      on_behalf_of_id := v_fields[7];
+      on_behalf_of_label := v_fields[8];
+    end if;
+  else
+    actor_type := 'database';
+    actor_id := session_user;
+  end if;
+end;
+$$;
+
+revoke all on function audit.actor_now() from public;
+
+comment on function audit.actor_now() is
+  'The actor of the transaction: type, id, label, context, and whom they act for; without one the '
+  'login role.';
+
 -- Rows of the log that are about a table as a whole: truncated, tracked, changed, untracked.
 create or replace function audit.write_table_event(
   action text, name text, changes jsonb, part_of text default null
@@ -3895,19 +4238,19 @@ create or replace function audit.write_table_event(
   security definer
   set search_path = pg_catalog, pg_temp
 as $$
-declare
-  v_actor text[] := string_to_array(current_setting('audit.actor', true), chr(31), '');
 begin
   insert into audit.log (
     action, item_type, item_id, item_label, parent_type, parent_id,
-    actor_type, actor_id, actor_label, db_role, application, changes, context
+    actor_type, actor_id, actor_label, on_behalf_of_type, on_behalf_of_id, on_behalf_of_label,
+    db_role, application, changes, context
   )
-  values (
+  select
     write_table_event.action, 'table', write_table_event.name, write_table_event.name,
     case when part_of is not null then 'table' end, part_of,
-    coalesce(v_actor[1], 'database'), coalesce(v_actor[2], session_user), v_actor[3],
-    session_user, current_setting('application_name'), write_table_event.changes, v_actor[4]::jsonb
-  );
+    a.actor_type, a.actor_id, a.actor_label,
+    a.on_behalf_of_type, a.on_behalf_of_id, a.on_behalf_of_label,
+    session_user, current_setting('application_name'), write_table_event.changes, a.context
+  from audit.actor_now() as a;
 end;
 $$;
 
@@ -3924,22 +4267,22 @@ create or replace function audit.write_log_event(action text, account_id text, d
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_actor text[] := string_to_array(current_setting('audit.actor', true), chr(31), '');
   v_id bigint;
 begin
   insert into audit.log (
     account_id, action, item_type, item_id, item_label,
-    actor_type, actor_id, actor_label, db_role, application, changes, context
+    actor_type, actor_id, actor_label, on_behalf_of_type, on_behalf_of_id, on_behalf_of_label,
+    db_role, application, changes, context
   )
-  values (
+  select
     coalesce(write_log_event.account_id, ''), write_log_event.action, 'log', 'audit.log',
-    'audit.log',
-    coalesce(v_actor[1], 'database'), coalesce(v_actor[2], session_user), v_actor[3],
+    'audit.log', a.actor_type, a.actor_id, a.actor_label,
+    a.on_behalf_of_type, a.on_behalf_of_id, a.on_behalf_of_label,
     session_user, current_setting('application_name'),
     (select jsonb_object_agg(d.key, jsonb_build_object('new', d.value))
      from jsonb_each(details) as d),
-    v_actor[4]::jsonb
-  )
+    a.context
+  from audit.actor_now() as a
   returning id into v_id;
   return v_id;
 end;
@@ -5720,6 +6063,9 @@ select
   l.actor_type,
   l.actor_id,
   l.actor_label,
+  l.on_behalf_of_type,
+  l.on_behalf_of_id,
+  l.on_behalf_of_label,
   l.db_role,
   l.application,
   l.is_cascade,
@@ -5756,6 +6102,9 @@ select
   e.actor_type,
   e.actor_id,
   e.actor_label,
+  e.on_behalf_of_type,
+  e.on_behalf_of_id,
+  e.on_behalf_of_label,
   e.db_role,
   e.application,
   e.is_cascade,
@@ -6061,7 +6410,8 @@ as $$
     ('audit_writer', 'insert', 'audit.move', false),
     ('audit_writer', 'update', 'audit.move', false),
     ('audit_writer', 'delete', 'audit.move', false),
-    ('audit_writer', 'execute', 'audit.demand_actor(text)', true)
+    ('audit_writer', 'execute', 'audit.demand_actor(text)', true),
+    ('audit_writer', 'execute', 'audit.context_of(text)', true)
   union all
   select r.role, 'execute', o.object, true
   from unnest(array['audit_writer', 'audit_lookup']) as r (role)

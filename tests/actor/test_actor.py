@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditdb._actor import actor_setting, psycopg_setting
+from auditdb._actor import psycopg_setting
 from auditdb._actor.scope import Actor, ActorScope, actor, current_actor, request_scope
 from auditdb.errors import AuditError, InvalidActor
 from tests.support.helpers import value
@@ -76,11 +76,50 @@ def test_members_of_an_enum_become_plain_text(kind: str) -> None:
         (("user", "1\x00"), "no NUL character; the id"),
         (("user", "1", "\x00"), "no NUL character; the label"),
         (("user", "1", "\ud800"), "label of an actor is not valid Unicode: surrogates"),
+        (("u" * 101, "1"), "type of an actor is longer than 100 characters"),
+        (("user", "1" * 256), "id of an actor is longer than 255 characters"),
+        (("user", 10**255), "id of an actor is longer than 255 characters"),
+        (("user", "1", "é" * 501), "label of an actor is longer than 500 characters"),
+        (("user", "1", None, {}, "customer"), "on_behalf_of is of type str: give a tuple"),
+        (("user", "1", None, {}, ("customer",)), "on_behalf_of is not type, id and label"),
+        (("user", "1", None, {}, ("customer", "")), "needs a type and an id"),
+        (("user", "1", None, {}, ("customer", None)), "needs a type and an id"),
+        (("user", "1", None, {}, ("customer", "1", "\x00")), "no NUL character; the label"),
+        (("user", "1", None, {}, ("database", "1")), "stands for a transaction without"),
+        (("user", "1", None, {}, Actor("a", "1", None, {"b": 1})), "has a type, an id and a label"),
+        (
+            ("user", "1", None, {}, Actor("a", "1", on_behalf_of=("b", 1))),
+            "has a type, an id and a label",
+        ),
     ],
 )
 def test_what_the_log_cannot_hold_is_refused(arguments: Any, message: str) -> None:
     with pytest.raises(InvalidActor, match=message):
         Actor(*arguments)
+
+
+def test_the_longest_names_are_held() -> None:
+    who = Actor("u" * 99 + "\x1fu", "é" * 255, "😀" * 500)
+    assert (len(who.type), len(who.id), len(who.label or "")) == (100, 255, 500)
+
+
+@pytest.mark.parametrize(
+    ("given", "label"),
+    [
+        (("customer", 7), None),
+        (("customer", "7", None), None),
+        (("customer", 7, "Acme"), "Acme"),
+        (Actor("customer", 7, "Acme"), "Acme"),
+    ],
+)
+def test_an_actor_acts_for_somebody_also_in_a_request(given: Any, label: str | None) -> None:
+    customer = Actor("customer", "7", label)
+    with request_scope(None, {"ip": "192.0.2.7"}), actor("agent", 1, on_behalf_of=given, a=1):
+        found = current_actor()
+    assert found == Actor("agent", "1", None, {"ip": "192.0.2.7", "a": 1}, customer)
+    with request_scope(Actor("agent", 1, on_behalf_of=given), {"ip": "192.0.2.7"}):
+        found = current_actor()
+    assert found == Actor("agent", "1", None, {"ip": "192.0.2.7"}, customer)
 
 
 def cycle() -> dict[str, Any]:
@@ -138,23 +177,32 @@ def test_what_a_begin_sets_is_what_set_actor_sets(connection: psycopg.Connection
     def fields() -> list[Any]:
         return list(
             connection.execute(
-                "select (a.f)[1], (a.f)[2], (a.f)[3], (a.f)[4]::jsonb from (select "
+                "select (a.f)[1:4], (a.f)[5]::jsonb, (a.f)[6:] from (select "
                 "string_to_array(current_setting('audit.actor'), chr(31), '')) as a (f)"
             ).fetchone()
             or ()
         )
 
-    @given(kind=TEXTS, name=TEXTS, label=st.none() | TEXTS, context=st.dictionaries(TEXTS, VALUES))
-    def check(kind: str, name: str, label: str | None, context: dict[str, Any]) -> None:
+    principals = st.none() | st.tuples(TEXTS, TEXTS) | st.tuples(TEXTS, TEXTS, st.none() | TEXTS)
+    contexts = st.dictionaries(TEXTS, VALUES)
+
+    @given(kind=TEXTS, name=TEXTS, label=st.none() | TEXTS, context=contexts, principal=principals)
+    def check(
+        kind: str, name: str, label: str | None, context: dict[str, Any], principal: Any
+    ) -> None:
         try:
-            who = Actor(kind, name, label, context)
+            who = Actor(kind, name, label, context, on_behalf_of=principal)
         except InvalidActor:
             return
+        given = who.on_behalf_of
         connection.execute(psycopg_setting.assignment(who))
         begun = fields()
         connection.execute(
-            "select audit.set_actor(%(type)s, %(id)s, %(label)s, %(context)s::text::jsonb)",
-            actor_setting.parameters(who),
+            "select audit.set_actor(%s, %s, %s, %s::text::jsonb, %s, %s, %s)",
+            (
+                *(who.type, who.id, who.label, who.context_json),
+                *((given.type, given.id, given.label) if given else (None, None, None)),
+            ),
         )
         assert begun == fields()
 
@@ -171,7 +219,7 @@ def test_what_a_begin_sets_is_read_by_the_log(connection: psycopg.Connection) ->
         "select actor_type, actor_id, actor_label, context from audit.log where item_type = 'thing'"
     ).fetchone()
     assert row == ("us'er", "a\\b", "%s  ü 日", {"k": "it's\x1f \\ \" %(x)s", "n": [1, None]})
-    assert value(connection, "select current_setting('audit.actor')").count("\x1f") == 3
+    assert value(connection, "select current_setting('audit.actor')").count("\x1f") == 4
 
 
 # How actors nest.

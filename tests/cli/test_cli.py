@@ -35,7 +35,15 @@ def history(database: str) -> str:
         parent_type="license",
         parent_id="42",
     )
-    add(database, action="order_created", item_type="order", occurred_at=START + 3 * HOUR)
+    add(
+        database,
+        action="order_created",
+        item_type="order",
+        occurred_at=START + 3 * HOUR,
+        on_behalf_of_type="customer",
+        on_behalf_of_id="3",
+        on_behalf_of_label="Acme",
+    )
     add(database, account_id="2", occurred_at=START + 4 * HOUR, actor_id="8")
     return database
 
@@ -175,6 +183,9 @@ def test_log_shows_a_table_in_a_terminal(history: str) -> None:
         (["--actor", "api_key"], ["license_disabled"]),
         (["--actor", "api_key:7"], ["license_disabled"]),
         (["--actor", "api_key:8"], []),
+        (["--on-behalf-of", "customer"], ["order_created"]),
+        (["--on-behalf-of", "customer:3"], ["order_created"]),
+        (["--on-behalf-of", "customer:7"], []),
         (
             ["--actor", "platform_user:7", "--item", "license:42"],
             ["device_reset", "license_created"],
@@ -291,6 +302,7 @@ def test_no_command_shows_the_password(command: str) -> None:
         (["log", "--item", "license"], "license:42"),
         (["log", "--item", ":42"], "TYPE:ID"),
         (["log", "--actor", "api_key:"], "TYPE:ID"),
+        (["log", "--on-behalf-of", ":7"], "TYPE:ID"),
         (["log", "--since", "yesterday"], "2026-01-31"),
         (["log", "--since", "99999999999d"], "2026-01-31"),
         (["log", "--limit", "0"], "--limit"),

@@ -40,6 +40,9 @@ def hostile(database: str) -> str:
         item_id=text,
         actor_label="x" * 1_000_000,
         actor_id=text,
+        on_behalf_of_type=text,
+        on_behalf_of_id=text,
+        on_behalf_of_label=text,
         action=text,
         changes=Jsonb({text: {"old": text, "new": "y" * 1_000_000}}),
         context=Jsonb({"user_agent": text}),
@@ -65,11 +68,20 @@ def test_json_holds_the_whole_text_but_no_character_that_a_terminal_obeys(hostil
     ran = auditdb("log", "--url", hostile, "--account", "1")
     assert re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", ran.stdout) is None
     (event,) = lines(ran)
-    for column in ("item_label", "item_id", "actor_id", "action"):
+    for column in ("item_label", "item_id", "actor_id", "action", "on_behalf_of_label"):
         assert event[column] == HOSTILE
     assert event["actor_label"] == "x" * 1_000_000
     assert event["changes"] == {HOSTILE: {"old": HOSTILE, "new": "y" * 1_000_000}}
     assert event["context"] == {"user_agent": HOSTILE}
+
+
+@pytest.mark.parametrize("columns", [60, 120])
+def test_the_table_says_for_whom_it_was_done(database: str, columns: int) -> None:
+    add(database, actor_label="Bo", on_behalf_of_type="customer", on_behalf_of_id="3")
+    code, shown = terminal("log", "--url", database, "--account", "1", columns=columns)
+    assert code == 0
+    words = re.sub(r"\x1b\[[0-9;]*m", "", shown).split()
+    assert " ".join(words[words.index("behalf") - 1 :][:4]) == "on behalf of customer:3"
 
 
 def test_json_is_utf_8_whatever_the_locale(database: str) -> None:

@@ -25,6 +25,7 @@ OTHERWISE: dict[str, tuple[str, ...]] = {
     "--item": ("--item", "license:1"),
     "--action": ("--action", "license_created"),
     "--actor": ("--actor", "platform_user:1"),
+    "--on-behalf-of": ("--on-behalf-of", "customer:1"),
     "--since": ("--since", "2025-02-01"),
     "--until": ("--until", "2026-06-01"),
     "--format": ("--format", "jsonl"),

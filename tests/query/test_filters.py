@@ -24,11 +24,12 @@ GIVEN: dict[str, dict[str, Any]] = {
     "include_parts": {"item": ("license", 42), "include_parts": False},
     "actions": {"action": ["b", "a"]},
     "actor": {"actor": ("platform_user", 7)},
+    "on_behalf_of": {"on_behalf_of": ("customer", 7)},
     "since": {"since": NOON},
     "until": {"until": NOON},
 }
 """For each field of Filter, what it is given by."""
-NAMES = {"account", "item", "action", "actor", "since", "until"}
+NAMES = {"account", "item", "action", "actor", "on_behalf_of", "since", "until"}
 """The parameters of commands that are filters."""
 
 
@@ -63,6 +64,7 @@ def test_what_a_manifest_says_of_filters() -> None:
         item=("license", 42),
         action=["b", "a"],
         actor="api_key",
+        on_behalf_of=("customer", 7),
         since=NOON,
         until=NOON,
     ).as_json() == {
@@ -70,6 +72,7 @@ def test_what_a_manifest_says_of_filters() -> None:
         "item": "license:42",
         "actions": ["a", "b"],
         "actor": "api_key",
+        "on_behalf_of": "customer:7",
         "since": "2026-03-01T12:00:00.000000Z",
         "until": "2026-03-01T12:00:00.000000Z",
     }

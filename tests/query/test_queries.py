@@ -282,6 +282,7 @@ def test_an_item_that_is_its_own_parent_is_there_once(conn: psycopg.Connection) 
         ({"item": ("invoice", None)}, "item is of type NoneType"),
         ({"item": ("invoice", 4.2)}, "item is of type float"),
         ({"actor": ("employee",)}, "actor is no pair"),
+        ({"on_behalf_of": ("customer",)}, "on_behalf_of is no pair"),
         ({"account_id": "1\0"}, "account_id holds a null character"),
     ],
 )
@@ -290,6 +291,27 @@ def test_what_cannot_be_asked_is_refused(
 ) -> None:
     with pytest.raises(InvalidQuestion, match=said):
         auditdb.events(connection, **named)
+
+
+def test_what_was_done_for_somebody_is_found_by_them(conn: psycopg.Connection) -> None:
+    with conn.transaction():
+        conn.execute(
+            "select audit.set_actor('employee', '7', 'Ana', null, 'customer', '1', 'Acme')"
+        )
+        conn.execute("insert into invoice (id, account_id, status) values (77, 1, 'open')")
+    write(conn, "update invoice set status = 'sent' where id = 77", 7)
+    for asked in ("customer", ("customer", 1)):
+        (event,) = auditdb.events(conn, on_behalf_of=asked)
+        assert (event.action, event.actor_id) == ("invoice_created", "7")
+        assert (event.on_behalf_of_type, event.on_behalf_of_id) == ("customer", "1")
+        assert event.on_behalf_of_label == "Acme"
+    assert not auditdb.events(conn, on_behalf_of=("customer", 2))
+    assert not auditdb.events(conn, on_behalf_of="employee")
+    assert list(auditdb.iter_events(conn, on_behalf_of="customer")) == [event]
+    assert auditdb.counts(conn, on_behalf_of="customer")[0].count == 1
+    created, updated = auditdb.field_history(conn, ("invoice", 77), "status")
+    assert (created.on_behalf_of_type, created.on_behalf_of_id) == ("customer", "1")
+    assert (created.on_behalf_of_label, updated.on_behalf_of_type) == ("Acme", None)
 
 
 # -- histories ---------------------------------------------------------------------------------

@@ -179,6 +179,74 @@ def test_a_rolled_back_savepoint_brings_the_former_actor_back(
     assert who(connection) == ("api_key", "k-1", None, None)
 
 
+FOR_SOMEBODY: LiteralString = "select audit.set_actor(%s, %s, null, %s, %s, %s, %s)"
+
+
+@pytest.mark.parametrize("context", [None, {"request_id": "r-1"}])
+@pytest.mark.parametrize("label", [None, "", "Acme é"])
+def test_whom_an_actor_acts_for_is_logged_beside_it(
+    connection: psycopg.Connection, context: dict[str, Any] | None, label: str | None
+) -> None:
+    platform(connection)
+    given = None if context is None else Jsonb(context)
+    with recorded(connection) as found:
+        connection.execute(FOR_SOMEBODY, ["api_key", "k-1", given, "customer", "1", label])
+        connection.execute(CALL)
+        connection.execute("delete from licensing.memberships")
+        connection.execute("truncate licensing.devices")
+        connection.execute(SET_ACTOR, ["api_key", "k-1", None, None])
+        connection.execute(CALL)
+    assert {(row.actor, row.context) for row in found[:-1] if row.context is None} == (
+        {("api_key:k-1", None)} if context is None else set()
+    )
+    assert len(found) > 3
+    assert [row.on_behalf_of for row in found] == [
+        *[("customer", "1", label or None)] * (len(found) - 1),
+        (None, None, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("principal", "words"),
+    [
+        (("customer", None, None), "acts on behalf of needs a type and an id"),
+        (("customer", "", "Acme"), "acts on behalf of needs a type and an id"),
+        (("customer", "\x1f", "Acme"), "acts on behalf of needs a type and an id"),
+        ((None, "1", None), "acts on behalf of needs a type and an id"),
+        ((None, None, "Acme"), "acts on behalf of needs a type and an id"),
+        (("database", "postgres", None), "without an actor"),
+        (("x" * 101, "1", None), "the type of whom .* longer than 100"),
+        (("customer", "x" * 256, None), "the id of whom .* longer than 255"),
+        (("customer", "1", "x" * 501), "the label of whom .* longer than 500"),
+    ],
+)
+def test_whom_an_actor_acts_for_is_whole_or_refused(
+    connection: psycopg.Connection, principal: tuple[str | None, ...], words: str
+) -> None:
+    with pytest.raises(psycopg.Error, match=words) as refused:
+        connection.execute(FOR_SOMEBODY, ["api_key", "k-1", None, *principal])
+    assert refused.value.sqlstate == "UA005"
+
+
+@pytest.mark.parametrize("character", ["x", "é", "😀"])
+def test_the_longest_names_fit_into_every_index_and_longer_ones_are_refused(
+    connection: psycopg.Connection, character: str
+) -> None:
+    platform(connection)
+    longest = [character * 100, character * 255, character * 500, None]
+    connection.execute(SET_ACTOR, longest)
+    assert who(connection) == (*longest[:3], None)
+    for place, name in enumerate(("type", "id", "label")):
+        longer = [*longest[:place], f"{longest[place]}{character}", *longest[place + 1 :]]
+        with (
+            pytest.raises(psycopg.Error, match=f"{name} of an actor is longer") as refused,
+            connection.transaction(),
+        ):
+            connection.execute(SET_ACTOR, longer)
+        assert refused.value.sqlstate == "UA005"
+    assert who(connection) == (*longest[:3], None)
+
+
 # What set_actor refuses
 
 

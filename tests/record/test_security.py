@@ -205,7 +205,7 @@ def test_public_may_name_an_actor_and_ask_where_rows_are_only(
         "   aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as a"
         " where p.pronamespace = 'audit'::regnamespace and a.grantee = 0"
         "   and p.proname !~ '^layout_[0-9]+_'"
-        " union all"
+        " union"
         " select c.relname from pg_class as c, aclexplode(c.relacl) as a"
         " where c.relnamespace = 'audit'::regnamespace and a.grantee = 0"
     ).fetchall()

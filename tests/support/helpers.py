@@ -28,6 +28,9 @@ class LogRow:
     actor_type: str
     actor_id: str
     actor_label: str | None
+    on_behalf_of_type: str | None
+    on_behalf_of_id: str | None
+    on_behalf_of_label: str | None
     db_role: str
     application: str
     is_cascade: bool
@@ -48,6 +51,11 @@ class LogRow:
     def actor(self) -> str:
         """Who did it, `platform_user:7`."""
         return f"{self.actor_type}:{self.actor_id}"
+
+    @property
+    def on_behalf_of(self) -> tuple[str | None, str | None, str | None]:
+        """Type, id and label of whom the actor did it for."""
+        return self.on_behalf_of_type, self.on_behalf_of_id, self.on_behalf_of_label
 
 
 def value(conn: psycopg.Connection, query: LiteralString, *parameters: object) -> Any:

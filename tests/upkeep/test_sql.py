@@ -22,18 +22,21 @@ def test_the_functions_of_api_are_those_whose_comment_says_public(
     connection: psycopg.Connection,
 ) -> None:
     public = connection.execute(
-        "select f.proname from pg_proc as f where f.pronamespace = 'audit'::regnamespace"
+        "select distinct f.proname from pg_proc as f where f.pronamespace = 'audit'::regnamespace"
         " and obj_description(f.oid, 'pg_proc') ~ '^Public\\. [A-Z]' order by 1"
     ).fetchall()
     assert [name for (name,) in public] == sorted(file.stem for file in AUDIT.glob("api/*.sql"))
 
 
 def created() -> Iterator[tuple[str, str, list[str]]]:
-    """Yield each file of sql/audit/ that makes objects: its room, its name, and their names."""
+    """Yield each file of sql/audit/ that makes objects: its room, its name, and their names.
+
+    Functions of one name that take other parameters are one object.
+    """
     for file in sorted(AUDIT.glob("*/*.sql")):
         found = CREATED.findall(file.read_text("utf-8"))
         if found:
-            yield file.parent.name, file.stem, [name for _, name in found]
+            yield file.parent.name, file.stem, list(dict.fromkeys(name for _, name in found))
 
 
 def test_a_file_is_named_after_the_object_that_it_makes() -> None:

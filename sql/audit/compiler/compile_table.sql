@@ -47,6 +47,13 @@
 --   declare
 --     v_current constant boolean := audit.is_current(1, '10c3de1cf8bd', '16384'::regclass);
 --     v_actor text := current_setting('audit.actor', true);
+--     v_actor_type text;
+--     v_actor_id text;
+--     v_actor_label text;
+--     v_context jsonb;
+--     v_on_behalf_of_type text;
+--     v_on_behalf_of_id text;
+--     v_on_behalf_of_label text;
 --     v_account_id text;
 --     v_item_id text;
 --     v_item_label text;
@@ -56,12 +63,39 @@
 --       v_renamed_changes := jsonb_set(coalesce(v_renamed_changes, '{}'), '{title}', jsonb_object(array['old', audit.as_compiled(old."title", null::pg_catalog.text), 'new', audit.as_compiled(new."title", null::pg_catalog.text)]::text[]));
 --     end if;
 --     if v_renamed_changes is not null then
+--       v_actor_type := split_part(v_actor, chr(31), 2);
+--       v_actor_id := split_part(v_actor, chr(31), 3);
+--       v_actor_label := nullif(split_part(v_actor, chr(31), 4), '');
+--       if split_part(v_actor, chr(31), 1) = extract(epoch from current_timestamp)::text
+--         and v_actor_type <> all ('{"",database}') and v_actor_id <> ''
+--       then
+--         if split_part(v_actor, chr(31), 5) <> '' then
+--           if split_part(v_actor, chr(31), 5) like ' {%' then
+--             v_context := split_part(v_actor, chr(31), 5)::jsonb;
+--           else
+--             v_context := case when split_part(v_actor, chr(31), 5) = '  null' then null
+--               when split_part(v_actor, chr(31), 5) like '  {%' then split_part(v_actor, chr(31), 5)::jsonb
+--               else audit.context_of(split_part(v_actor, chr(31), 5)) end;
+--             if split_part(v_actor, chr(31), 6) <> all ('{"",database}')
+--               and split_part(v_actor, chr(31), 7) <> ''
+--             then
+--               v_on_behalf_of_type := split_part(v_actor, chr(31), 6);
+--               v_on_behalf_of_id := split_part(v_actor, chr(31), 7);
+--               v_on_behalf_of_label := nullif(split_part(v_actor, chr(31), 8), '');
+--             end if;
+--           end if;
+--         end if;
+--       else
+--         v_actor_type := 'database';
+--         v_actor_id := session_user;
+--         v_actor_label := null;
+--       end if;
 --       v_item_id := audit.as_compiled(new."id", null::pg_catalog.int4)::text;
 --       v_item_label := audit.as_compiled(new."title", null::pg_catalog.text)::text;
 --       insert into audit.log (
 --         account_id, action, item_type, item_id, item_label, parent_type, parent_id,
---         actor_type, actor_id, actor_label, db_role, application, is_cascade, is_deleted,
---         layout, row_values, changes, context
+--         actor_type, actor_id, actor_label, on_behalf_of_type, on_behalf_of_id, on_behalf_of_label,
+--         db_role, application, is_cascade, is_deleted, layout, row_values, changes, context
 --       )
 --       select
 --         '',
@@ -71,16 +105,16 @@
 --         _audit.v_item_label,
 --         null,
 --         (null)::text,
---         coalesce(nullif(split_part(_audit.v_actor, chr(31), 1), ''), 'database'),
---         coalesce(nullif(split_part(_audit.v_actor, chr(31), 2), ''), session_user),
---         nullif(split_part(_audit.v_actor, chr(31), 3), ''), session_user,
+--         _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label,
+--         _audit.v_on_behalf_of_type, _audit.v_on_behalf_of_id, _audit.v_on_behalf_of_label,
+--         session_user,
 --         current_setting('application_name'),
 --         false,
 --         false,
 --         1,
 --         null,
 --         _audit.v_renamed_changes,
---         nullif(split_part(_audit.v_actor, chr(31), 4), '')::jsonb;
+--         _audit.v_context;
 --     end if;
 --     return null;
 --   end;

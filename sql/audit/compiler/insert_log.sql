@@ -11,8 +11,8 @@ as $$
   select format(
 E'  insert into audit.log (
     account_id, action, item_type, item_id, item_label, parent_type, parent_id,
-    actor_type, actor_id, actor_label, db_role, application, is_cascade, is_deleted,
-    layout, row_values, changes, context
+    actor_type, actor_id, actor_label, on_behalf_of_type, on_behalf_of_id, on_behalf_of_label,
+    db_role, application, is_cascade, is_deleted, layout, row_values, changes, context
   )
   select
     %s,
@@ -22,16 +22,16 @@ E'  insert into audit.log (
     %s,
     %s,
     %s,
-    coalesce(nullif(split_part(_audit.v_actor, chr(31), 1), ''''), ''database''),
-    coalesce(nullif(split_part(_audit.v_actor, chr(31), 2), ''''), session_user),
-    nullif(split_part(_audit.v_actor, chr(31), 3), ''''), session_user,
+    _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label,
+    _audit.v_on_behalf_of_type, _audit.v_on_behalf_of_id, _audit.v_on_behalf_of_label,
+    session_user,
     current_setting(''application_name''),
     %s,
     %s,
     %s,
     %s,
     %s,
-    nullif(split_part(_audit.v_actor, chr(31), 4), '''')::jsonb%s%s;
+    _audit.v_context%s%s;
 %s%s',
     row_sql.account, action, t.item_type, row_sql.item_id, row_sql.item_label,
     row_sql.parent_type, row_sql.parent_id, is_cascade,
@@ -49,7 +49,7 @@ E'  insert into audit.log (
     return null;
   end if;\n' else '' end,
     case when t.require_actor then
-E'  if coalesce(_audit.v_actor, '''') = '''' and found then
+E'  if _audit.v_actor_type = ''database'' and found then
     perform audit.demand_actor(''' || replace(t.target::text, '''', '''''') || E''');
   end if;\n' else '' end)
 $$;

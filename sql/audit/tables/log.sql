@@ -15,6 +15,9 @@ create table audit.log (
   actor_type  text collate "C" not null,
   actor_id    text collate "C" not null,
   actor_label text,
+  on_behalf_of_type text collate "C",
+  on_behalf_of_id text collate "C",
+  on_behalf_of_label text,
   db_role     text collate "C" not null,
   application text             not null default '',
   is_cascade  boolean          not null default false,
@@ -52,6 +55,8 @@ alter table audit.log
   alter column parent_id set statistics 0,
   alter column actor_id set statistics 0,
   alter column actor_label set statistics 0,
+  alter column on_behalf_of_id set statistics 0,
+  alter column on_behalf_of_label set statistics 0,
   alter column row_values set statistics 0,
   alter column changes set statistics 0,
   alter column context set statistics 0;
@@ -79,6 +84,11 @@ comment on column audit.log.actor_type is
 comment on column audit.log.actor_id is
   'Id of the actor, or the login role where no actor was given.';
 comment on column audit.log.actor_label is 'Name of the actor at the time of the action.';
+comment on column audit.log.on_behalf_of_type is
+  'Kind of whom the actor did it for; null where they did it for themselves.';
+comment on column audit.log.on_behalf_of_id is 'Id of whom the actor did it for.';
+comment on column audit.log.on_behalf_of_label is
+  'Name of whom the actor did it for, at the time of the action.';
 comment on column audit.log.db_role is 'Login role of the session that wrote.';
 comment on column audit.log.application is 'The application_name of the session that wrote.';
 comment on column audit.log.is_cascade is 'Whether the row was written because a parent was deleted.';

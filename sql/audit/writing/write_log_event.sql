@@ -6,22 +6,22 @@ create or replace function audit.write_log_event(action text, account_id text, d
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_actor text[] := string_to_array(current_setting('audit.actor', true), chr(31), '');
   v_id bigint;
 begin
   insert into audit.log (
     account_id, action, item_type, item_id, item_label,
-    actor_type, actor_id, actor_label, db_role, application, changes, context
+    actor_type, actor_id, actor_label, on_behalf_of_type, on_behalf_of_id, on_behalf_of_label,
+    db_role, application, changes, context
   )
-  values (
+  select
     coalesce(write_log_event.account_id, ''), write_log_event.action, 'log', 'audit.log',
-    'audit.log',
-    coalesce(v_actor[1], 'database'), coalesce(v_actor[2], session_user), v_actor[3],
+    'audit.log', a.actor_type, a.actor_id, a.actor_label,
+    a.on_behalf_of_type, a.on_behalf_of_id, a.on_behalf_of_label,
     session_user, current_setting('application_name'),
     (select jsonb_object_agg(d.key, jsonb_build_object('new', d.value))
      from jsonb_each(details) as d),
-    v_actor[4]::jsonb
-  )
+    a.context
+  from audit.actor_now() as a
   returning id into v_id;
   return v_id;
 end;

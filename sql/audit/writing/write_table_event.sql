@@ -7,19 +7,19 @@ create or replace function audit.write_table_event(
   security definer
   set search_path = pg_catalog, pg_temp
 as $$
-declare
-  v_actor text[] := string_to_array(current_setting('audit.actor', true), chr(31), '');
 begin
   insert into audit.log (
     action, item_type, item_id, item_label, parent_type, parent_id,
-    actor_type, actor_id, actor_label, db_role, application, changes, context
+    actor_type, actor_id, actor_label, on_behalf_of_type, on_behalf_of_id, on_behalf_of_label,
+    db_role, application, changes, context
   )
-  values (
+  select
     write_table_event.action, 'table', write_table_event.name, write_table_event.name,
     case when part_of is not null then 'table' end, part_of,
-    coalesce(v_actor[1], 'database'), coalesce(v_actor[2], session_user), v_actor[3],
-    session_user, current_setting('application_name'), write_table_event.changes, v_actor[4]::jsonb
-  );
+    a.actor_type, a.actor_id, a.actor_label,
+    a.on_behalf_of_type, a.on_behalf_of_id, a.on_behalf_of_label,
+    session_user, current_setting('application_name'), write_table_event.changes, a.context
+  from audit.actor_now() as a;
 end;
 $$;
 
