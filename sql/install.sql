@@ -90,6 +90,7 @@
 \ir audit/compiler/fingerprint.sql
 \ir audit/compiler/compiler_digest.sql
 \ir audit/compiler/inputs_of.sql
+\ir audit/compiler/function_settings.sql
 \ir audit/compiler/compile_function.sql
 \ir audit/compiler/indent.sql
 \ir audit/compiler/actor_variables.sql
@@ -111,6 +112,7 @@
 \ir audit/compiler/write_function.sql
 \ir audit/compiler/departed_function.sql
 \ir audit/compiler/add_trigger.sql
+\ir audit/compiler/add_row_trigger.sql
 \ir audit/compiler/read_move.sql
 \ir audit/compiler/compile_moves.sql
 \ir audit/compiler/compile_partitioned.sql

@@ -927,6 +927,7 @@ create or replace function audit.columns_of(target regclass)
     number smallint,
     name text,
     ident text,
+    field text,
     type oid,
     declared_type oid,
     is_key boolean,
@@ -943,6 +944,9 @@ begin
       a.attnum,
       a.attname::text,
       audit.quoted(a.attname),
+      -- The row of a partition is handed on without the names and the type that it has there.
+      case when c.relkind = 'p' then 'f' || row_number() over (order by a.attnum)
+        else audit.quoted(a.attname) end,
       audit.presented_type(a.atttypid),
       a.atttypid,
       coalesce(a.attnum = any (i.indkey), false),
@@ -952,9 +956,10 @@ begin
         'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'bytea'::regtype,
         'oid'::regtype, 'name'::regtype, 'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype,
         'time'::regtype)
-        and coalesce((select c.collisdeterministic from pg_collation as c
-                      where c.oid = a.attcollation), true)
+        and coalesce((select o.collisdeterministic from pg_collation as o
+                      where o.oid = a.attcollation), true)
     from pg_attribute as a
+    join pg_class as c on c.oid = a.attrelid
     left join pg_index as i on i.indrelid = columns_of.target and i.indisprimary
     -- A virtual generated column has no value of its own in a trigger; its sources are audited.
     where a.attrelid = columns_of.target and a.attnum > 0 and not a.attisdropped
@@ -966,8 +971,8 @@ $$;
 revoke all on function audit.columns_of(regclass) from public;
 
 comment on function audit.columns_of(regclass) is
-  'The columns of a table that can be audited: the type that compiled functions see, that which was '
-  'declared, key membership and equality.';
+  'The columns of a table that can be audited: their names in SQL and in a row of a compiled '
+  'function, the type that such functions see, that which was declared, key membership, equality.';
 
 -- What the names of columns stand for in compiled code: the new row, the old one, the one that
 -- moves from partition to partition, or both old and new merged.
@@ -980,9 +985,9 @@ as $$
   with known as materialized (
     select c.name, c.is_key, c.number,
       case when side in ('new', 'merged')
-        then audit.presented(c.declared_type, 'new.' || c.ident) end as new_value,
+        then audit.presented(c.declared_type, 'new.' || c.field) end as new_value,
       case when side in ('old', 'merged')
-        then audit.presented(c.declared_type, 'old.' || c.ident) end as old_value,
+        then audit.presented(c.declared_type, 'old.' || c.field) end as old_value,
       case when side = 'moved'
         then audit.moved_value(row_number() over (order by c.number), c.type) end as moved_value
     from audit.columns_of(t.target) as c
@@ -1386,8 +1391,8 @@ begin
     select
       c.number, c.name, c.ident, c.is_key,
       audit.difference(c.declared_type, c.is_plain and old_side = 'old',
-        case old_side when 'old' then 'old.' || c.ident else v.old_value end,
-        case old_side when 'old' then 'new.' || c.ident else v.new_value end),
+        case old_side when 'old' then 'old.' || c.field else v.old_value end,
+        case old_side when 'old' then 'new.' || c.field else v.new_value end),
       -- Functions that show whole rows run in UTC: audit.settings_for.
       case when c.name = any (t.secret) then '(select true as redacted)'
         else format('(select %s as old)', audit.json_value(c.type, v.old_value, true)) end,
@@ -2415,10 +2420,38 @@ revoke all on function audit.inputs_of(audit.tracked, text) from public;
 comment on function audit.inputs_of(audit.tracked, text) is
   'Digest of all that the compiled functions and triggers of a table are made of.';
 
--- The frame of every compiled function.
+-- With whose rights a compiled trigger function runs, and under which settings.
+create or replace function audit.function_settings(
+  t audit.tracked, event text, uses_lookups boolean, settings text[]
+)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select E'\n  security definer\n  set search_path = pg_catalog, pg_temp'
+    -- A lookup is one index probe for each row, also in a plan made when its table was empty.
+    -- Compiling such a plan to machine code would cost more than it does.
+    || case when uses_lookups then E'\n  set enable_seqscan = off\n  set jit = off' else '' end
+    -- Row security lets audit_writer add rows to the log, and hides none from the owner of the log.
+    || case when event = 'cascade' and exists (
+        select from audit.lookups_of(t) as l where audit.is_filtered(l.target)) then ''
+      when event <> 'cascade' and audit.role_for('audit_writer') <> audit.role_for('owner')
+        then E'\n  set row_security = on'
+      when uses_lookups then E'\n  set row_security = off' else '' end
+    || coalesce((select string_agg(E'\n  set ' || s, '' order by s) from unnest(settings) as s), '')
+$$;
+
+revoke all on function audit.function_settings(audit.tracked, text, boolean, text[]) from public;
+
+comment on function audit.function_settings(audit.tracked, text, boolean, text[]) is
+  'The clauses of a compiled trigger function that say whose rights and which settings it has.';
+
+-- The frame of every compiled function. With parameters it is one that a trigger calls for a row:
+-- audit.compile_call() has the trigger's own, which pins the settings for both.
 create or replace function audit.compile_function(
   t audit.tracked, event text, variables text[], body text, uses_lookups boolean,
-  settings text[], volatility text default 'volatile'
+  settings text[], volatility text default 'volatile', parameters text[] default '{}'
 )
   returns text
   language sql
@@ -2427,25 +2460,19 @@ create or replace function audit.compile_function(
   set standard_conforming_strings = on
 as $$
   select format(
-'create or replace function audit.%I()
-  returns trigger
+'create or replace function audit.%I(%s)
+  returns %s
   language plpgsql
-  %s
-  security definer
-  set search_path = pg_catalog, pg_temp%s
+  %s%s
 as %L',
-    t.slug || '_' || event, volatility,
-    -- A lookup is one index probe for each row, also in a plan made when its table was empty.
-    -- Compiling such a plan to machine code would cost more than it does.
-    case when uses_lookups then E'\n  set enable_seqscan = off\n  set jit = off' else '' end
-    -- Row security lets audit_writer add rows to the log, and hides none from the owner of the log.
-    || case when event = 'cascade' and exists (
-        select from audit.lookups_of(t) as l where audit.is_filtered(l.target)) then ''
-      when event <> 'cascade' and audit.role_for('audit_writer') <> audit.role_for('owner')
-        then E'\n  set row_security = on'
-      when uses_lookups then E'\n  set row_security = off' else '' end
-    || coalesce((select string_agg(E'\n  set ' || s, '' order by s) from unnest(settings) as s), '')
-    || case when body ~ '\\' then E'\n  set standard_conforming_strings = on' else '' end,
+    t.slug || '_' || event || case when parameters = '{}' then '' else '_row' end,
+    (select string_agg(p || ' record', ', ' order by n)
+     from unnest(parameters) with ordinality as u (p, n)),
+    case when parameters = '{}' then 'trigger' else 'boolean' end,
+    volatility,
+    case when parameters = '{}' then audit.function_settings(t, event, uses_lookups,
+      settings || case when body ~ '\\' then array['standard_conforming_strings = on'] else '{}' end)
+      else '' end,
     format(
 '
 -- Compiled from the declaration of %s (audit.tracked); audit.refresh() compiles it anew.
@@ -2466,11 +2493,11 @@ end;
 $$;
 
 revoke all on function
-  audit.compile_function(audit.tracked, text, text[], text, boolean, text[], text) from public;
+  audit.compile_function(audit.tracked, text, text[], text, boolean, text[], text, text[]) from public;
 
 comment on function
-  audit.compile_function(audit.tracked, text, text[], text, boolean, text[], text) is
-  'DDL of a compiled trigger function around its body.';
+  audit.compile_function(audit.tracked, text, text[], text, boolean, text[], text, text[]) is
+  'DDL of a compiled function around its body.';
 
 -- Compiled functions are read by people: blocks are indented.
 create or replace function audit.indent(code text, spaces integer)
@@ -3186,6 +3213,60 @@ revoke all on function
 comment on function audit.add_trigger(audit.compiled, audit.tracked, text, text, text, text) is
   'Adds a trigger and its function to a compilation; adds nothing where there is no function.';
 
+-- A row trigger of a partitioned table. PostgreSQL clones it to every partition, and each clone
+-- compiles and plans its function for itself: so that function does nothing but call another, which
+-- a session compiles and plans once, however many partitions it writes to. The row goes there as
+-- one of no named type, since PL/pgSQL compiles a function anew for each type that it is given.
+create or replace function audit.add_row_trigger(
+  compiled audit.compiled, t audit.tracked, event text, timing text, variables text[], body text,
+  settings text[], volatility text default 'volatile'
+)
+  returns audit.compiled
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_rows constant text[] := case event when 'insert' then '{new}' when 'update' then '{old,new}'
+    else '{old}' end;
+begin
+  if body is null then
+    return compiled;
+  end if;
+  compiled.functions := compiled.functions || jsonb_build_object(t.slug || '_' || event || '_row',
+    audit.compile_function(t, event, variables, body, true, settings, volatility, v_rows));
+  return audit.add_trigger(compiled, t, event, timing, null, format(
+'create or replace function audit.%I()
+  returns trigger
+  language plpgsql
+  %s%s
+as %L', t.slug || '_' || event, volatility,
+    audit.function_settings(t, event, true,
+      settings || case when body ~ '\\' then array['standard_conforming_strings = on'] else '{}' end),
+    format(
+'
+-- Compiled from the declaration of %s (audit.tracked): called in each partition.
+declare
+  v_done constant boolean := audit.%I(%s);
+begin
+  return null;
+end;
+',
+      translate(t.target::text, E'\n\r', '  '), t.slug || '_' || event || '_row',
+      (select string_agg(format('row(%s)', (
+          select string_agg(r || '.' || c.ident, ', ' order by c.number)
+          from audit.columns_of(t.target) as c)), ', ' order by n)
+       from unnest(v_rows) with ordinality as u (r, n)))));
+end;
+$$;
+
+revoke all on function audit.add_row_trigger(
+  audit.compiled, audit.tracked, text, text, text[], text, text[], text) from public;
+
+comment on function audit.add_row_trigger(
+  audit.compiled, audit.tracked, text, text, text[], text, text[], text) is
+  'Adds a row trigger and its two functions to the compilation of a partitioned table.';
+
 -- The row on its way from one partition to another: one setting, believed only as far as audit.move
 -- bears it out.
 create or replace function audit.read_move(t audit.tracked)
@@ -3311,8 +3392,8 @@ begin
     into v_stay, v_columns_of_row
     from audit.columns_of(t.target) as c;
 
-  compiled := audit.add_trigger(compiled, t, 'insert', 'after insert', null,
-    audit.compile_function(t, 'insert', v_variables, v_moving || v_actor || format(
+  compiled := audit.add_row_trigger(compiled, t, 'insert', 'after insert', v_variables,
+    v_moving || v_actor || format(
 E'  if v_row is not null then
     perform set_config(%1$s, v_move || '':'', true);
     if %2$s then
@@ -3321,9 +3402,9 @@ E'  if v_row is not null then
 %4$s  end if;
 %5$s', v_setting, coalesce(v_stay, 'true'), coalesce(audit.update_body(t, 'moved'), ''),
       v_moved_off, v_insert),
-      true, v_all_settings));
-  compiled := audit.add_trigger(compiled, t, 'delete', 'after delete', null,
-    audit.compile_function(t, 'delete', v_variables, v_moving || v_actor || format(
+    v_all_settings);
+  compiled := audit.add_row_trigger(compiled, t, 'delete', 'after delete', v_variables,
+    v_moving || v_actor || format(
 E'  if v_moving is not null then
     perform set_config(%1$s, v_move || '':'' || array[%2$s]::text, true);
     if v_row is null then
@@ -3331,13 +3412,14 @@ E'  if v_moving is not null then
     end if;
 %3$s    return null;
   end if;
-%4$s', v_setting, v_columns_of_row, v_moved_off, v_delete), true, v_all_settings));
-  compiled := audit.add_trigger(compiled, t, 'update', 'after update' || audit.update_list(t), null,
-    case when v_update <> '' then
-      audit.compile_function(t, 'update', audit.update_variables(t), v_update,
-        true, settings) end);
-  compiled := audit.add_trigger(compiled, t, 'cascade', 'after delete', null,
-    audit.departed_function(t, true, settings));
+%4$s', v_setting, v_columns_of_row, v_moved_off, v_delete),
+    v_all_settings);
+  compiled := audit.add_row_trigger(compiled, t, 'update', 'after update' || audit.update_list(t),
+    audit.update_variables(t), nullif(v_update, ''), settings);
+  if exists (select from audit.rules_of(t, 'delete')) then
+    compiled := audit.add_row_trigger(compiled, t, 'cascade', 'after delete',
+      array['v_departed jsonb'], audit.departed_body(t, true), settings, 'stable');
+  end if;
   return audit.compile_moves(t, compiled, v_variables, v_setting, v_moving,
     v_actor || v_moved_off, v_all_settings);
 end;
@@ -3372,8 +3454,8 @@ comment on function audit.compile_partitioned(audit.tracked, text[], audit.compi
 -- 4. The frame. compile_function puts around a body its variables, the settings that its values
 --    depend on (settings_for) and the guard is_current, which raises an error where the table is not
 --    as fingerprint saw it. add_trigger adds the function and its trigger to the result.
--- 5. Partitioned tables have row triggers alone, and rows that move from one partition to another:
---    compile_partitioned, compile_moves.
+-- 5. Partitioned tables have row triggers alone (add_row_trigger), and rows that move from one
+--    partition to another: compile_partitioned, compile_moves.
 --
 -- For example, in a database that has nothing but schema audit,
 --
@@ -3487,7 +3569,8 @@ begin
   v_result.fingerprint := audit.fingerprint(t);
   select coalesce(jsonb_object_agg(f.name, f.ddl), '{}'),
       coalesce(jsonb_object_agg(f.name, f.reader) filter (where f.reader is not null), '{}')
-        || jsonb_build_object(t.slug || '_cascade', audit.departed_reader(t))
+        || jsonb_build_object(t.slug || '_cascade', audit.departed_reader(t),
+          t.slug || '_cascade_row', audit.departed_reader(t))
     into v_result.functions, v_result.owners
     from (
       select r.name, r.ddl, r.reader from audit.reader_functions(t) as r
@@ -4127,8 +4210,14 @@ begin
   end if;
   if audit.fingerprint(v_tracked) <> is_current.fingerprint
     -- A trigger that may change columns which the statement does not name needs the wider trigger.
+    -- Of a partition's own triggers the event triggers and audit.check() know: to look through all
+    -- partitions for each of them would take the square of their number.
     or (v_tracked.compiled -> 'triggers' ->> '_audit_update' like 'after update of %'
-      and (select r.has_before_update from audit.table_trait(v_tracked.target) as r))
+      and exists (
+        select from pg_trigger as g
+        -- tgtype: 1 row, 2 before, 16 update.
+        where g.tgrelid = v_tracked.target and g.tgtype & 19 = 19
+          and not g.tgisinternal and g.tgname !~ '^_audit_'))
   then
     raise exception 'table % has changed since its audit triggers were compiled',
       v_tracked.target
@@ -6541,9 +6630,9 @@ as $$
   where c.oid is null
     or c.prosqlbody is null and (
       right(c.ddl, length(quote_literal(c.prosrc))) <> quote_literal(c.prosrc)
-      or not c.prosecdef
-      or not coalesce('search_path=pg_catalog, pg_temp' = any (c.proconfig), false)
-      or cardinality(c.proconfig)
+      or c.prosecdef <> (c.head ~ E'\n +security definer\\M')
+      or c.prosecdef and not coalesce('search_path=pg_catalog, pg_temp' = any (c.proconfig), false)
+      or coalesce(cardinality(c.proconfig), 0)
         <> (select count(*) from regexp_matches(c.head, E'\n +set ', 'g')))
   union all
   select 'function_owner', 'error', format('audit.%I()', c.name),

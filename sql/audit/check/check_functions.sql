@@ -26,9 +26,9 @@ as $$
   where c.oid is null
     or c.prosqlbody is null and (
       right(c.ddl, length(quote_literal(c.prosrc))) <> quote_literal(c.prosrc)
-      or not c.prosecdef
-      or not coalesce('search_path=pg_catalog, pg_temp' = any (c.proconfig), false)
-      or cardinality(c.proconfig)
+      or c.prosecdef <> (c.head ~ E'\n +security definer\\M')
+      or c.prosecdef and not coalesce('search_path=pg_catalog, pg_temp' = any (c.proconfig), false)
+      or coalesce(cardinality(c.proconfig), 0)
         <> (select count(*) from regexp_matches(c.head, E'\n +set ', 'g')))
   union all
   select 'function_owner', 'error', format('audit.%I()', c.name),

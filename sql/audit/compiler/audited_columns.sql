@@ -23,8 +23,8 @@ begin
     select
       c.number, c.name, c.ident, c.is_key,
       audit.difference(c.declared_type, c.is_plain and old_side = 'old',
-        case old_side when 'old' then 'old.' || c.ident else v.old_value end,
-        case old_side when 'old' then 'new.' || c.ident else v.new_value end),
+        case old_side when 'old' then 'old.' || c.field else v.old_value end,
+        case old_side when 'old' then 'new.' || c.field else v.new_value end),
       -- Functions that show whole rows run in UTC: audit.settings_for.
       case when c.name = any (t.secret) then '(select true as redacted)'
         else format('(select %s as old)', audit.json_value(c.type, v.old_value, true)) end,

@@ -4,6 +4,7 @@ create or replace function audit.columns_of(target regclass)
     number smallint,
     name text,
     ident text,
+    field text,
     type oid,
     declared_type oid,
     is_key boolean,
@@ -20,6 +21,9 @@ begin
       a.attnum,
       a.attname::text,
       audit.quoted(a.attname),
+      -- The row of a partition is handed on without the names and the type that it has there.
+      case when c.relkind = 'p' then 'f' || row_number() over (order by a.attnum)
+        else audit.quoted(a.attname) end,
       audit.presented_type(a.atttypid),
       a.atttypid,
       coalesce(a.attnum = any (i.indkey), false),
@@ -29,9 +33,10 @@ begin
         'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'bytea'::regtype,
         'oid'::regtype, 'name'::regtype, 'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype,
         'time'::regtype)
-        and coalesce((select c.collisdeterministic from pg_collation as c
-                      where c.oid = a.attcollation), true)
+        and coalesce((select o.collisdeterministic from pg_collation as o
+                      where o.oid = a.attcollation), true)
     from pg_attribute as a
+    join pg_class as c on c.oid = a.attrelid
     left join pg_index as i on i.indrelid = columns_of.target and i.indisprimary
     -- A virtual generated column has no value of its own in a trigger; its sources are audited.
     where a.attrelid = columns_of.target and a.attnum > 0 and not a.attisdropped
@@ -43,5 +48,5 @@ $$;
 revoke all on function audit.columns_of(regclass) from public;
 
 comment on function audit.columns_of(regclass) is
-  'The columns of a table that can be audited: the type that compiled functions see, that which was '
-  'declared, key membership and equality.';
+  'The columns of a table that can be audited: their names in SQL and in a row of a compiled '
+  'function, the type that such functions see, that which was declared, key membership, equality.';

@@ -1,7 +1,8 @@
--- The frame of every compiled function.
+-- The frame of every compiled function. With parameters it is one that a trigger calls for a row:
+-- audit.compile_call() has the trigger's own, which pins the settings for both.
 create or replace function audit.compile_function(
   t audit.tracked, event text, variables text[], body text, uses_lookups boolean,
-  settings text[], volatility text default 'volatile'
+  settings text[], volatility text default 'volatile', parameters text[] default '{}'
 )
   returns text
   language sql
@@ -10,25 +11,19 @@ create or replace function audit.compile_function(
   set standard_conforming_strings = on
 as $$
   select format(
-'create or replace function audit.%I()
-  returns trigger
+'create or replace function audit.%I(%s)
+  returns %s
   language plpgsql
-  %s
-  security definer
-  set search_path = pg_catalog, pg_temp%s
+  %s%s
 as %L',
-    t.slug || '_' || event, volatility,
-    -- A lookup is one index probe for each row, also in a plan made when its table was empty.
-    -- Compiling such a plan to machine code would cost more than it does.
-    case when uses_lookups then E'\n  set enable_seqscan = off\n  set jit = off' else '' end
-    -- Row security lets audit_writer add rows to the log, and hides none from the owner of the log.
-    || case when event = 'cascade' and exists (
-        select from audit.lookups_of(t) as l where audit.is_filtered(l.target)) then ''
-      when event <> 'cascade' and audit.role_for('audit_writer') <> audit.role_for('owner')
-        then E'\n  set row_security = on'
-      when uses_lookups then E'\n  set row_security = off' else '' end
-    || coalesce((select string_agg(E'\n  set ' || s, '' order by s) from unnest(settings) as s), '')
-    || case when body ~ '\\' then E'\n  set standard_conforming_strings = on' else '' end,
+    t.slug || '_' || event || case when parameters = '{}' then '' else '_row' end,
+    (select string_agg(p || ' record', ', ' order by n)
+     from unnest(parameters) with ordinality as u (p, n)),
+    case when parameters = '{}' then 'trigger' else 'boolean' end,
+    volatility,
+    case when parameters = '{}' then audit.function_settings(t, event, uses_lookups,
+      settings || case when body ~ '\\' then array['standard_conforming_strings = on'] else '{}' end)
+      else '' end,
     format(
 '
 -- Compiled from the declaration of %s (audit.tracked); audit.refresh() compiles it anew.
@@ -49,8 +44,8 @@ end;
 $$;
 
 revoke all on function
-  audit.compile_function(audit.tracked, text, text[], text, boolean, text[], text) from public;
+  audit.compile_function(audit.tracked, text, text[], text, boolean, text[], text, text[]) from public;
 
 comment on function
-  audit.compile_function(audit.tracked, text, text[], text, boolean, text[], text) is
-  'DDL of a compiled trigger function around its body.';
+  audit.compile_function(audit.tracked, text, text[], text, boolean, text[], text, text[]) is
+  'DDL of a compiled function around its body.';

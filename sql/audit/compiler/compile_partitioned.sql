@@ -38,8 +38,8 @@ begin
     into v_stay, v_columns_of_row
     from audit.columns_of(t.target) as c;
 
-  compiled := audit.add_trigger(compiled, t, 'insert', 'after insert', null,
-    audit.compile_function(t, 'insert', v_variables, v_moving || v_actor || format(
+  compiled := audit.add_row_trigger(compiled, t, 'insert', 'after insert', v_variables,
+    v_moving || v_actor || format(
 E'  if v_row is not null then
     perform set_config(%1$s, v_move || '':'', true);
     if %2$s then
@@ -48,9 +48,9 @@ E'  if v_row is not null then
 %4$s  end if;
 %5$s', v_setting, coalesce(v_stay, 'true'), coalesce(audit.update_body(t, 'moved'), ''),
       v_moved_off, v_insert),
-      true, v_all_settings));
-  compiled := audit.add_trigger(compiled, t, 'delete', 'after delete', null,
-    audit.compile_function(t, 'delete', v_variables, v_moving || v_actor || format(
+    v_all_settings);
+  compiled := audit.add_row_trigger(compiled, t, 'delete', 'after delete', v_variables,
+    v_moving || v_actor || format(
 E'  if v_moving is not null then
     perform set_config(%1$s, v_move || '':'' || array[%2$s]::text, true);
     if v_row is null then
@@ -58,13 +58,14 @@ E'  if v_moving is not null then
     end if;
 %3$s    return null;
   end if;
-%4$s', v_setting, v_columns_of_row, v_moved_off, v_delete), true, v_all_settings));
-  compiled := audit.add_trigger(compiled, t, 'update', 'after update' || audit.update_list(t), null,
-    case when v_update <> '' then
-      audit.compile_function(t, 'update', audit.update_variables(t), v_update,
-        true, settings) end);
-  compiled := audit.add_trigger(compiled, t, 'cascade', 'after delete', null,
-    audit.departed_function(t, true, settings));
+%4$s', v_setting, v_columns_of_row, v_moved_off, v_delete),
+    v_all_settings);
+  compiled := audit.add_row_trigger(compiled, t, 'update', 'after update' || audit.update_list(t),
+    audit.update_variables(t), nullif(v_update, ''), settings);
+  if exists (select from audit.rules_of(t, 'delete')) then
+    compiled := audit.add_row_trigger(compiled, t, 'cascade', 'after delete',
+      array['v_departed jsonb'], audit.departed_body(t, true), settings, 'stable');
+  end if;
   return audit.compile_moves(t, compiled, v_variables, v_setting, v_moving,
     v_actor || v_moved_off, v_all_settings);
 end;

@@ -22,8 +22,8 @@
 -- 4. The frame. compile_function puts around a body its variables, the settings that its values
 --    depend on (settings_for) and the guard is_current, which raises an error where the table is not
 --    as fingerprint saw it. add_trigger adds the function and its trigger to the result.
--- 5. Partitioned tables have row triggers alone, and rows that move from one partition to another:
---    compile_partitioned, compile_moves.
+-- 5. Partitioned tables have row triggers alone (add_row_trigger), and rows that move from one
+--    partition to another: compile_partitioned, compile_moves.
 --
 -- For example, in a database that has nothing but schema audit,
 --
@@ -137,7 +137,8 @@ begin
   v_result.fingerprint := audit.fingerprint(t);
   select coalesce(jsonb_object_agg(f.name, f.ddl), '{}'),
       coalesce(jsonb_object_agg(f.name, f.reader) filter (where f.reader is not null), '{}')
-        || jsonb_build_object(t.slug || '_cascade', audit.departed_reader(t))
+        || jsonb_build_object(t.slug || '_cascade', audit.departed_reader(t),
+          t.slug || '_cascade_row', audit.departed_reader(t))
     into v_result.functions, v_result.owners
     from (
       select r.name, r.ddl, r.reader from audit.reader_functions(t) as r

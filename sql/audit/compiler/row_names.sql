@@ -9,9 +9,9 @@ as $$
   with known as materialized (
     select c.name, c.is_key, c.number,
       case when side in ('new', 'merged')
-        then audit.presented(c.declared_type, 'new.' || c.ident) end as new_value,
+        then audit.presented(c.declared_type, 'new.' || c.field) end as new_value,
       case when side in ('old', 'merged')
-        then audit.presented(c.declared_type, 'old.' || c.ident) end as old_value,
+        then audit.presented(c.declared_type, 'old.' || c.field) end as old_value,
       case when side = 'moved'
         then audit.moved_value(row_number() over (order by c.number), c.type) end as moved_value
     from audit.columns_of(t.target) as c

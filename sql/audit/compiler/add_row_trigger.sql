@@ -1,0 +1,53 @@
+-- A row trigger of a partitioned table. PostgreSQL clones it to every partition, and each clone
+-- compiles and plans its function for itself: so that function does nothing but call another, which
+-- a session compiles and plans once, however many partitions it writes to. The row goes there as
+-- one of no named type, since PL/pgSQL compiles a function anew for each type that it is given.
+create or replace function audit.add_row_trigger(
+  compiled audit.compiled, t audit.tracked, event text, timing text, variables text[], body text,
+  settings text[], volatility text default 'volatile'
+)
+  returns audit.compiled
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_rows constant text[] := case event when 'insert' then '{new}' when 'update' then '{old,new}'
+    else '{old}' end;
+begin
+  if body is null then
+    return compiled;
+  end if;
+  compiled.functions := compiled.functions || jsonb_build_object(t.slug || '_' || event || '_row',
+    audit.compile_function(t, event, variables, body, true, settings, volatility, v_rows));
+  return audit.add_trigger(compiled, t, event, timing, null, format(
+'create or replace function audit.%I()
+  returns trigger
+  language plpgsql
+  %s%s
+as %L', t.slug || '_' || event, volatility,
+    audit.function_settings(t, event, true,
+      settings || case when body ~ '\\' then array['standard_conforming_strings = on'] else '{}' end),
+    format(
+'
+-- Compiled from the declaration of %s (audit.tracked): called in each partition.
+declare
+  v_done constant boolean := audit.%I(%s);
+begin
+  return null;
+end;
+',
+      translate(t.target::text, E'\n\r', '  '), t.slug || '_' || event || '_row',
+      (select string_agg(format('row(%s)', (
+          select string_agg(r || '.' || c.ident, ', ' order by c.number)
+          from audit.columns_of(t.target) as c)), ', ' order by n)
+       from unnest(v_rows) with ordinality as u (r, n)))));
+end;
+$$;
+
+revoke all on function audit.add_row_trigger(
+  audit.compiled, audit.tracked, text, text, text[], text, text[], text) from public;
+
+comment on function audit.add_row_trigger(
+  audit.compiled, audit.tracked, text, text, text[], text, text[], text) is
+  'Adds a row trigger and its two functions to the compilation of a partitioned table.';
