@@ -22,7 +22,9 @@ def thing(connection: psycopg.Connection) -> None:
         ) partition by list (id);
     """)
     for number in range(1, MANY + 1):
-        connection.execute(f"create table s.thing_{number} partition of s.thing for values in ({number})")
+        connection.execute(
+            f"create table s.thing_{number} partition of s.thing for values in ({number})"
+        )
     connection.execute("""
         select audit.track('s.thing', item_label => 'place.name', lookups => '{"place": "id"}');
         insert into s.place select n, 'p' || n from generate_series(1, 30) as n;
@@ -31,7 +33,9 @@ def thing(connection: psycopg.Connection) -> None:
 
 @pytest.mark.usefixtures("thing")
 @pytest.mark.parametrize("write", WRITES)
-def test_the_statements_of_a_write_are_planned_once(connection: psycopg.Connection, write: str) -> None:
+def test_the_statements_of_a_write_are_planned_once(
+    connection: psycopg.Connection, write: str
+) -> None:
     def prepared() -> int:
         ((count,),) = connection.execute("""
             select count(*) from pg_backend_memory_contexts where name = 'CachedPlanSource'
