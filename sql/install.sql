@@ -146,6 +146,7 @@
 \ir audit/tracking/validate_tree.sql
 \ir audit/tracking/validate_expression.sql
 \ir audit/tracking/validate_expressions.sql
+\ir audit/tracking/validate_bound.sql
 \ir audit/tracking/settle_readers.sql
 \ir audit/tracking/validate_declaration.sql
 \ir audit/tracking/columns_now.sql

@@ -2370,9 +2370,10 @@ as $$
     order by f.proname collate "C", f.prosrc collate "C"))
   from pg_proc as f
   where f.pronamespace = 'audit'::regnamespace
-    -- But for what was compiled.
+    -- But for what was compiled: what one table was given leaves the others as they are.
     and f.prorettype <> 'trigger'::regtype
     and f.proname !~ '^(layout_[0-9]+|record)_'
+    and coalesce(obj_description(f.oid, 'pg_proc'), '') !~ '^Compiled by audit\.track\(\)'
 $$;
 
 revoke all on function audit.compiler_digest() from public;
@@ -4786,6 +4787,52 @@ revoke all on function audit.validate_expressions(audit.tracked) from public;
 comment on function audit.validate_expressions(audit.tracked) is
   'Raises an error where an expression of a declaration does not fit its table.';
 
+-- What expressions were bound to can change afterwards: a function can go to another owner, become
+-- volatile, lose a right, or be dropped with all that depends on it. The bound functions are looked
+-- through again as they are; nothing is created, and nothing of theirs is run.
+create or replace function audit.validate_bound(t audit.tracked)
+  returns void
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_slot text;
+  v_name text;
+  v_tree text;
+begin
+  if not exists (select from jsonb_object_keys(t.compiled -> 'functions') as k
+                 where k ~ '_x[0-9a-f]{8}$') then
+    return;
+  end if;
+  for v_slot, v_name, v_tree in
+    select e.slot, f.name, p.prosqlbody::text
+    from (
+      values ('item_id', t.item_id, 'text'), ('item_label', t.item_label, 'text'),
+        ('account', t.account, 'text'), ('parent_id', t.parent_id, 'text'),
+        ('part_name', t.part_name, 'text')
+      union all
+      select 'when', r ->> 'when', 'bool' from jsonb_array_elements(t.actions) as r
+    ) as e (slot, expression, result)
+    cross join lateral audit.bound_function(t, e.expression, e.result) as f
+    left join pg_proc as p on p.oid = to_regproc(format('audit.%I', f.name))
+    where audit.is_bound(e.expression) and t.compiled -> 'functions' ? f.name
+  loop
+    if v_tree is null then
+      raise exception 'invalid declaration of %: %: what it uses was dropped, and with it %',
+        t.target, v_slot, format('audit.%I', v_name)
+        using errcode = 'UA005';
+    end if;
+    perform audit.validate_tree(t, v_slot, v_tree);
+  end loop;
+end;
+$$;
+
+revoke all on function audit.validate_bound(audit.tracked) from public;
+
+comment on function audit.validate_bound(audit.tracked) is
+  'Raises an error where something that a declaration was bound to is gone, or no longer allowed.';
+
 -- Before a table is compiled: who reads what for it, and whether they may.
 create or replace function audit.settle_readers(t audit.tracked)
   returns audit.tracked
@@ -6464,6 +6511,7 @@ declare
   v_compiler text := audit.compiler_digest();
   v_inputs text;
   v_is_stale boolean;
+  v_hint text;
   -- Without its event trigger the list of columns is left out everywhere: that is one finding, not
   -- one for each table.
   v_is_unfollowed boolean := exists (select from audit.check_event_triggers());
@@ -6485,6 +6533,7 @@ begin
       continue;
     end if;
     begin
+      perform audit.validate_bound(v_tracked);
       v_inputs := audit.inputs_of(v_tracked, v_compiler);
       v_is_stale := case when v_is_unfollowed
         then split_part(v_inputs, ':', 1) <> split_part(v_tracked.inputs, ':', 1)
@@ -6499,9 +6548,10 @@ begin
     exception
       -- Its text says what no longer fits; only people know what should stand there instead.
       when others then
+        get stacked diagnostics v_hint = pg_exception_hint;
         return query select 'declaration_broken', 'error', v_name,
-          format('The declaration no longer fits the table, so nothing can be compiled: %s.',
-            sqlerrm),
+          format('The declaration no longer fits, so nothing can be compiled: %s.', sqlerrm)
+            || rtrim(' ' || v_hint),
           format('select audit.track(%L, ...);', v_name);
     end;
   end loop;
