@@ -199,6 +199,7 @@
 \ir audit/check/check_event_triggers.sql
 \ir audit/check/check_tables.sql
 \ir audit/check/check_functions.sql
+\ir audit/check/check_layouts.sql
 \ir audit/check/check_triggers.sql
 \ir audit/check/check_untracked.sql
 \ir audit/check/check_guard.sql

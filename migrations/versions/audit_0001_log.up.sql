@@ -1291,7 +1291,9 @@ begin
       execute format('comment on type audit.%I is %L', v_name,
         format('The audited columns of %s, as the log keeps a whole row.', v_layout.table_name));
     end if;
-    if to_regproc(format('audit.%I', v_name || '_changes')) is null then
+    if to_regproc(format('audit.%I', v_name || '_changes')) is null
+      or to_regproc(format('audit.%I', v_name || '_values')) is null
+    then
       execute audit.layout_reader(v_layout, 'changes');
       execute audit.layout_reader(v_layout, 'values');
     end if;
@@ -5446,6 +5448,12 @@ declare
   v_compiler text := audit.compiler_digest();
 begin
   lock table audit.tracked in share row exclusive mode;
+  -- After a restore of data alone.
+  if refresh.target is null
+    and exists (select from audit.check_layouts() as f where f.finding = 'layout_missing')
+  then
+    perform audit.derive_layouts();
+  end if;
   for v_tracked in
     select * from audit.tracked as k
     where refresh.target is null or k.target = refresh.target
@@ -5583,9 +5591,19 @@ begin
     where k.target = any (v_touched::regclass[])
       and exists (select from pg_trigger as g
                   where g.tgrelid = k.target and g.tgenabled = 'D' and g.tgname ~ '^_audit_');
-  perform audit.refresh(s)
-    from audit.stale_tables(coalesce(v_touched, '{}'),
-      tg_tag not in ('CREATE TABLE', 'CREATE TRIGGER', 'ALTER TRIGGER')) as s;
+  perform audit.refresh(s.target)
+    from (
+      select s as target
+      from audit.stale_tables(coalesce(v_touched, '{}'),
+        tg_tag not in ('CREATE TABLE', 'CREATE TRIGGER', 'ALTER TRIGGER')) as s
+      union
+      -- What before_ddl() widened because the text names it, whether the command touched it or not.
+      select k.target
+      from audit.tracked as k
+      join pg_class as c on c.oid = k.target
+      where tg_tag = 'ALTER TABLE' and k.inputs = ''
+        and strpos(lower(current_query()), lower(c.relname)) > 0
+    ) as s;
 end;
 $$;
 
@@ -6609,6 +6627,52 @@ revoke all on function audit.check_functions() from public;
 comment on function audit.check_functions() is
   'Findings: compiled functions that were changed by hand.';
 
+-- Whether what is derived from audit.layout is there and fits it. Records of the log are read by it: a
+-- type of another shape, left from before rows of another log were loaded, would show them wrong.
+create or replace function audit.check_layouts()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with layout as (
+    select y.*, format('layout_%s', y.id) as name from audit.layout as y
+  ), derived as (
+    select y.id, y.table_name, y.name, y.columns, t.oid, t.typrelid,
+      to_regproc(format('audit.%I', y.name || '_changes')) is not null
+        and to_regproc(format('audit.%I', y.name || '_values')) is not null as is_read
+    from layout as y
+    left join pg_type as t on t.typnamespace = 'audit'::regnamespace and t.typname = y.name
+  )
+  select 'layout_missing', 'error', format('audit.%I', d.name),
+    format('The type or a function of layout %s is gone: whole rows of %s cannot be read.', d.id,
+      d.table_name),
+    'select audit.refresh();'
+  from derived as d
+  where d.oid is null or not d.is_read
+  union all
+  select 'layout_changed', 'error', format('audit.%I', d.name),
+    format('The type of layout %s has not the columns that audit.layout tells of: rows of %s are '
+      'shown wrong, or not at all.', d.id, d.table_name),
+    format('drop type audit.%1$I; drop function if exists audit.%2$I, audit.%3$I; '
+      'select audit.refresh();', d.name, d.name || '_changes', d.name || '_values')
+  from derived as d
+  where (
+      select coalesce(jsonb_agg(jsonb_build_array(a.attname, a.atttypid) order by a.attnum), '[]')
+      from pg_attribute as a
+      where a.attrelid = d.typrelid and a.attnum > 0 and not a.attisdropped)
+    is distinct from (
+      select coalesce(jsonb_agg(jsonb_build_array(c ->> 'name', to_regtype(c ->> 'kept_as')::oid)
+        order by n), '[]')
+      from jsonb_array_elements(d.columns) with ordinality as e (c, n))
+    and d.oid is not null
+$$;
+
+revoke all on function audit.check_layouts() from public;
+
+comment on function audit.check_layouts() is
+  'Findings: layouts of the log whose type or functions are missing, or of another shape.';
+
 -- Whether the triggers of tracked tables and of their partitions are there, as compiled, and fire.
 create or replace function audit.check_triggers()
   returns setof audit.finding
@@ -7233,6 +7297,8 @@ as $$
   select * from audit.check_tables()
   union all
   select * from audit.check_functions()
+  union all
+  select * from audit.check_layouts()
   union all
   select * from audit.check_triggers()
   union all
