@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 import psycopg
-from psycopg import sql
 from psycopg.rows import scalar_row
 
 from tests.support.helpers import platform
@@ -89,17 +88,21 @@ def write_history(session: psycopg.Connection) -> None:
     session.execute("truncate licensing.notification_policies")
 
 
-def views(session: psycopg.Connection) -> dict[str, str]:
+# What is no part of what was done: the label that the catalogue gives the action.
+LABELS = ("action_label",)
+
+
+def views(session: psycopg.Connection, without: Iterable[str] = LABELS) -> dict[str, str]:
     """Return a query for each view and each public function that shows rows of the log.
 
-    Each gives one text a row, without the label of the action, which is no part of the log.
+    Each gives one text a row, `without` some of the columns.
     """
     with session.cursor(row_factory=scalar_row) as cursor:
         names = cursor.execute(
             "select format('%I.%I', schemaname, viewname) from pg_views"
             " where schemaname = 'licensing' and viewname ~ '_log$'"
         ).fetchall()
-    rows = "(to_jsonb(e) - 'action_label')::text"
+    rows = f"(to_jsonb(e) - '{{{','.join(without)}}}'::text[])::text"
     items = "(select distinct item_type, item_id from audit.log where item_type <> 'table')"
     return {
         name: f"select {rows} from {name} as e" for name in ("audit.events", "audit.changes", *names)
@@ -111,17 +114,16 @@ def views(session: psycopg.Connection) -> dict[str, str]:
 
 
 def pictures(
-    session: psycopg.Connection, names: Iterable[str] | None = None, where: str = "true"
+    session: psycopg.Connection, where: str = "true", without: Iterable[str] = LABELS
 ) -> dict[str, list[str]]:
-    """Return what all views show, or those that are named, whatever is set in the session.
+    """Return what all views show, whatever is set in the session.
 
     `where` is a condition on the row `e` of the view.
     """
-    queries = views(session)
     seen: dict[str, list[str]] = {}
     with session.transaction(), session.cursor(row_factory=scalar_row) as cursor:
         cursor.execute("set local timezone = 'UTC'; set local jit = off")
-        for name in names or queries:
-            query = sql.SQL(f"{queries[name]} where {where}")
-            seen[name] = sorted(cursor.execute(query).fetchall())
+        for name, query in views(session, without).items():
+            cursor.execute(f"{query} where {where}".encode())
+            seen[name] = sorted(cursor.fetchall())
     return seen
