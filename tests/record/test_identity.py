@@ -1,4 +1,4 @@
-"""(occurred_at, id, tx) is one row's own, id grows in the order of doing, no clock stops a write."""
+"""(occurred_at, id, tx) is one row's own, ids grow in the order of doing, no clock stops writes."""
 
 import os
 import shutil

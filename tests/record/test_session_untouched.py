@@ -111,7 +111,8 @@ def twins(
                 owner.execute(f"grant create, usage on schema {schema} to {stranger}".encode())
             owner.execute(
                 sql.SQL(
-                    "grant usage on schema {0} to {1}; grant all on all tables in schema {0} to {1};"
+                    "grant usage on schema {0} to {1};"
+                    "grant all on all tables in schema {0} to {1};"
                     "grant all on all sequences in schema {0} to {1}"
                 ).format(sql.Identifier(schema), sql.Identifier(writer))
             )

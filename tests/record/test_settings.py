@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
@@ -310,7 +310,8 @@ def test_a_record_gives_back_what_it_was_made_of(url: str) -> None:
         rows = written(session, query, plain)
     assert [row[0] for row in rows] == ["every_created", "every_deleted"]
     for row in rows:
-        wrong = [kind for kind, (kept, given) in zip(KINDS, row[1:], strict=True) if kept != given]
+        pairs_of_text: Any = zip(KINDS, row[1:], strict=True)
+        wrong = [kind for kind, (kept, given) in pairs_of_text if kept != given]
         assert wrong == []
 
 

@@ -51,7 +51,7 @@ class Forms:
         assert len(shown[0]["audit.events"]) >= at_least
         transactions = (
             "select string_agg(e.action || ' ' || e.item_id, ' ' order by e.action, e.item_id)"
-            f" from audit.events as e where e.id > %s group by e.tx order by e.tx"
+            " from audit.events as e where e.id > %s group by e.tx order by e.tx"
         )
         found = [
             session.execute(transactions, (mark,)).fetchall()
@@ -81,7 +81,8 @@ def test_a_history_of_types_and_tables(forms: Forms) -> None:
     forms.assert_same(since=since, at_least=40)
     kept = (
         "select count(*) filter (where row_values is null), count(row_values) from audit.log"
-        " where id > %s and action ~ '_(created|deleted)$' and item_type in ('thing', 'gone', 'bit')"
+        " where id > %s and action ~ '_(created|deleted)$'"
+        " and item_type in ('thing', 'gone', 'bit')"
     )
     of_old, of_new = (
         session.execute(kept, (mark,)).fetchone()
@@ -97,18 +98,17 @@ def script(draw: Draw, first_id: int, length: int) -> Iterator[Statement]:
     """Draw statements, each for the tables as those before it left them."""
     tables: Tables = {name: {} for name in TABLES}
     for name, rows in small_platform(first_id).items():
-        statement = added(name, rows, "select")
-        tables = apply(tables, statement.effects)
-        yield statement
+        first = added(name, rows, "select")
+        tables = apply(tables, first.effects)
+        yield first
     statements = Statements(itertools.count(first_id + 1000))
     for _ in range(length):
         kind = draw(st.sampled_from(("insert", "update", "update_each", "mixed", "delete")))
         names = PARENTS if kind == "delete" and draw(st.booleans()) else WRITTEN + LIVELY
         name = draw(st.sampled_from(names))
-        statement = getattr(statements, kind)(draw, tables, name) or statements.insert(
-            draw, tables, name
-        )
-        if statement is not None and not statement.is_refused:
+        drawn: Statement | None = getattr(statements, kind)(draw, tables, name)
+        statement = drawn or statements.insert(draw, tables, name)
+        if statement and not statement.is_refused:
             tables = apply(tables, statement.effects)
             yield statement
 

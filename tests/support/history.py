@@ -105,7 +105,8 @@ def views(session: psycopg.Connection, without: Iterable[str] = LABELS) -> dict[
     rows = f"(to_jsonb(e) - '{{{','.join(without)}}}'::text[])::text"
     items = "(select distinct item_type, item_id from audit.log where item_type <> 'table')"
     return {
-        name: f"select {rows} from {name} as e" for name in ("audit.events", "audit.changes", *names)
+        name: f"select {rows} from {name} as e"
+        for name in ("audit.events", "audit.changes", *names)
     } | {
         f"audit.{name}": f"select i.item_id || {rows} from {items} as i cross join lateral"
         f" audit.{name}(i.item_type, i.item_id) as e"

@@ -81,7 +81,7 @@ def test_a_function_that_changes_is_told_of_and_can_be_changed_back(
     assert says in message
     # Nothing is compiled anew, so nothing is lost; what would have to be, is refused and says why.
     assert owner.execute("select audit.refresh()").fetchall() == []
-    with pytest.raises(psycopg.Error, match="app.name") as refused:
+    with pytest.raises(psycopg.Error, match=r"app\.name") as refused:
         owner.execute("alter table app.note add column extra text")
     assert refused.value.sqlstate == "UA005"
     owner.execute(

@@ -59,7 +59,7 @@ def test_a_declaration_that_changed_many_times_reads_all_its_rows(
     owner: psycopg.Connection,
 ) -> None:
     """Each shape has its rows, read by the layout of their time."""
-    shapes = sized(25, 100)
+    shapes = sized(10, 100)
     owner.execute("create table thing (id integer primary key, kept text)")
     owner.execute("select audit.track('thing')")
     expected: list[dict[str, object]] = []
@@ -132,6 +132,7 @@ def test_rows_outlive_their_table_and_its_types(owner: psycopg.Connection) -> No
         "itself": {"new": "gone.thing"},
     }
     shown = owner.execute(
-        "select new_value from audit.changes where action = 'thing_created' and column_name = 'mood'"
+        "select new_value from audit.changes"
+        " where action = 'thing_created' and column_name = 'mood'"
     ).fetchall()
     assert shown == [('sad, "so"',)]

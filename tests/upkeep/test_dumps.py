@@ -139,8 +139,6 @@ def test_a_dump_of_restored_section_by_section(
     """Triggers are made after the data, also where the parts of a dump are restored one by one."""
     file = dump(server, restoring, past, tmp_path / "all")
     for section in ("pre-data", "data", "post-data"):
-        restoring.run(
-            "pg_restore", "--exit-on-error", f"--section={section}", "-d", restored, file
-        )
+        restoring.run("pg_restore", "--exit-on-error", f"--section={section}", "-d", restored, file)
     assert_same(server.url(past), restoring.url(restored))
     assert_works(restoring.url(restored))
