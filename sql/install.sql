@@ -148,6 +148,7 @@
 \ir audit/tracking/validate_tree.sql
 \ir audit/tracking/validate_expression.sql
 \ir audit/tracking/validate_expressions.sql
+\ir audit/tracking/validate_bound.sql
 \ir audit/tracking/settle_readers.sql
 \ir audit/tracking/validate_declaration.sql
 \ir audit/tracking/columns_now.sql
@@ -200,6 +201,7 @@
 \ir audit/check/check_event_triggers.sql
 \ir audit/check/check_tables.sql
 \ir audit/check/check_functions.sql
+\ir audit/check/check_layouts.sql
 \ir audit/check/check_triggers.sql
 \ir audit/check/check_untracked.sql
 \ir audit/check/check_guard.sql

@@ -1174,6 +1174,9 @@ comment on function audit.%1$I is %5$L',
        select unnest(audit.settings_of(array(select f.type from field as f)))
        union
        select 'timezone = ''UTC''' from field as f where f.type = 'timestamptz'::regtype
+       union
+       -- Whatever the elements are: NULL in an array would be read as a text.
+       select 'array_nulls = ''on''' from field as f where audit.element_of(f.type) <> f.type
      ) as p (s)),
     format(
 '
@@ -1296,7 +1299,9 @@ begin
       execute format('comment on type audit.%I is %L', v_name,
         format('The audited columns of %s, as the log keeps a whole row.', v_layout.table_name));
     end if;
-    if to_regproc(format('audit.%I', v_name || '_changes')) is null then
+    if to_regproc(format('audit.%I', v_name || '_changes')) is null
+      or to_regproc(format('audit.%I', v_name || '_values')) is null
+    then
       execute audit.layout_reader(v_layout, 'changes');
       execute audit.layout_reader(v_layout, 'values');
     end if;
@@ -2375,9 +2380,10 @@ as $$
     order by f.proname collate "C", f.prosrc collate "C"))
   from pg_proc as f
   where f.pronamespace = 'audit'::regnamespace
-    -- But for what was compiled.
+    -- But for what was compiled: what one table was given leaves the others as they are.
     and f.prorettype <> 'trigger'::regtype
     and f.proname !~ '^(layout_[0-9]+|record)_'
+    and coalesce(obj_description(f.oid, 'pg_proc'), '') !~ '^Compiled by audit\.track\(\)'
 $$;
 
 revoke all on function audit.compiler_digest() from public;
@@ -4875,6 +4881,52 @@ revoke all on function audit.validate_expressions(audit.tracked) from public;
 comment on function audit.validate_expressions(audit.tracked) is
   'Raises an error where an expression of a declaration does not fit its table.';
 
+-- What expressions were bound to can change afterwards: a function can go to another owner, become
+-- volatile, lose a right, or be dropped with all that depends on it. The bound functions are looked
+-- through again as they are; nothing is created, and nothing of theirs is run.
+create or replace function audit.validate_bound(t audit.tracked)
+  returns void
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_slot text;
+  v_name text;
+  v_tree text;
+begin
+  if not exists (select from jsonb_object_keys(t.compiled -> 'functions') as k
+                 where k ~ '_x[0-9a-f]{8}$') then
+    return;
+  end if;
+  for v_slot, v_name, v_tree in
+    select e.slot, f.name, p.prosqlbody::text
+    from (
+      values ('item_id', t.item_id, 'text'), ('item_label', t.item_label, 'text'),
+        ('account', t.account, 'text'), ('parent_id', t.parent_id, 'text'),
+        ('part_name', t.part_name, 'text')
+      union all
+      select 'when', r ->> 'when', 'bool' from jsonb_array_elements(t.actions) as r
+    ) as e (slot, expression, result)
+    cross join lateral audit.bound_function(t, e.expression, e.result) as f
+    left join pg_proc as p on p.oid = to_regproc(format('audit.%I', f.name))
+    where audit.is_bound(e.expression) and t.compiled -> 'functions' ? f.name
+  loop
+    if v_tree is null then
+      raise exception 'invalid declaration of %: %: what it uses was dropped, and with it %',
+        t.target, v_slot, format('audit.%I', v_name)
+        using errcode = 'UA005';
+    end if;
+    perform audit.validate_tree(t, v_slot, v_tree);
+  end loop;
+end;
+$$;
+
+revoke all on function audit.validate_bound(audit.tracked) from public;
+
+comment on function audit.validate_bound(audit.tracked) is
+  'Raises an error where something that a declaration was bound to is gone, or no longer allowed.';
+
 -- Before a table is compiled: who reads what for it, and whether they may.
 create or replace function audit.settle_readers(t audit.tracked)
   returns audit.tracked
@@ -5488,6 +5540,12 @@ declare
   v_compiler text := audit.compiler_digest();
 begin
   lock table audit.tracked in share row exclusive mode;
+  -- After a restore of data alone.
+  if refresh.target is null
+    and exists (select from audit.check_layouts() as f where f.finding = 'layout_missing')
+  then
+    perform audit.derive_layouts();
+  end if;
   for v_tracked in
     select * from audit.tracked as k
     where refresh.target is null or k.target = refresh.target
@@ -5625,9 +5683,19 @@ begin
     where k.target = any (v_touched::regclass[])
       and exists (select from pg_trigger as g
                   where g.tgrelid = k.target and g.tgenabled = 'D' and g.tgname ~ '^_audit_');
-  perform audit.refresh(s)
-    from audit.stale_tables(coalesce(v_touched, '{}'),
-      tg_tag not in ('CREATE TABLE', 'CREATE TRIGGER', 'ALTER TRIGGER')) as s;
+  perform audit.refresh(s.target)
+    from (
+      select s as target
+      from audit.stale_tables(coalesce(v_touched, '{}'),
+        tg_tag not in ('CREATE TABLE', 'CREATE TRIGGER', 'ALTER TRIGGER')) as s
+      union
+      -- What before_ddl() widened because the text names it, whether the command touched it or not.
+      select k.target
+      from audit.tracked as k
+      join pg_class as c on c.oid = k.target
+      where tg_tag = 'ALTER TABLE' and k.inputs = ''
+        and strpos(lower(current_query()), lower(c.relname)) > 0
+    ) as s;
 end;
 $$;
 
@@ -6553,6 +6621,7 @@ declare
   v_compiler text := audit.compiler_digest();
   v_inputs text;
   v_is_stale boolean;
+  v_hint text;
   -- Without its event trigger the list of columns is left out everywhere: that is one finding, not
   -- one for each table.
   v_is_unfollowed boolean := exists (select from audit.check_event_triggers());
@@ -6574,6 +6643,7 @@ begin
       continue;
     end if;
     begin
+      perform audit.validate_bound(v_tracked);
       v_inputs := audit.inputs_of(v_tracked, v_compiler);
       v_is_stale := case when v_is_unfollowed
         then split_part(v_inputs, ':', 1) <> split_part(v_tracked.inputs, ':', 1)
@@ -6588,9 +6658,10 @@ begin
     exception
       -- Its text says what no longer fits; only people know what should stand there instead.
       when others then
+        get stacked diagnostics v_hint = pg_exception_hint;
         return query select 'declaration_broken', 'error', v_name,
-          format('The declaration no longer fits the table, so nothing can be compiled: %s.',
-            sqlerrm),
+          format('The declaration no longer fits, so nothing can be compiled: %s.', sqlerrm)
+            || rtrim(' ' || v_hint),
           format('select audit.track(%L, ...);', v_name);
     end;
   end loop;
@@ -6647,6 +6718,52 @@ revoke all on function audit.check_functions() from public;
 
 comment on function audit.check_functions() is
   'Findings: compiled functions that were changed by hand.';
+
+-- Whether what is derived from audit.layout is there and fits it. Records of the log are read by it: a
+-- type of another shape, left from before rows of another log were loaded, would show them wrong.
+create or replace function audit.check_layouts()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with layout as (
+    select y.*, format('layout_%s', y.id) as name from audit.layout as y
+  ), derived as (
+    select y.id, y.table_name, y.name, y.columns, t.oid, t.typrelid,
+      to_regproc(format('audit.%I', y.name || '_changes')) is not null
+        and to_regproc(format('audit.%I', y.name || '_values')) is not null as is_read
+    from layout as y
+    left join pg_type as t on t.typnamespace = 'audit'::regnamespace and t.typname = y.name
+  )
+  select 'layout_missing', 'error', format('audit.%I', d.name),
+    format('The type or a function of layout %s is gone: whole rows of %s cannot be read.', d.id,
+      d.table_name),
+    'select audit.refresh();'
+  from derived as d
+  where d.oid is null or not d.is_read
+  union all
+  select 'layout_changed', 'error', format('audit.%I', d.name),
+    format('The type of layout %s has not the columns that audit.layout tells of: rows of %s are '
+      'shown wrong, or not at all.', d.id, d.table_name),
+    format('drop type audit.%1$I; drop function if exists audit.%2$I, audit.%3$I; '
+      'select audit.refresh();', d.name, d.name || '_changes', d.name || '_values')
+  from derived as d
+  where (
+      select coalesce(jsonb_agg(jsonb_build_array(a.attname, a.atttypid) order by a.attnum), '[]')
+      from pg_attribute as a
+      where a.attrelid = d.typrelid and a.attnum > 0 and not a.attisdropped)
+    is distinct from (
+      select coalesce(jsonb_agg(jsonb_build_array(c ->> 'name', to_regtype(c ->> 'kept_as')::oid)
+        order by n), '[]')
+      from jsonb_array_elements(d.columns) with ordinality as e (c, n))
+    and d.oid is not null
+$$;
+
+revoke all on function audit.check_layouts() from public;
+
+comment on function audit.check_layouts() is
+  'Findings: layouts of the log whose type or functions are missing, or of another shape.';
 
 -- Whether the triggers of tracked tables and of their partitions are there, as compiled, and fire.
 create or replace function audit.check_triggers()
@@ -7272,6 +7389,8 @@ as $$
   select * from audit.check_tables()
   union all
   select * from audit.check_functions()
+  union all
+  select * from audit.check_layouts()
   union all
   select * from audit.check_triggers()
   union all

@@ -103,6 +103,21 @@ BROKEN = (
         [("function_changed", "audit.licensing_order_managers_insert()")],
     ),
     Broken(
+        "a function that reads whole rows gone",
+        "drop function audit.layout_1_values",
+        [("layout_missing", "audit.layout_1")],
+    ),
+    Broken(
+        "the type of whole rows gone",
+        "drop type audit.layout_1",
+        [("layout_missing", "audit.layout_1")],
+    ),
+    Broken(
+        "the type of whole rows of another shape",
+        "alter type audit.layout_1 drop attribute reference",
+        [("layout_changed", "audit.layout_1")],
+    ),
+    Broken(
         "somebody who has the rights of compiled functions",
         "create role auditdb_forger; grant audit_writer, audit_lookup to auditdb_forger",
         [

@@ -225,10 +225,16 @@ def client_programs(version: int) -> Path:
 
 
 @contextlib.contextmanager
-def running(bindir: Path, version: int, memory: Path | None = None) -> Iterator[Server]:
+def running(
+    bindir: Path,
+    version: int,
+    memory: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
     """Run a server of its own, on a Unix socket only, for the length of a with block.
 
-    Its data are in a directory below `memory`, if it is given.
+    Its data are in a directory below `memory`, if it is given; it has nothing else in its
+    environment than `environment`.
 
     Raises:
         RuntimeError: if it does not start, with the end of its log.
@@ -255,7 +261,7 @@ def running(bindir: Path, version: int, memory: Path | None = None) -> Iterator[
                 stdout=subprocess.PIPE,
                 text=True,
                 cwd=root,
-                env={"PATH": os.defpath, "LC_ALL": "C"},
+                env={"PATH": os.defpath, "LC_ALL": "C", **(environment or {})},
                 start_new_session=True,  # Ctrl-C is for the tests, not for the keeper
                 **as_account(account),
             )

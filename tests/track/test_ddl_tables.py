@@ -4,6 +4,7 @@ import psycopg
 import pytest
 from psycopg import conninfo, sql
 
+import auditdb
 from auditdb._upkeep import migrate
 from tests.conftest import Connect, CreateRole
 from tests.support.helpers import LogRow, recorded, value
@@ -424,3 +425,24 @@ def test_a_refresh_restores_a_function_that_was_replaced(connection: psycopg.Con
     with recorded(connection) as log:
         connection.execute("insert into app.thing values (3)")
     assert short(log) == [("thing_created", "thing:3")]
+
+
+def test_a_table_that_a_script_names_beside_another_is_narrow_again(
+    connection: psycopg.Connection,
+) -> None:
+    """Before ALTER TABLE all tracked tables in the text are widened, for it may be any of them."""
+    connection.execute(THING)
+    connection.execute("create table app.other (id int primary key, v text, seen int)")
+    connection.execute("select audit.track('app.other', operational => '{seen}')")
+    listed = (
+        "select pg_get_triggerdef(oid) from pg_trigger where tgname = '_audit_update'"
+        " and tgrelid in ('app.thing'::regclass, 'app.other'::regclass)"
+    )
+    before = sorted(connection.execute(listed).fetchall())
+    connection.execute("alter table app.thing drop column n; update app.other set v = 'x'")
+    after = sorted(connection.execute(listed).fetchall())
+    assert [text.partition(" ON ")[0] for (text,) in after] == [
+        "CREATE TRIGGER _audit_update AFTER UPDATE OF id, v"
+    ] * 2
+    assert before[0] == after[0]
+    assert "triggers_stale" not in {finding.finding for finding in auditdb.check(connection)}

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,27 +112,41 @@ def test_data_restored_with_triggers_on_leaves_false_rows(
         assert "customer_created" in {row.action for row in helpers.new_log(there)}
 
 
-def test_the_log_alone_is_restored_through_its_parent(
+def test_the_log_alone_is_restored_where_nothing_is_tracked_yet(
+    server: Server, helpdesk: str, engine_database: str, tmp_path: Path
+) -> None:
+    with psycopg.connect(engine_database) as there:
+        empty = there.execute(TRIGGERS).fetchall()
+    run(server, tmp_path, 3, helpdesk=name_of(helpdesk), other=name_of(engine_database))
+    shown = (
+        "select e.id, e.item_id, e.changes from audit.events as e where changes is not null"
+        " order by 1"
+    )
+    with psycopg.connect(helpdesk) as here, psycopg.connect(engine_database) as there:
+        assert there.execute(LOG).fetchall() == here.execute(LOG).fetchall()
+        assert there.execute(TRIGGERS).fetchall() == empty
+        assert there.execute(shown).fetchall() == here.execute(shown).fetchall()
+        newest = helpers.newest(there)
+        # A table that is tracked from now on has a layout of its own.
+        there.execute("create table public.late (id integer primary key, note text)")
+        there.execute("select audit.track('public.late')")
+        there.execute("insert into public.late values (1, 'x')")
+        rows = helpers.new_log(there, newest)
+    assert [row.changes for row in rows if row.action == "late_created"] == [
+        {"id": {"new": 1}, "note": {"new": "x"}}
+    ]
+
+
+def test_the_log_alone_is_refused_where_layouts_would_be_taken_for_others(
     server: Server, helpdesk: str, target: str, tmp_path: Path
 ) -> None:
     with psycopg.connect(target) as there:
-        empty = there.execute(TRIGGERS).fetchall()
-        own = helpers.newest(there)
-    with psycopg.connect(helpdesk) as here:
-        # Rows that came with the template have the same keys in both.
-        rows = here.execute("select * from audit.log where id > %s order by id", [own]).fetchall()
-    assert rows
-    with psycopg.connect(target, autocommit=True) as there:
-        there.execute("alter table audit.log disable trigger refuse_change")
-        there.execute("delete from audit.log")
-        there.execute("alter table audit.log enable always trigger refuse_change")
-    run(server, tmp_path, 3, helpdesk=name_of(helpdesk), other=name_of(target))
-    with psycopg.connect(helpdesk) as here, psycopg.connect(target) as there:
-        assert there.execute(LOG).fetchall() == here.execute(LOG).fetchall()
-        assert there.execute(TRIGGERS).fetchall() == empty
-        newest = helpers.newest(there)
-        helpers.platform(there)
-        assert min(row.id for row in helpers.new_log(there, newest)) > newest
+        before = there.execute(LOG).fetchall()
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        run(server, tmp_path, 3, helpdesk=name_of(helpdesk), other=name_of(target))
+    assert "layout_pkey" in refused.value.stderr
+    with psycopg.connect(target) as there:
+        assert there.execute(LOG).fetchall() == before
 
 
 def test_a_dump_of_the_parent_alone_has_no_rows(server: Server, helpdesk: str) -> None:

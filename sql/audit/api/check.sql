@@ -15,6 +15,8 @@ as $$
   union all
   select * from audit.check_functions()
   union all
+  select * from audit.check_layouts()
+  union all
   select * from audit.check_triggers()
   union all
   select * from audit.check_untracked()

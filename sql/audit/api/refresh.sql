@@ -11,6 +11,12 @@ declare
   v_compiler text := audit.compiler_digest();
 begin
   lock table audit.tracked in share row exclusive mode;
+  -- After a restore of data alone.
+  if refresh.target is null
+    and exists (select from audit.check_layouts() as f where f.finding = 'layout_missing')
+  then
+    perform audit.derive_layouts();
+  end if;
   for v_tracked in
     select * from audit.tracked as k
     where refresh.target is null or k.target = refresh.target

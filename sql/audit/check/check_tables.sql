@@ -14,6 +14,7 @@ declare
   v_compiler text := audit.compiler_digest();
   v_inputs text;
   v_is_stale boolean;
+  v_hint text;
   -- Without its event trigger the list of columns is left out everywhere: that is one finding, not
   -- one for each table.
   v_is_unfollowed boolean := exists (select from audit.check_event_triggers());
@@ -35,6 +36,7 @@ begin
       continue;
     end if;
     begin
+      perform audit.validate_bound(v_tracked);
       v_inputs := audit.inputs_of(v_tracked, v_compiler);
       v_is_stale := case when v_is_unfollowed
         then split_part(v_inputs, ':', 1) <> split_part(v_tracked.inputs, ':', 1)
@@ -49,9 +51,10 @@ begin
     exception
       -- Its text says what no longer fits; only people know what should stand there instead.
       when others then
+        get stacked diagnostics v_hint = pg_exception_hint;
         return query select 'declaration_broken', 'error', v_name,
-          format('The declaration no longer fits the table, so nothing can be compiled: %s.',
-            sqlerrm),
+          format('The declaration no longer fits, so nothing can be compiled: %s.', sqlerrm)
+            || rtrim(' ' || v_hint),
           format('select audit.track(%L, ...);', v_name);
     end;
   end loop;

@@ -52,6 +52,9 @@ comment on function audit.%1$I is %5$L',
        select unnest(audit.settings_of(array(select f.type from field as f)))
        union
        select 'timezone = ''UTC''' from field as f where f.type = 'timestamptz'::regtype
+       union
+       -- Whatever the elements are: NULL in an array would be read as a text.
+       select 'array_nulls = ''on''' from field as f where audit.element_of(f.type) <> f.type
      ) as p (s)),
     format(
 '

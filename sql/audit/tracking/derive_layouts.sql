@@ -19,7 +19,9 @@ begin
       execute format('comment on type audit.%I is %L', v_name,
         format('The audited columns of %s, as the log keeps a whole row.', v_layout.table_name));
     end if;
-    if to_regproc(format('audit.%I', v_name || '_changes')) is null then
+    if to_regproc(format('audit.%I', v_name || '_changes')) is null
+      or to_regproc(format('audit.%I', v_name || '_values')) is null
+    then
       execute audit.layout_reader(v_layout, 'changes');
       execute audit.layout_reader(v_layout, 'values');
     end if;

@@ -28,9 +28,19 @@ begin
     where k.target = any (v_touched::regclass[])
       and exists (select from pg_trigger as g
                   where g.tgrelid = k.target and g.tgenabled = 'D' and g.tgname ~ '^_audit_');
-  perform audit.refresh(s)
-    from audit.stale_tables(coalesce(v_touched, '{}'),
-      tg_tag not in ('CREATE TABLE', 'CREATE TRIGGER', 'ALTER TRIGGER')) as s;
+  perform audit.refresh(s.target)
+    from (
+      select s as target
+      from audit.stale_tables(coalesce(v_touched, '{}'),
+        tg_tag not in ('CREATE TABLE', 'CREATE TRIGGER', 'ALTER TRIGGER')) as s
+      union
+      -- What before_ddl() widened because the text names it, whether the command touched it or not.
+      select k.target
+      from audit.tracked as k
+      join pg_class as c on c.oid = k.target
+      where tg_tag = 'ALTER TABLE' and k.inputs = ''
+        and strpos(lower(current_query()), lower(c.relname)) > 0
+    ) as s;
 end;
 $$;
 
