@@ -23,6 +23,8 @@ declare
   v_summarised text[] := '{}';
   v_open text := 'true';
   v_told text := '';
+  v_types text[];
+  v_ids text[];
 begin
   -- For whom the summary shows as much as the log does.
   if has_table_privilege('audit.belonging', 'select')
@@ -56,7 +58,7 @@ begin
       from summarised as s;
   end if;
 
-  return query execute format(
+  execute format(
 'with recursive link as materialized (
   select l.parent_type, l.parent_id, array_agg(l.item_type) as types, array_agg(l.item_id) as ids
   from (%s) as l
@@ -74,18 +76,24 @@ begin
     select k.item_type, k.item_id from unnest(t.types, t.ids) as k (item_type, item_id)%s
   ) as c
 )
-select e.*
-from tree as t
+select array_agg(t.item_type), array_agg(t.item_id) from tree as t',
+    audit.belonging_query('audit.log', format('%s and (%s)', v_account, v_open)), v_told)
+    into v_types, v_ids
+    using tree_log.item_type, tree_log.item_id, v_summarised;
+
+  -- Without statistics the planner takes items to have many more rows than they have.
+  return query execute format(
+'select e.*
+from unnest($1, $2) as t (item_type, item_id)
 cross join lateral (
   select l.*
   from audit.events as l
   where l.item_id = t.item_id and l.item_type = t.item_type and l.occurred_at < %L and %s
-  offset 0
+  %s
 ) as e
 order by e.occurred_at desc, e.id desc',
-    audit.belonging_query('audit.log', format('%s and (%s)', v_account, v_open)), v_told, v_until,
-    v_account)
-  using tree_log.item_type, tree_log.item_id, v_summarised;
+    v_until, v_account, case when cardinality(v_ids) < 10000 then 'offset 0' end)
+    using v_types, v_ids;
 end;
 $$;
 

@@ -40,7 +40,7 @@ begin
       or b.partition = close_partition.partition;
   execute format(
     'insert into audit.belonging (account_id, item_type, item_id, parent_type, parent_id, partition) '
-    'select l.*, %L from (%s) as l',
+    'select distinct l.*, %L from (%s) as l',
     close_partition.partition,
     audit.belonging_query(format('audit.%I', close_partition.partition), 'true'));
 
