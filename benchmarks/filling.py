@@ -289,9 +289,7 @@ def _records(connection: psycopg.Connection[Any]) -> tuple[sql.Composable, sql.C
         values = _VALUES[kind]
         if unknown := values.keys() - set(columns):
             raise LookupError(f"{kind} has no columns {', '.join(unknown)}")
-        record = ", ".join(
-            values.get(name, "null") for name in columns
-        )
+        record = ", ".join(values.get(name, "null") for name in columns)
         layouts.append(f"when '{kind}' then {number}")
         records.append(f"when '{kind}' then row({record})::audit.layout_{number}::text")
     return sql.SQL(" ".join(layouts)), sql.SQL(" ".join(records))
