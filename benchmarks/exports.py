@@ -158,7 +158,7 @@ def _rates(
 def _psql(server: Server, to: Path, first: datetime, end: datetime) -> tuple[int, int, float]:
     """Copy the same rows in the same order with psql; return rows, bytes and seconds."""
     query = (
-        f"select * from audit.log where occurred_at >= '{first.isoformat()}'"
+        f"select * from audit.events where occurred_at >= '{first.isoformat()}'"
         f" and occurred_at < '{end.isoformat()}' order by occurred_at, id, account_id"
     )
     began = time.monotonic()

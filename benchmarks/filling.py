@@ -60,16 +60,12 @@ $$
 _ROWS = """
 insert into audit.{partition} (id, occurred_at, account_id, action, item_type, item_id, item_label,
   parent_type, parent_id, actor_type, actor_id, actor_label, db_role, application, is_cascade,
-  changes, context)
+  is_deleted, layout, row_values, changes, context)
 select
   {base} + r.m,
   timestamptz {begin} + make_interval(secs => r.m * {step} / 1e6),
   a.account,
-  t.item_type || case
-    when t.item_type = 'product' then '_updated'
-    when r.event = 0 then '_created'
-    when r.event = 9 and t.chance < 0.4 then '_deleted'
-    else '_updated' end,
+  t.item_type || '_' || e.done,
   t.item_type,
   t.item_id,
   t.item_label,
@@ -81,23 +77,11 @@ select
   'licensing_app',
   'licensing-api 4.2',
   false,
-  case
-    when t.item_type <> 'product' and r.event = 0 then (
-      case t.item_type
-        when 'customer' then '{{"email": {{"new": "buyer' || r.item || '@customer.example"}}, '
-          '"company_name": {{"new": "Customer ' || r.item || ' Limited"}}, '
-          '"address": {{"new": "' || r.item % 900 || ' Station Road"}}, '
-          '"city": {{"new": "Aberdeen"}}, '
-        when 'order' then '{{"customer_id": {{"new": ' || r.family || '}}, '
-          '"reference": {{"new": "PO-' || r.item || '"}}, "campaign": {{"new": "spring"}}, '
-          '"is_trial": {{"new": false}}, "is_test": {{"new": false}}, '
-        when 'license' then '{{"customer_id": {{"new": ' || r.family || '}}, "order_id": {{"new": '
-          || r.family + 1 + r.item % 2 || '}}, "product_id": {{"new": ' || a.account || '}}, '
-          '"license_type": {{"new": "subscription"}}, "max_activations": {{"new": 0}}, '
-          '"valid_until": {{"new": "2031-12-31T00:00:00+00:00"}}, '
-        else '{{"license_id": {{"new": ' || r.item - 4 || '}}, "is_blacklisted": {{"new": false}}, '
-      end || '"note": {{"new": "made by import ' || md5(r.m::text) || '"}}}}')::jsonb
-    else ('{{"max_activations": {{"old": ' || r.event - 1 || ', "new": ' || r.event || '}}, '
+  e.done = 'deleted',
+  case t.item_type {layouts} end,
+  case when e.done <> 'updated' then case t.item_type {records} end end,
+  case when e.done = 'updated' then
+    ('{{"max_activations": {{"old": ' || r.event - 1 || ', "new": ' || r.event || '}}, '
       '"valid_until": {{"old": "2029-12-31T00:00:00+00:00", "new": "2031-12-31T00:00:00+00:00"}}, '
       '"note": {{"old": "renewal ' || md5(r.m::text) || ' is due", "new": "renewed as agreed, '
       'contract ' || md5(r.item::text) || '"}}}}')::jsonb
@@ -131,6 +115,14 @@ cross join lateral (
   offset 0
 ) as t
 cross join lateral (
+  select case
+    when t.item_type = 'product' then 'updated'
+    when r.event = 0 then 'created'
+    when r.event = 9 and t.chance < 0.4 then 'deleted'
+    else 'updated' end as done
+  offset 0
+) as e
+cross join lateral (
   select k.actor_type,
     case k.actor_type
       when 'integration' then 'billing-' || a.account
@@ -147,6 +139,65 @@ cross join lateral (
   ) as k
   offset 0
 ) as w
+"""
+
+# What a created or deleted row has, by kind of item and column: SQL over the row's place above. All
+# other columns are null.
+_VALUES = {
+    "customer": {
+        "id": "r.item",
+        "account_id": "a.account",
+        "email": "'buyer' || r.item || '@customer.example'",
+        "company_name": "'Customer ' || r.item || ' Limited'",
+        "address": "r.item % 900 || ' Station Road'",
+        "city": "'Aberdeen'",
+        "reference": "'made by import ' || md5(r.m::text)",
+        "metadata": "'{}'",
+    },
+    "order": {
+        "id": "r.item",
+        "account_id": "a.account",
+        "customer_id": "r.family",
+        "store_id": "'made by import ' || md5(r.m::text)",
+        "reference": "'PO-' || r.item",
+        "campaign": "'spring'",
+        "is_test": "false",
+        "is_trial": "false",
+    },
+    "license": {
+        "id": "r.item",
+        "account_id": "a.account",
+        "product_id": "a.account",
+        "order_id": "r.family + 1 + r.item % 2",
+        "customer_id": "r.family",
+        "license_type": "'subscription'",
+        "is_enabled": "true",
+        "is_trial": "false",
+        "is_floating": "false",
+        "floating_users": "0",
+        "valid_until": "'2031-12-31 00:00:00+00'",
+        "max_activations": "0",
+        "allows_overages": "false",
+        "allows_unlimited_consumption": "false",
+        "allows_vm": "true",
+        "note": "'made by import ' || md5(r.m::text)",
+        "metadata": "'{}'",
+    },
+    "device": {
+        "id": "r.item",
+        "license_id": "r.item - 4",
+        "hardware_id": "'made by import ' || md5(r.m::text)",
+        "is_blacklisted": "false",
+    },
+    "product": {},
+}
+
+_LAYOUTS = """
+select k.item_type, k.layout, array(select c ->> 'name' from jsonb_array_elements(y.columns) as c)
+from audit.tracked as k
+join audit.layout as y on y.id = k.layout
+where k.part is null and k.target = any (array['licensing.customers', 'licensing.orders',
+  'licensing.licenses', 'licensing.devices', 'licensing.products']::regclass[])
 """
 
 
@@ -202,6 +253,7 @@ def _fill(url: str, before: int, after: int) -> None:
             " where lower_bound <> '-infinity' and lower_bound < %s order by 2",
             [end],
         ).fetchall()
+        layouts, records = _records(connection)
     begin, rows = months[0][1], after - before
     step = (end - begin) // _MICROSECOND // rows
     given = {
@@ -210,6 +262,8 @@ def _fill(url: str, before: int, after: int) -> None:
         "step": sql.Literal(step),
         "stride": sql.Literal(max(1, rows // YEARS // 100)),
         "shares": sql.Literal(_shares()),
+        "layouts": layouts,
+        "records": records,
     }
     jobs = []
     for name, lower, upper in months:
@@ -226,6 +280,19 @@ def _fill(url: str, before: int, after: int) -> None:
             pass
     with closing(connect(url)) as connection:
         connection.execute("analyze audit.log")
+
+
+def _records(connection: psycopg.Connection[Any]) -> tuple[sql.Composable, sql.Composable]:
+    """Return the branches by kind of item that give the number of its layout, and its record."""
+    layouts, records = [], []
+    for kind, number, columns in connection.execute(_LAYOUTS).fetchall():
+        values = _VALUES[kind]
+        if unknown := values.keys() - set(columns):
+            raise LookupError(f"{kind} has no columns {', '.join(unknown)}")
+        record = ", ".join(values.get(name, "null") for name in columns)
+        layouts.append(f"when '{kind}' then {number}")
+        records.append(f"when '{kind}' then row({record})::audit.layout_{number}::text")
+    return sql.SQL(" ".join(layouts)), sql.SQL(" ".join(records))
 
 
 def _fill_partition(url: str, job: tuple[str, sql.Composed]) -> None:

@@ -316,7 +316,7 @@ QUESTIONS = (
 
 _LICENSE = """
 select l.item_id, l.changes -> 'customer_id' ->> 'new'
-from audit.log as l
+from audit.events as l
 where l.account_id = %s and l.action = 'license_created' and l.occurred_at < %s
 order by l.occurred_at desc, l.id desc
 limit 1

@@ -17,6 +17,7 @@
 \ir audit/tables/closed_partition.sql
 \ir audit/api/has_own_policies.sql
 \ir audit/tables/presence.sql
+\ir audit/tables/belonging.sql
 
 -- What is passed from function to function
 \ir audit/types/row_sql.sql
@@ -183,6 +184,9 @@
 \ir audit/partitions/spare_to_split.sql
 \ir audit/api/maintain.sql
 \ir audit/partitions/reopen_partition.sql
+\ir audit/tracking/parent_columns.sql
+\ir audit/partitions/belonging_query.sql
+\ir audit/partitions/summarised_partitions.sql
 \ir audit/partitions/close_partition.sql
 
 -- Reading: what people, programs and exports see

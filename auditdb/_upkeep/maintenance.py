@@ -33,6 +33,20 @@ where l.upper_bound < now() - interval '7 days'
   and l.partition not in (select p.partition from audit.closed_partition as p)
 order by l.upper_bound
 """
+# A foreign key that came since is not in the summary of what belongs to what.
+_OUTDATED = """
+select l.partition
+from audit.partition_list() as l
+join audit.closed_partition as c on c.partition = l.partition
+where l.partition not in (select s.partition from audit.summarised_partitions() as s)
+order by l.upper_bound
+"""
+_IS_OWNER = """
+select pg_has_role(c.relowner, 'usage') or r.rolsuper
+from pg_class as c
+join pg_roles as r on r.rolname = current_user
+where c.oid = 'audit.log'::regclass
+"""
 _OLDER_WRITERS = """
 select exists (select from pg_stat_activity as a
                where a.backend_xid is not null and a.xact_start < %(upper)s)
@@ -58,7 +72,7 @@ class Maintenance:
     changes: int
     """Partitions added, or taken out of the way for others, counted together."""
     closed: tuple[str, ...]
-    """Partitions that were frozen, summarised and reindexed."""
+    """Partitions that were frozen, summarised and reindexed, or only summarised anew."""
     postponed: tuple[str, ...]
     """Partitions that are due, each with the reason why it was left for the next time."""
 
@@ -80,22 +94,24 @@ def maintain(
     """
     with translated():
         changes = extend(connection, ahead=ahead, patience=patience)
-        closed, postponed = [], []
+        reasons: dict[str, str | None] = {}
+        if connection.execute(_IS_OWNER).fetchone() == (True,):
+            for (name,) in connection.execute(_OUTDATED).fetchall():
+                tell(f"summarising {name}")
+                reasons[name] = _summarise(connection, name)
         for name, upper, is_owner in connection.execute(_DUE).fetchall():
             if not is_owner:
-                postponed.append(f"{name}: its owner must close it")
+                reasons[name] = "its owner must close it"
             elif connection.execute(_OLDER_WRITERS, {"upper": upper}).fetchone() == (True,):
-                postponed.append(f"{name}: a transaction older than its end is open")
+                reasons[name] = "a transaction older than its end is open"
             else:
                 tell(f"closing {name}")
-                reason = _close(connection, name, patience)
-                if reason is None:
-                    closed.append(name)
-                else:
-                    postponed.append(f"{name}: {reason}")
+                reasons[name] = _close(connection, name, patience)
+        closed = tuple(name for name, reason in reasons.items() if reason is None)
         if closed:
             connection.execute("analyze audit.log")
-    return Maintenance(changes, tuple(closed), tuple(postponed))
+    postponed = tuple(f"{name}: {reason}" for name, reason in reasons.items() if reason)
+    return Maintenance(changes, closed, postponed)
 
 
 def extend(
@@ -136,6 +152,11 @@ def _close(connection: psycopg.Connection[Any], name: str, patience: float) -> s
         return "a transaction is open that may still read older rows"
     for (index,) in connection.execute(_BRIN_INDEXES, given).fetchall():
         connection.execute("select brin_summarize_new_values(%s::regclass)", [index])
+    return _summarise(connection, name)
+
+
+def _summarise(connection: psycopg.Connection[Any], name: str) -> str | None:
+    """Work out what is known of a partition; return the reason where a writer is in the way."""
     try:
         with _lock_timeout(connection, _BRIEF):
             connection.execute("select audit.close_partition(%s)", [name])

@@ -351,6 +351,8 @@ create table audit.closed_partition (
   lower_bound timestamptz not null,
   upper_bound timestamptz not null,
   closed_at   timestamptz not null default clock_timestamp(),
+  item_types     text[] collate "C" not null default '{}',
+  parent_columns text[] collate "C" not null default '{}',
   constraint closed_partition_pkey primary key (partition)
 );
 
@@ -358,13 +360,17 @@ revoke all on audit.closed_partition from public;
 
 comment on table audit.closed_partition is
   'Partitions of the log whose time is over and that are frozen, reindexed and summarised in '
-  'audit.presence. A row that comes into one all the same takes it off this list.';
+  'audit.presence and audit.belonging. A row that comes into one all the same takes it off this '
+  'list.';
 comment on column audit.closed_partition.partition is 'Name of the partition in schema audit.';
 comment on column audit.closed_partition.lower_bound is 'Time from which on its rows are.';
 comment on column audit.closed_partition.upper_bound is 'Time before which its rows are.';
 comment on column audit.closed_partition.closed_at is 'When it was put to rest.';
+comment on column audit.closed_partition.item_types is 'The kinds of items that it has rows of.';
+comment on column audit.closed_partition.parent_columns is
+  'What audit.parent_columns() said when audit.belonging was worked out, each as text.';
 
--- What a policy of the log hides, the summary of closed partitions must not tell.
+-- What a policy of the log hides, the summaries of closed partitions must not tell.
 create or replace function audit.has_own_policies()
   returns boolean
   language sql
@@ -378,8 +384,8 @@ as $$
 $$;
 
 comment on function audit.has_own_policies() is
-  'Public. Whether the log has policies besides those that it came with. Then audit.presence is '
-  'for nobody who is under row security.';
+  'Public. Whether the log has policies besides those that it came with. Then audit.presence and '
+  'audit.belonging are for nobody who is under row security.';
 
 -- Which accounts and items have rows in which closed partition: after years of partitions an item is
 -- found in the few that know it, and the others are neither planned for nor locked.
@@ -409,6 +415,37 @@ comment on column audit.presence.item_type is
 comment on column audit.presence.item_id is 'Id of the item; empty for all of the account.';
 comment on column audit.presence.partition is 'Name of the partition in schema audit.';
 comment on column audit.presence.rows is 'Number of its rows.';
+
+-- What belonged to what in closed partitions: everything under an item is then found without
+-- reading the rows of its whole account.
+create table audit.belonging (
+  parent_id   text collate "C" not null,
+  parent_type text collate "C" not null,
+  account_id  text collate "C" not null,
+  item_type   text collate "C" not null,
+  item_id     text collate "C" not null,
+  partition   text collate "C" not null,
+  constraint belonging_pkey
+    primary key (parent_id, parent_type, account_id, item_type, item_id, partition)
+);
+
+revoke all on audit.belonging from public;
+
+alter table audit.belonging enable row level security;
+
+create policy account_policy on audit.belonging for select
+  using (account_id = coalesce(current_setting('audit.account_id', true), '')
+    and not audit.has_own_policies());
+
+comment on table audit.belonging is
+  'Summary of closed partitions: which items belonged to which, as the rows there tell. Worked out '
+  'from the log when a partition is closed; audit.tree_log() reads it.';
+comment on column audit.belonging.parent_id is 'Id of the item that the other belonged to.';
+comment on column audit.belonging.parent_type is 'Kind of the item that the other belonged to.';
+comment on column audit.belonging.account_id is 'Account of the rows that tell it.';
+comment on column audit.belonging.item_type is 'Kind of the item that belonged to it.';
+comment on column audit.belonging.item_id is 'Id of the item that belonged to it.';
+comment on column audit.belonging.partition is 'Name of the partition in schema audit.';
 
 -- How a compiled function says what the log keeps of a row: what audit.bind_row() makes of a
 -- declaration, and the bodies of the compiled functions are built from.
@@ -6130,13 +6167,174 @@ revoke all on function audit.reopen_partition() from public;
 comment on function audit.reopen_partition() is
   'Trigger that takes a partition off the list of the closed ones when a row comes into it.';
 
--- Marks a partition as closed, with its summary. No row may come in between: creating the trigger
+-- Which columns say what an item belongs to: foreign keys between tracked tables, as they are now.
+-- Where a column had another name, records and changes have it by that: the layout of a row knows
+-- the number of the column. After a restore columns are numbered anew; then the names hold.
+create or replace function audit.parent_columns()
+  returns table (item_type text, column_name text, parent_type text, renamed jsonb)
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select distinct k.item_type, a.attname::text, p.item_type, (
+    select jsonb_object_agg(y.id, e.c ->> 'name')
+    from audit.layout as y
+    cross join lateral jsonb_array_elements(y.columns) as e (c)
+    where y.tracked_id = k.id and e.c ->> 'number' = a.attnum::text
+      and e.c ->> 'type' = format_type(a.atttypid, a.atttypmod)
+      and not exists (
+        select from jsonb_array_elements(y.columns) as o (c)
+        join pg_attribute as n on n.attrelid = a.attrelid and n.attname = o.c ->> 'name'
+        where n.attname = a.attname or o.c ->> 'number' <> n.attnum::text)
+  )
+  from audit.tracked as k
+  join pg_constraint as c
+    on c.conrelid = k.target and c.contype = 'f' and cardinality(c.conkey) = 1
+  join pg_attribute as a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
+  join audit.tracked as p on p.target = c.confrelid and p.part is null
+  where k.part is null
+$$;
+
+revoke all on function audit.parent_columns() from public;
+
+comment on function audit.parent_columns() is
+  'The columns that say what an item belongs to; renamed has their names in layouts of before.';
+
+-- What rows of the log tell of what belongs to what: by the parents of rows, and by the foreign keys
+-- written into them. An item that went from one parent to another belongs to both. Of a record only
+-- the keys are read, which takes a third of the time of reading it whole; where its layout keeps one
+-- as a type that jsonb shows in another way, or is of another table, it is read whole.
+create or replace function audit.belonging_query(relation text, condition text)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+as $$
+  with parent as materialized (
+    select k.*, row_number() over (order by k.item_type, k.column_name, k.parent_type) as n
+    from audit.parent_columns() as k
+  ), name as (
+    select k.item_type, k.column_name as name from parent as k
+    union
+    select k.item_type, r.value from parent as k cross join lateral jsonb_each_text(k.renamed) as r
+  ), layout as (
+    -- How each layout of a table has the keys.
+    select k.item_type, y.id,
+      string_agg(coalesce('(r.r).' || quote_ident(e.c ->> 'name') || '::text', 'null'), ', ' order by k.n) as ids
+    from parent as k
+    join audit.tracked as t on t.item_type = k.item_type and t.part is null
+    join audit.layout as y on y.tracked_id = t.id
+    left join lateral jsonb_array_elements(y.columns) as e (c)
+      on e.c ->> 'name' = coalesce(k.renamed ->> y.id::text, k.column_name)
+    where to_regtype(format('audit.layout_%s', y.id)) is not null
+    group by k.item_type, y.id
+    having bool_and(e.c is null or (e.c ->> 'kept_as')::regtype = any (
+      '{smallint,integer,bigint,uuid,text,character varying}'::regtype[]))
+  ), kind as (
+    select k.item_type,
+      array_agg(k.parent_type order by k.n) as once,
+      string_agg(format('l.changes -> %1$s ->> ''old'', l.changes -> %1$s ->> ''new''', v.key), ', '
+        order by k.n) as pairs,
+      string_agg(format('v.v ->> %s', v.key), ', ' order by k.n) as whole
+    from parent as k
+    cross join lateral (
+      select case when k.renamed is null then quote_literal(k.column_name)
+        else format('coalesce(%L::jsonb ->> l.layout::text, %L)', k.renamed, k.column_name)
+        end as key
+    ) as v
+    group by k.item_type
+  ), branch as (
+    select
+      format('when %L then case when l.row_values is null then %L else %L end::text[]', k.item_type,
+        (select array_agg(o order by n, s) from unnest(k.once) with ordinality as u (o, n)
+         cross join generate_series(1, 2) as s),
+        k.once) as types,
+      format(
+E'when %L then case\n    when l.row_values is null then array[%s]::text[]%s\n    '
+        'else (select array[%s]::text[] from (select audit.record_values(l.layout, l.row_values) as v '
+        'offset 0) as v) end',
+        k.item_type, k.pairs,
+        (select string_agg(format(E'\n    when l.layout = %1$s then (select array[%2$s]::text[] '
+          'from (select l.row_values::audit.layout_%1$s as r offset 0) as r)', y.id, y.ids), ''
+          order by y.id desc)
+         from layout as y where y.item_type = k.item_type),
+        k.whole) as ids
+    from kind as k
+  )
+  select format(
+'select l.account_id, l.item_type, l.item_id, l.parent_type, l.parent_id
+from (
+  select l.account_id, l.item_type, l.item_id,
+    unnest(l.parent_type || %s) as parent_type, unnest(l.parent_id || %s) as parent_id
+  from (
+    select l.account_id, l.item_type, l.item_id, l.parent_type, l.parent_id, l.layout, l.changes,
+      l.row_values
+    from %s as l
+    where (l.parent_id is not null
+        or (l.row_values is not null or l.changes ?| %L) and l.item_type = any (%L))
+      and (%s)
+    offset 0
+  ) as l
+) as l
+where l.parent_id is not null',
+    coalesce('case l.item_type ' || (select string_agg(b.types, ' ') from branch as b) || ' end',
+      'null::text[]'),
+    coalesce('case l.item_type ' || (select string_agg(b.ids, E'\n  ') from branch as b) || ' end',
+      'null::text[]'),
+    belonging_query.relation,
+    array(select distinct n.name from name as n),
+    array(select distinct n.item_type from name as n),
+    belonging_query.condition)
+$$;
+
+revoke all on function audit.belonging_query(text, text) from public;
+
+comment on function audit.belonging_query(text, text) is
+  'The query that reads what belongs to what from the log, or from a partition of it; an item may '
+  'be in it more than once.';
+
+-- The partitions of which audit.belonging tells all. A foreign key that came later is not in it
+-- where the partition has rows of such items; nor may be what came in without the trigger that a
+-- restore of data alone has not made.
+create or replace function audit.summarised_partitions()
+  returns table (partition text, lower_bound timestamptz, upper_bound timestamptz)
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with parent as materialized (
+    select k.item_type, k::text as described from audit.parent_columns() as k
+  ), known as (
+    select c.parent_columns,
+      array(select p.item_type collate "C" from parent as p
+            where p.described <> all (c.parent_columns)) as lacking
+    from (select distinct c.parent_columns from audit.closed_partition as c) as c
+  )
+  select c.partition, c.lower_bound, c.upper_bound
+  from audit.closed_partition as c
+  join known as k on k.parent_columns = c.parent_columns
+  join pg_class as r on r.relname = c.partition
+  join pg_inherits as i on i.inhrelid = r.oid and i.inhparent = 'audit.log'::regclass
+  where not c.item_types && k.lacking
+    and exists (select from pg_trigger as t
+                where t.tgrelid = r.oid and t.tgname = 'reopen_partition' and t.tgenabled = 'A')
+$$;
+
+revoke all on function audit.summarised_partitions() from public;
+
+comment on function audit.summarised_partitions() is
+  'The closed partitions of which audit.belonging has all that the foreign keys of now tell.';
+
+-- Marks a partition as closed, with its summaries. No row may come in between: creating the trigger
 -- waits for whoever writes there, and from then on such a row opens the partition again.
 create or replace function audit.close_partition(partition text)
   returns void
   language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
+declare
+  v_item_types text[];
 begin
   execute format(
     'create or replace trigger reopen_partition before insert on audit.%I '
@@ -6151,7 +6349,7 @@ begin
     where p.partition not in (select c.partition from audit.closed_partition as c)
       or p.partition = close_partition.partition;
   execute format(
-    'insert into audit.presence (account_id, item_type, item_id, partition, rows) '
+    'with counted as (insert into audit.presence (account_id, item_type, item_id, partition, rows) '
     'select l.account_id, i.item_type, i.item_id, %L, count(*) '
     'from audit.%I as l '
     'cross join lateral ('
@@ -6159,22 +6357,38 @@ begin
     '  union select l.item_type, l.item_id '
     '  union select l.parent_type, l.parent_id where l.parent_id is not null'
     ') as i (item_type, item_id) '
-    'group by l.account_id, i.item_type, i.item_id',
-    close_partition.partition, close_partition.partition);
+    'group by l.account_id, i.item_type, i.item_id '
+    'returning item_type) '
+    'select array_agg(distinct c.item_type) from counted as c where c.item_type <> ''''',
+    close_partition.partition, close_partition.partition)
+    into v_item_types;
 
-  insert into audit.closed_partition (partition, lower_bound, upper_bound)
-    select l.partition, l.lower_bound, l.upper_bound
+  delete from audit.belonging as b
+    where b.partition not in (select c.partition from audit.closed_partition as c)
+      or b.partition = close_partition.partition;
+  execute format(
+    'insert into audit.belonging (account_id, item_type, item_id, parent_type, parent_id, partition) '
+    'select distinct l.*, %L from (%s) as l',
+    close_partition.partition,
+    audit.belonging_query(format('audit.%I', close_partition.partition), 'true'));
+
+  insert into audit.closed_partition
+      (partition, lower_bound, upper_bound, item_types, parent_columns)
+    select l.partition, l.lower_bound, l.upper_bound, coalesce(v_item_types, '{}'),
+      array(select k::text collate "C" from audit.parent_columns() as k order by 1)
     from audit.partition_list() as l
     where l.partition = close_partition.partition
-    on conflict on constraint closed_partition_pkey do update set closed_at = default;
+    on conflict on constraint closed_partition_pkey do update
+      set closed_at = default, item_types = excluded.item_types,
+        parent_columns = excluded.parent_columns;
 end;
 $$;
 
 revoke all on function audit.close_partition(text) from public;
 
 comment on function audit.close_partition(text) is
-  'Summarises a partition whose time is over in audit.presence and puts it on the list of those '
-  'that are closed. Called by `auditdb maintain`.';
+  'Summarises a partition whose time is over in audit.presence and audit.belonging, and puts it '
+  'on the list of those that are closed. Called by `auditdb maintain`.';
 
 -- A view over the log says of a column what the log says of it.
 create or replace function audit.copy_comments(source regclass, target regclass)
@@ -6476,54 +6690,102 @@ comment on function audit.item_log(text, text, text) is
   'index.';
 
 -- Everything under an item, whatever became of it: told by the log alone, by the parents of its
--- rows and by the foreign keys that were written into them.
+-- rows and by the foreign keys that were written into them. Of closed partitions a summary tells it,
+-- so that of an account only the rows of the months that are open are read.
 create or replace function audit.tree_log(
   item_type text,
   item_id text,
   account_id text default null
 )
   returns setof audit.events
-  language sql
+  language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+  set datestyle = 'ISO'
   -- Compiling a plan over all partitions takes longer than it spares.
   set jit = off
 as $$
-  with recursive declared as materialized (
-    select distinct k.item_type, a.attname::text as column_name, p.item_type as parent_type
-    from audit.tracked as k
-    join pg_constraint as c
-      on c.conrelid = k.target and c.contype = 'f' and cardinality(c.conkey) = 1
-    join pg_attribute as a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
-    join audit.tracked as p on p.target = c.confrelid and p.part is null
-    where k.part is null
-  ), link as materialized (
-    select l.item_type, l.item_id, l.parent_type, l.parent_id
-    from audit.log as l
-    where l.parent_id is not null
-      and (tree_log.account_id is null or l.account_id = tree_log.account_id)
-    union
-    -- An item that went from one parent to another is in the history of both.
-    select l.item_type, l.item_id, d.parent_type, v.id
-    from audit.events as l
-    join declared as d on d.item_type = l.item_type and l.changes ? d.column_name
-    cross join lateral (values
-      (l.changes -> d.column_name ->> 'old'),
-      (l.changes -> d.column_name ->> 'new')) as v (id)
-    where v.id is not null
-      and (tree_log.account_id is null or l.account_id = tree_log.account_id)
-  ), tree as (
-    select tree_log.item_type collate "C" as item_type, tree_log.item_id collate "C" as item_id
-    union
-    select k.item_type, k.item_id
+declare
+  v_account text := case when tree_log.account_id is null then 'true'
+    else format('l.account_id = %L', tree_log.account_id) end;
+  -- Partitions ahead are left out.
+  v_until timestamptz := audit.horizon(date_trunc('month', now(), 'UTC') + interval '1 month');
+  v_summarised text[] := '{}';
+  v_open text := 'true';
+  v_told text := '';
+  v_types text[];
+  v_ids text[];
+begin
+  -- For whom the summary shows as much as the log does.
+  if has_table_privilege('audit.belonging', 'select')
+    and has_table_privilege('audit.closed_partition', 'select')
+    and (not row_security_active('audit.belonging')
+      or not audit.has_own_policies()
+        and coalesce(pg_has_role(to_regrole('audit_exporter'), 'usage')
+          or pg_has_role(to_regrole('audit_reader'), 'usage'), false))
+  then
+    v_told := format(
+'
+    union all
+    select l.item_type, l.item_id
+    from audit.belonging as l
+    where l.parent_id = t.item_id and l.parent_type = t.item_type and l.partition = any ($3)
+      and %s', v_account);
+    with summarised as (
+      select * from audit.summarised_partitions()
+    ), gap (since, until) as (
+      select coalesce(lag(s.upper_bound) over (order by s.lower_bound), '-infinity'), s.lower_bound
+      from summarised as s
+      union all
+      select coalesce(max(s.upper_bound), '-infinity'), v_until from summarised as s
+    )
+    select coalesce(array_agg(s.partition), '{}'), coalesce((
+        select string_agg(format('(l.occurred_at >= %L and l.occurred_at < %L)', g.since, g.until),
+          ' or ' order by g.since)
+        from gap as g
+        where g.since < g.until), 'false')
+      into v_summarised, v_open
+      from summarised as s;
+  end if;
+
+  execute format(
+'with recursive link as materialized (
+  select l.parent_type, l.parent_id, array_agg(l.item_type) as types, array_agg(l.item_id) as ids
+  from (%s) as l
+  group by l.parent_type, l.parent_id
+), tree as (
+  select $1 collate "C" as item_type, $2 collate "C" as item_id
+  union
+  select c.item_type, c.item_id
+  from (
+    select t.item_type, t.item_id, k.types, k.ids
     from tree as t
-    join link as k on k.parent_type = t.item_type and k.parent_id = t.item_id
-  )
-  select e.*
-  from tree as t
-  join audit.events as e on e.item_type = t.item_type and e.item_id = t.item_id
-  where tree_log.account_id is null or e.account_id = tree_log.account_id
-  order by e.occurred_at desc, e.id desc
+    left join link as k on k.parent_type = t.item_type and k.parent_id = t.item_id
+  ) as t
+  cross join lateral (
+    select k.item_type, k.item_id from unnest(t.types, t.ids) as k (item_type, item_id)%s
+  ) as c
+)
+select array_agg(t.item_type), array_agg(t.item_id) from tree as t',
+    audit.belonging_query('audit.log', format('%s and (%s)', v_account, v_open)), v_told)
+    into v_types, v_ids
+    using tree_log.item_type, tree_log.item_id, v_summarised;
+
+  -- Without statistics the planner takes items to have many more rows than they have.
+  return query execute format(
+'select e.*
+from unnest($1, $2) as t (item_type, item_id)
+cross join lateral (
+  select l.*
+  from audit.events as l
+  where l.item_id = t.item_id and l.item_type = t.item_type and l.occurred_at < %L and %s
+  %s
+) as e
+order by e.occurred_at desc, e.id desc',
+    v_until, v_account, case when cardinality(v_ids) < 10000 then 'offset 0' end)
+    using v_types, v_ids;
+end;
 $$;
 
 revoke all on function audit.tree_log(text, text, text) from public;
@@ -6543,11 +6805,12 @@ as $$
   from unnest(array['audit_reader', 'audit_exporter']) as r (role)
   cross join unnest(array['audit.log', 'audit.action', 'audit.tracked', 'audit.layout',
     'audit.events', 'audit.changes', 'audit.actions', 'audit.era', 'audit.closed_partition',
-    'audit.presence']) as o (object)
+    'audit.presence', 'audit.belonging']) as o (object)
   union all
   select r.role, 'execute', o.object, true
   from unnest(array['audit_reader', 'audit_exporter']) as r (role)
   cross join unnest(array['audit.item_log(text, text, text)', 'audit.tree_log(text, text, text)',
+    'audit.parent_columns()', 'audit.belonging_query(text, text)', 'audit.summarised_partitions()',
     'audit.describe_rule(jsonb)']) as o (object)
   union all
   -- Which revision the log has; there is none where psql installed it.
@@ -7444,12 +7707,14 @@ begin
     perform audit.protect(v_relation);
   end loop;
 
-  if to_regrole('audit_exporter') is not null
-    and not exists (select from pg_policy as p
-                    where p.polrelid = 'audit.presence'::regclass
-                      and p.polname = 'exporter_policy') then
-    create policy exporter_policy on audit.presence for select to audit_exporter
-      using (not audit.has_own_policies());
+  if to_regrole('audit_exporter') is not null then
+    foreach v_relation in array array['audit.presence', 'audit.belonging']::regclass[] loop
+      if not exists (select from pg_policy as p
+                     where p.polrelid = v_relation and p.polname = 'exporter_policy') then
+        execute format('create policy exporter_policy on %s for select to audit_exporter '
+          'using (not audit.has_own_policies())', audit.name_of(v_relation));
+      end if;
+    end loop;
   end if;
 
   for v_grant in

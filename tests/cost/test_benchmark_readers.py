@@ -59,7 +59,7 @@ def test_items_have_a_life_and_families(filled: Server) -> None:
     with closing(filling.connect(filled.url(filling.DATABASE))) as connection:
         item, account, customer = (
             connection.execute(
-                "select item_id, account_id, changes -> 'customer_id' ->> 'new' from audit.log"
+                "select item_id, account_id, changes -> 'customer_id' ->> 'new' from audit.events"
                 " where action = 'license_created' order by occurred_at offset 50 limit 1"
             ).fetchone()
             or (None,) * 3

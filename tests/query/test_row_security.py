@@ -389,6 +389,7 @@ def test_what_else_a_reader_may_read_is_of_no_account(
         "audit.layout",
         "audit.era",
         "audit.presence",
+        "audit.belonging",
         "audit.closed_partition",
         "audit.alembic_version",
     }

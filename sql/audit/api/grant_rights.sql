@@ -16,12 +16,14 @@ begin
     perform audit.protect(v_relation);
   end loop;
 
-  if to_regrole('audit_exporter') is not null
-    and not exists (select from pg_policy as p
-                    where p.polrelid = 'audit.presence'::regclass
-                      and p.polname = 'exporter_policy') then
-    create policy exporter_policy on audit.presence for select to audit_exporter
-      using (not audit.has_own_policies());
+  if to_regrole('audit_exporter') is not null then
+    foreach v_relation in array array['audit.presence', 'audit.belonging']::regclass[] loop
+      if not exists (select from pg_policy as p
+                     where p.polrelid = v_relation and p.polname = 'exporter_policy') then
+        execute format('create policy exporter_policy on %s for select to audit_exporter '
+          'using (not audit.has_own_policies())', audit.name_of(v_relation));
+      end if;
+    end loop;
   end if;
 
   for v_grant in

@@ -1,4 +1,4 @@
--- What a policy of the log hides, the summary of closed partitions must not tell.
+-- What a policy of the log hides, the summaries of closed partitions must not tell.
 create or replace function audit.has_own_policies()
   returns boolean
   language sql
@@ -12,5 +12,5 @@ as $$
 $$;
 
 comment on function audit.has_own_policies() is
-  'Public. Whether the log has policies besides those that it came with. Then audit.presence is '
-  'for nobody who is under row security.';
+  'Public. Whether the log has policies besides those that it came with. Then audit.presence and '
+  'audit.belonging are for nobody who is under row security.';

@@ -10,11 +10,12 @@ as $$
   from unnest(array['audit_reader', 'audit_exporter']) as r (role)
   cross join unnest(array['audit.log', 'audit.action', 'audit.tracked', 'audit.layout',
     'audit.events', 'audit.changes', 'audit.actions', 'audit.era', 'audit.closed_partition',
-    'audit.presence']) as o (object)
+    'audit.presence', 'audit.belonging']) as o (object)
   union all
   select r.role, 'execute', o.object, true
   from unnest(array['audit_reader', 'audit_exporter']) as r (role)
   cross join unnest(array['audit.item_log(text, text, text)', 'audit.tree_log(text, text, text)',
+    'audit.parent_columns()', 'audit.belonging_query(text, text)', 'audit.summarised_partitions()',
     'audit.describe_rule(jsonb)']) as o (object)
   union all
   -- Which revision the log has; there is none where psql installed it.

@@ -1,0 +1,32 @@
+-- Which columns say what an item belongs to: foreign keys between tracked tables, as they are now.
+-- Where a column had another name, records and changes have it by that: the layout of a row knows
+-- the number of the column. After a restore columns are numbered anew; then the names hold.
+create or replace function audit.parent_columns()
+  returns table (item_type text, column_name text, parent_type text, renamed jsonb)
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select distinct k.item_type, a.attname::text, p.item_type, (
+    select jsonb_object_agg(y.id, e.c ->> 'name')
+    from audit.layout as y
+    cross join lateral jsonb_array_elements(y.columns) as e (c)
+    where y.tracked_id = k.id and e.c ->> 'number' = a.attnum::text
+      and e.c ->> 'type' = format_type(a.atttypid, a.atttypmod)
+      and not exists (
+        select from jsonb_array_elements(y.columns) as o (c)
+        join pg_attribute as n on n.attrelid = a.attrelid and n.attname = o.c ->> 'name'
+        where n.attname = a.attname or o.c ->> 'number' <> n.attnum::text)
+  )
+  from audit.tracked as k
+  join pg_constraint as c
+    on c.conrelid = k.target and c.contype = 'f' and cardinality(c.conkey) = 1
+  join pg_attribute as a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
+  join audit.tracked as p on p.target = c.confrelid and p.part is null
+  where k.part is null
+$$;
+
+revoke all on function audit.parent_columns() from public;
+
+comment on function audit.parent_columns() is
+  'The columns that say what an item belongs to; renamed has their names in layouts of before.';
