@@ -7,13 +7,14 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from auditdb._export import files, manifest, row_key, slices, watermark
+from auditdb._export import files, layouts, manifest, row_key, slices, watermark
 from auditdb._export.export_request import differences
 from auditdb.errors import ExportFailed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from auditdb._export.layouts import Layout
     from auditdb._export.manifest import DataFile
     from auditdb._export.row_key import RowKey
     from auditdb._export.slices import PlannedFile
@@ -38,6 +39,8 @@ class Job:
     after: Watermark | None
     upto: Watermark
     files: tuple[PlannedFile, ...]
+    layouts: tuple[Layout, ...]
+    """The layouts that its rows name."""
     created_at: str
     server_version: str
 
@@ -51,6 +54,7 @@ class Job:
             "after": self.after and self.after.as_json(),
             "upto": self.upto.as_json(),
             "files": [one.as_json() for one in self.files],
+            "layouts": [one.as_json() for one in self.layouts],
             "created_at": self.created_at,
             "server_version": self.server_version,
         }
@@ -157,6 +161,7 @@ def load(directory: Path, asked: dict[str, Any], version: int) -> Job | None:
             found["after"] and watermark.from_json(found["after"]),
             watermark.from_json(found["upto"]),
             tuple(slices.from_json(one) for one in found["files"]),
+            layouts.all_from_json(found["layouts"]),
             found["created_at"],
             found["server_version"],
         )

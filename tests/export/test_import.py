@@ -149,9 +149,9 @@ def test_an_import_that_broke_off_stops_exports_until_it_is_run_again(
 def test_rows_with_other_content_are_an_error(
     database: str, engine_database: str, tmp_path: Path
 ) -> None:
-    add(database, id=77, item_label="one")
+    add(database, id=77, tx=7, item_label="one")
     export(database, tmp_path / "out", *RANGE, "--format", "jsonl")
-    add(engine_database, id=77, item_label="another")
+    add(engine_database, id=77, tx=7, item_label="another")
     ran = auditdb("import", str(tmp_path / "out"), "--url", engine_database)
     assert ran.returncode == 1
     assert "Row 77" in ran.stderr
@@ -281,16 +281,15 @@ def test_a_server_that_goes_away_is_said_and_the_import_goes_on(
 
     fill(database, 20)
     export(database, tmp_path / "out", *RANGE, "--format", "jsonl")
-    original = importing._add
+    original = importing.send
 
-    def add_then_lose(connection: psycopg.Connection, *others: Any) -> int:
-        added = original(connection, *others)
+    def send_then_lose(connection: psycopg.Connection, batch: Any) -> None:
+        original(connection, batch)
         with psycopg.connect(database) as other:
             own = connection.info.backend_pid
             other.execute("select pg_terminate_backend(%s, 10000)", [own])
-        return added
 
-    monkeypatch.setattr(importing, "_add", add_then_lose)
+    monkeypatch.setattr(importing, "send", send_then_lose)
     ran = auditdb("import", str(tmp_path / "out"), "--url", engine_database)
     assert ran.returncode == 1
     assert "connection to the database was lost" in ran.stderr

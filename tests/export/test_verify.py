@@ -188,12 +188,12 @@ def test_a_broken_frame_of_compression_is_named(log: str, tmp_path: Path) -> Non
     assert "what is compressed is broken" in verify(place).stderr
 
 
-@pytest.mark.parametrize("name", ["id", "occurred_at", "account_id"])
+@pytest.mark.parametrize("name", ["id", "occurred_at", "tx", "account_id"])
 def test_a_row_of_parquet_without_its_key_is_malformed(tmp_path: Path, name: str) -> None:
     schema = parquet.schema(versions.CURRENT)
     cells = {field.name: [None if field.name == name else 1] for field in schema}
     cells |= {n: ["x"] for n in cells if n != name and schema.field(n).type == pyarrow.string()}
-    cells["is_cascade"] = [True]
+    cells |= {"is_cascade": [True], "is_deleted": [True]}
     path = tmp_path / "log.parquet"
     pyarrow.parquet.write_table(pyarrow.table(cells, schema=schema), path)
     with pytest.raises(reader.Malformed):
