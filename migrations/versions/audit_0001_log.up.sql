@@ -1225,19 +1225,20 @@ as $$
     select m.*, row_number() over (order by octet_length(m.name), m.name collate "C") as n
     from member as m
   ), printed as (
-    -- A function takes a hundred arguments at the most.
-    select s.side, (p.n - 1) / 40 as part, string_agg(
-      format('%L', concat(case when p.n > 1 then ', ' end, to_json(p.name), ': {',
-        case when p.type is null then '"redacted": true' else format('"%s": ', s.side) end,
-        case when p.type is null then '}' end))
-      || case when p.type is null then ''
-        else format(', coalesce(%s, ''null''), ''}''', p.value) end, E',\n      ' order by p.n) as pieces
+    -- A function takes a hundred arguments at the most. What closes a member comes with the next.
+    select s.side, (p.n - 1) / 50 as part, string_agg(
+      format('%L', concat(case when p.n = 1 then '{' else '}, ' end, to_json(p.name), ': {',
+        case when p.type is null then '"redacted": true' else format('"%s": ', s.side) end))
+      || case when p.type is null then '' else format(', coalesce(%s, ''null'')', p.value) end,
+      E',\n      ' order by p.n) as pieces
     from placed as p
     cross join (values ('old'), ('new')) as s (side)
     group by 1, 2
   ), shown (side, value) as (
     select s.side, coalesce(
-      string_agg(format(E'concat(\n      %s)', p.pieces), E'\n    || ' order by p.part), '''''')
+      string_agg(format(E'concat(\n      %s)', p.pieces), E'\n    || ' order by p.part)
+        || ' || ''}}''',
+      quote_literal('{}'))
     from (values ('old'), ('new')) as s (side)
     left join printed as p on p.side = s.side
     group by s.side
@@ -1263,9 +1264,9 @@ declare
   v_row constant audit.layout_%s := row_values::audit.layout_%1$s;
 begin
   if is_deleted then
-    return ''{'' || %2$s || ''}'';
+    return %2$s;
   end if;
-  return ''{'' || %3$s || ''}'';
+  return %3$s;
 end;
 ', y.id,
       (select s.value from shown as s where s.side = 'old'),
