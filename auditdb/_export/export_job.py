@@ -7,13 +7,14 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from auditdb._export import files, layouts, manifest, row_key, slices, watermark
+from auditdb._export import actions, files, layouts, manifest, row_key, slices, watermark
 from auditdb._export.export_request import differences
 from auditdb.errors import ExportFailed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from auditdb._export.actions import ActionName
     from auditdb._export.layouts import Layout
     from auditdb._export.manifest import DataFile
     from auditdb._export.row_key import RowKey
@@ -41,6 +42,8 @@ class Job:
     files: tuple[PlannedFile, ...]
     layouts: tuple[Layout, ...]
     """The layouts that its rows name."""
+    actions: tuple[ActionName, ...]
+    """The names of their actions."""
     created_at: str
     server_version: str
 
@@ -55,6 +58,7 @@ class Job:
             "upto": self.upto.as_json(),
             "files": [one.as_json() for one in self.files],
             "layouts": [one.as_json() for one in self.layouts],
+            "actions": [one.as_json() for one in self.actions],
             "created_at": self.created_at,
             "server_version": self.server_version,
         }
@@ -162,6 +166,7 @@ def load(directory: Path, asked: dict[str, Any], version: int) -> Job | None:
             watermark.from_json(found["upto"]),
             tuple(slices.from_json(one) for one in found["files"]),
             layouts.all_from_json(found["layouts"]),
+            actions.all_from_json(found["actions"]),
             found["created_at"],
             found["server_version"],
         )

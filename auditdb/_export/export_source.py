@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from auditdb._export import (
+    actions,
     layouts,
     log_columns,
     manifest,
@@ -101,6 +102,7 @@ class Source:
         )
         with read_transaction.reading(self.connection, row_security=self.row_security):
             named = layouts.read(self.connection, planned.layouts)
+            names = actions.read(self.connection, planned.actions)
         return Job(
             str(uuid4()),
             request.form.version.number,
@@ -110,6 +112,7 @@ class Source:
             self.mark.watermark,
             planned.files,
             named,
+            names,
             f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
             str(self.connection.info.parameter_status("server_version")),
         )

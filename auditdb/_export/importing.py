@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from auditdb._export import formats, import_check, log_columns, verify
+from auditdb._export import actions, formats, import_check, log_columns, verify
 from auditdb._export.incoming import INCOMING, Statements, batches, send
 from auditdb._upkeep import database
 from auditdb.errors import (
@@ -74,6 +74,7 @@ def run(url: str, place: Path, progress: Progress) -> Imported:
                 _end(connection, is_begun=bool(new) or not is_first)
             raise
         with connection.transaction():
+            actions.add(connection, found.actions)
             _end(connection, is_begun=bool(new) or not is_first)
             connection.execute(
                 "select audit.write_log_event('log_imported', %s, jsonb_build_object("
@@ -97,13 +98,15 @@ def _adopted(connection: psycopg.Connection[Any], found: Manifest) -> dict[int, 
     if not found.layouts:
         return {}
     layouts = Jsonb([one.as_json() for one in found.layouts])
-    with connection.transaction():
-        return dict(
-            connection.execute(
-                "select a.theirs, a.ours from audit.adopt_layouts(%s, %s) as a",
-                [found.log, layouts],
-            ).fetchall()
-        )
+    query = "select a.theirs, a.ours from audit.adopt_layouts(%s, %s) as a"
+    try:
+        with connection.transaction():
+            return dict(connection.execute(query, [found.log, layouts]).fetchall())
+    except psycopg.errors.UndefinedObject as error:
+        raise ImportFailed(
+            f"{error.diag.message_primary}.",
+            hint="Import into a PostgreSQL that is no older than the one of the export.",
+        ) from error
 
 
 def _verified(place: Path) -> Manifest:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from auditdb._export import formats, layouts, row_key
+from auditdb._export import actions, formats, layouts, row_key
 from auditdb._export.versions import VERSIONS
 from auditdb.errors import InvalidExport
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from auditdb._export.actions import ActionName
     from auditdb._export.export_job import Job
     from auditdb._export.formats.base import Form
     from auditdb._export.layouts import Layout
@@ -57,6 +58,8 @@ class Manifest:
     form: Form
     layouts: tuple[Layout, ...]
     """The layouts that its rows name."""
+    actions: tuple[ActionName, ...]
+    """The names of their actions."""
     log: str
     """The identity of the log that was exported."""
     filters: dict[str, Any]
@@ -84,6 +87,7 @@ def content(
         "columns": _columns(form),
         "order": list(form.version.order),
         "layouts": [one.as_json() for one in job.layouts],
+        "actions": [one.as_json() for one in job.actions],
         "filters": job.filters,
         "rows": sum(one.rows for one in files),
         "sha256": digest(files),
@@ -138,6 +142,7 @@ def _checked(found: Any) -> Manifest:
     return Manifest(
         form,
         layouts.all_from_json(found["layouts"]),
+        actions.all_from_json(found["actions"]),
         str(UUID(found["watermark"]["log"])),
         found["filters"],
         files,

@@ -38,12 +38,14 @@ order by b.lower::timestamptz nulls first
 """
 _HOURS = """
 select date_trunc('month', h.hour)::text, h.hour::text, (h.hour + interval '1 hour')::text,
-  sum(h.rows)::bigint, coalesce(array_agg(h.layout) filter (where h.layout is not null), '{{}}')
+  sum(h.rows)::bigint,
+  coalesce(array_agg(distinct h.layout) filter (where h.layout is not null), '{{}}'),
+  array_agg(distinct h.action)
 from (
-  select date_trunc('hour', l.occurred_at) as hour, l.layout, count(*) as rows
+  select date_trunc('hour', l.occurred_at) as hour, l.layout, l.action, count(*) as rows
   from audit.log as l
   where {}
-  group by 1, 2
+  group by 1, 2, 3
 ) as h
 group by h.hour
 order by h.hour
@@ -91,6 +93,7 @@ class _Hour:
     end: str
     rows: int
     layouts: list[int]
+    actions: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,8 @@ class Plan:
     files: tuple[PlannedFile, ...]
     layouts: tuple[int, ...]
     """The numbers of the layouts that its rows name."""
+    actions: tuple[str, ...]
+    """The actions that its rows are about."""
 
 
 def make(
@@ -128,7 +133,11 @@ def make(
             counted = connection.execute(sql.SQL(_HOURS).format(where)).fetchall()
         hours += [_Hour(name, *row) for row in counted]
     files = _files(hours, suffix, per_partition=per_partition)
-    return Plan(files, tuple(sorted({number for hour in hours for number in hour.layouts})))
+    return Plan(
+        files,
+        tuple(sorted({number for hour in hours for number in hour.layouts})),
+        tuple(sorted({action for hour in hours for action in hour.actions})),
+    )
 
 
 def _files(hours: Sequence[_Hour], suffix: str, *, per_partition: bool) -> tuple[PlannedFile, ...]:

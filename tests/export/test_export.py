@@ -332,7 +332,7 @@ def test_the_manifest_says_what_is_there(database: str, tmp_path: Path) -> None:
     assert found["watermark"]["next_tx"] > 0
     said = ("format", "data", "compression", "spreadsheet", "columns", "order")
     about = ("watermark", "after", "is_standby", "server_version", "auditdb_version", "library")
-    what = ("layouts", "filters", "rows", "sha256", "files")
+    what = ("layouts", "actions", "filters", "rows", "sha256", "files")
     assert list(found) == [*said, *what, *about, "created_at"]
     assert found["auditdb_version"] == version("auditdb")
     assert (found["library"], found["after"], found["is_standby"]) == (None, None, False)

@@ -121,12 +121,13 @@ def create(conn: psycopg.Connection) -> None:
     """Create the types and the table public.many, and track it."""
     conn.execute(TYPES)
     cells = sql.SQL(", ").join(
-        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind))  # type: ignore[arg-type]
+        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind))
         for name, kind in columns().items()
     )
     conn.execute(
         sql.SQL(
-            "create table public.many (id integer primary key, {}, hidden text, seen_at timestamptz)"
+            "create table public.many"
+            " (id integer primary key, {}, hidden text, seen_at timestamptz)"
         ).format(cells)
     )
     conn.execute(
@@ -140,7 +141,11 @@ def fill(conn: psycopg.Connection, chance: Random, rows: int) -> None:
     kinds = columns()
     for number in range(rows):
         names = ["id", "hidden", *kinds]
-        values = [str(number), chance.choice(TEXTS), *(_drawn(chance, kind) for kind in kinds.values())]
+        values = [
+            str(number),
+            chance.choice(TEXTS),
+            *(_drawn(chance, kind) for kind in kinds.values()),
+        ]
         conn.execute(
             sql.SQL("insert into public.many ({}) values ({})").format(
                 sql.SQL(", ").join(map(sql.Identifier, names)),
@@ -160,7 +165,9 @@ def _drawn(chance: Random, kind: str) -> str | None:
     if chance.random() < 0.2:
         return None
     if kind == "text" and chance.random() < 0.5:
-        return "".join(chance.choice('a ,()"\\\n\té\U0001f510\'') for _ in range(chance.randrange(9)))
+        return "".join(
+            chance.choice("a ,()\"\\\n\té\U0001f510'") for _ in range(chance.randrange(9))
+        )
     return chance.choice(VALUES[kind])
 
 
