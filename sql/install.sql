@@ -52,12 +52,14 @@
 \ir audit/compiler/secret_columns.sql
 \ir audit/compiler/layout_of.sql
 \ir audit/compiler/layout_reader.sql
+\ir audit/compiler/layout_printer.sql
 \ir audit/compiler/layout_branch.sql
 \ir audit/compiler/layout_dispatcher.sql
 \ir audit/tracking/derive_layouts.sql
 \ir audit/tracking/settle_layout.sql
 \ir audit/api/record_changes.sql
 \ir audit/api/record_values.sql
+\ir audit/api/record_text.sql
 \ir audit/compiler/audited_columns.sql
 \ir audit/compiler/table_trait.sql
 \ir audit/compiler/is_bound.sql
@@ -139,6 +141,7 @@
 \ir audit/writing/log_truncate.sql
 \ir audit/writing/refuse_change.sql
 \ir audit/writing/open_import.sql
+\ir audit/writing/adopt_layouts.sql
 \ir audit/api/record_export.sql
 \ir audit/api/begin_era.sql
 

@@ -7,13 +7,15 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from auditdb._export import files, manifest, row_key, slices, watermark
+from auditdb._export import actions, files, layouts, manifest, row_key, slices, watermark
 from auditdb._export.export_request import differences
 from auditdb.errors import ExportFailed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from auditdb._export.actions import ActionName
+    from auditdb._export.layouts import Layout
     from auditdb._export.manifest import DataFile
     from auditdb._export.row_key import RowKey
     from auditdb._export.slices import PlannedFile
@@ -38,6 +40,10 @@ class Job:
     after: Watermark | None
     upto: Watermark
     files: tuple[PlannedFile, ...]
+    layouts: tuple[Layout, ...]
+    """The layouts that its rows name."""
+    actions: tuple[ActionName, ...]
+    """The names of their actions."""
     created_at: str
     server_version: str
 
@@ -51,6 +57,8 @@ class Job:
             "after": self.after and self.after.as_json(),
             "upto": self.upto.as_json(),
             "files": [one.as_json() for one in self.files],
+            "layouts": [one.as_json() for one in self.layouts],
+            "actions": [one.as_json() for one in self.actions],
             "created_at": self.created_at,
             "server_version": self.server_version,
         }
@@ -157,6 +165,8 @@ def load(directory: Path, asked: dict[str, Any], version: int) -> Job | None:
             found["after"] and watermark.from_json(found["after"]),
             watermark.from_json(found["upto"]),
             tuple(slices.from_json(one) for one in found["files"]),
+            layouts.all_from_json(found["layouts"]),
+            actions.all_from_json(found["actions"]),
             found["created_at"],
             found["server_version"],
         )

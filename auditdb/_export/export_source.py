@@ -9,10 +9,19 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from auditdb._export import log_columns, manifest, read_transaction, slices, state_file, watermark
+from auditdb._export import (
+    actions,
+    layouts,
+    log_columns,
+    manifest,
+    read_transaction,
+    slices,
+    state_file,
+    watermark,
+)
 from auditdb._export.conditions import all_of, of_filter
 from auditdb._export.export_job import Job, Reached
-from auditdb._export.versions import STORED
+from auditdb._export.versions import LEFT_OUT
 from auditdb._query import page_cursor
 from auditdb._upkeep import database, maintenance
 from auditdb.errors import (
@@ -91,6 +100,9 @@ class Source:
             per_partition=request.per_partition,
             row_security=self.row_security,
         )
+        with read_transaction.reading(self.connection, row_security=self.row_security):
+            named = layouts.read(self.connection, planned.layouts)
+            names = actions.read(self.connection, planned.actions)
         return Job(
             str(uuid4()),
             request.form.version.number,
@@ -98,7 +110,9 @@ class Source:
             request.wanted.as_json(),
             self.after,
             self.mark.watermark,
-            planned,
+            planned.files,
+            named,
+            names,
             f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
             str(self.connection.info.parameter_status("server_version")),
         )
@@ -189,7 +203,7 @@ def _check_columns(connection: psycopg.Connection[Any], version: FormatVersion) 
     """Raise SchemaAhead where the log has columns that this package would leave out."""
     with read_transaction.reading(connection, row_security=True):
         found = log_columns.names(connection)
-    unknown = [name for name in found if name not in {*version.columns, *STORED}]
+    unknown = [name for name in found if name not in {*version.columns, *LEFT_OUT}]
     if unknown:
         raise SchemaAhead(
             f"The log has columns that this auditdb does not know: {', '.join(unknown)}.",

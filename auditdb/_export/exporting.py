@@ -62,9 +62,8 @@ def to_directory(url: str, directory: Path, request: ExportRequest, progress: Pr
             journal.note_recorded(source.record(job, list(journal.done.values())))
         about = _about(job, source.mark, request.form)
         done = [journal.done[planned.name] for planned in job.files]
-        files.write_json(
-            directory / manifest.NAME, manifest.content(request.form, done, job.filters, about)
-        )
+        content = manifest.content(request.form, done, job, about)
+        files.write_json(directory / manifest.NAME, content)
         return _finish(directory, job, request, journal, went_on=went_on)
 
 

@@ -27,7 +27,7 @@ BATCH = 1000
 _COLUMNS = sql.SQL(event_columns("occurred_at"))
 _QUERY = sql.SQL(
     "select {columns} from audit.events as l where {where} "
-    "order by l.occurred_at, l.id, l.account_id"
+    "order by l.occurred_at, l.id, l.tx, l.account_id"
 )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg import sql
+from psycopg.types.json import Jsonb
 
-from auditdb._export import formats, log_columns, reader, verify
+from auditdb._export import actions, formats, import_check, log_columns, verify
+from auditdb._export.incoming import INCOMING, Statements, batches, send
 from auditdb._upkeep import database
 from auditdb.errors import (
     ImportFailed,
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from auditdb._export.manifest import Manifest
     from auditdb._export.versions import FormatVersion
 
-BATCH = 10_000
-"""Rows that are sent to the database at a time."""
-
 
 @dataclass(frozen=True, slots=True)
 class Imported:
@@ -48,8 +45,8 @@ def run(url: str, place: Path, progress: Progress) -> Imported:
     """Import the export in `place`, after verifying it, with one transaction for each file.
 
     Rows keep their ids, times and transaction ids. Raises InvalidExport where the export is not as
-    it was written, ImportFailed for CSV and for rows that the log has with other content,
-    PermissionDenied for all but the owner of the log.
+    it was written, ImportFailed for CSV and for rows that the log has with other content or cannot
+    read, PermissionDenied for all but the owner of the log.
     """
     found = _verified(place)
     again = hinted("When it is back, run the same import again.")
@@ -60,24 +57,56 @@ def run(url: str, place: Path, progress: Progress) -> Imported:
         _alone(connection),
     ):
         _check_columns(connection, found.form.version)
+        statements = Statements.of(found.form.version, _adopted(connection, found))
+        progress.begin(found.rows, 0)
+        if found.layouts:
+            import_check.run(connection, place, found, statements)
         row = connection.execute("select audit.open_import()").fetchone()
         is_first = row is not None and row[0] is not None
-        progress.begin(found.rows, 0)
-        new = sum(
-            _load(connection, place / one.name, found, progress) for one in found.files if one.rows
-        )
+        new = 0
+        try:
+            for one in found.files:
+                if one.rows:
+                    new += _load(connection, place / one.name, found, statements, progress)
+        except (ImportFailed, psycopg.DataError, psycopg.IntegrityError):
+            # Rows will not be taken whenever they come again, and exports must go on meanwhile.
+            with connection.transaction():
+                _end(connection, is_begun=bool(new) or not is_first)
+            raise
         with connection.transaction():
-            if new or not is_first:
-                connection.execute("select audit.begin_era()")
-            else:
-                # Nothing came in, so that counting by transaction goes on as it was.
-                connection.execute("delete from audit.era where is_open")
+            actions.add(connection, found.actions)
+            _end(connection, is_begun=bool(new) or not is_first)
             connection.execute(
                 "select audit.write_log_event('log_imported', %s, jsonb_build_object("
                 "'rows', %s::bigint, 'new_rows', %s::bigint, 'sha256', %s::text))",
                 (found.filters.get("account_id"), found.rows, new, found.sha256),
             )
     return Imported(found.rows, new)
+
+
+def _end(connection: psycopg.Connection[Any], *, is_begun: bool) -> None:
+    """Let exports go on: in a new era where rows came in, or may have."""
+    if is_begun:
+        connection.execute("select audit.begin_era()")
+    else:
+        # Nothing came in, so that counting by transaction goes on as it was.
+        connection.execute("delete from audit.era where is_open")
+
+
+def _adopted(connection: psycopg.Connection[Any], found: Manifest) -> dict[int, int]:
+    """Return for each layout of the export the number that it has in the log; add what lacks."""
+    if not found.layouts:
+        return {}
+    layouts = Jsonb([one.as_json() for one in found.layouts])
+    query = "select a.theirs, a.ours from audit.adopt_layouts(%s, %s) as a"
+    try:
+        with connection.transaction():
+            return dict(connection.execute(query, [found.log, layouts]).fetchall())
+    except psycopg.errors.UndefinedObject as error:
+        raise ImportFailed(
+            f"{error.diag.message_primary}.",
+            hint="Import into a PostgreSQL that is no older than the one of the export.",
+        ) from error
 
 
 def _verified(place: Path) -> Manifest:
@@ -135,93 +164,31 @@ def _check_columns(connection: psycopg.Connection[Any], version: FormatVersion) 
 
 
 def _load(
-    connection: psycopg.Connection[Any], path: Path, found: Manifest, progress: Progress
+    connection: psycopg.Connection[Any],
+    path: Path,
+    found: Manifest,
+    statements: Statements,
+    progress: Progress,
 ) -> int:
     new = 0
-    lines = (row.line for row in reader.rows(path, found.form))
-    statements = _Statements.of(found.form.version)
     with connection.transaction():
-        connection.execute("create temporary table incoming (line jsonb) on commit drop")
-        while batch := list(islice(lines, BATCH)):
-            new += _add(connection, batch, statements)
-            progress.advance(len(batch))
+        connection.execute(INCOMING)
+        for batch in batches(path, found.form):
+            send(connection, batch)
+            added = connection.execute(statements.insert).fetchone()
+            came = added[0] if added else 0
+            if came < len(batch.lines):
+                _check_same(connection, statements)
+            connection.execute("truncate pg_temp.incoming")
+            new += int(came)
+            progress.advance(len(batch.lines))
     return new
 
 
-def _add(connection: psycopg.Connection[Any], batch: list[str], statements: _Statements) -> int:
-    with (
-        connection.cursor() as cursor,
-        cursor.copy("copy pg_temp.incoming (line) from stdin") as copy,
-    ):
-        for line in batch:
-            copy.write_row((line,))
-    added = connection.execute(statements.insert).fetchone()
-    new = added[0] if added else 0
-    if new < len(batch):
-        _check_same(connection, statements)
-    connection.execute("truncate pg_temp.incoming")
-    return int(new)
-
-
-def _check_same(connection: psycopg.Connection[Any], statements: _Statements) -> None:
+def _check_same(connection: psycopg.Connection[Any], statements: Statements) -> None:
     differing = connection.execute(statements.differing).fetchone()
     if differing is not None:
         raise ImportFailed(
             f"Row {differing[0]} of {differing[1]} is in the log with other content.",
             hint="The two logs have different histories; nothing of this file was imported.",
         )
-
-
-_INSERT = """
-with added as (
-  insert into audit.log ({names}, era)
-  select {cells}, 0
-  from pg_temp.incoming as i
-  -- Asked row by row, so that each is one index probe in one partition.
-  where not coalesce((
-    select true
-    from audit.log as l
-    where l.account_id = i.line ->> 'account_id'
-      and l.occurred_at = (i.line ->> 'occurred_at')::timestamptz
-      and l.id = (i.line ->> 'id')::bigint
-    limit 1), false)
-  returning 1
-)
-select count(*) from added
-"""
-_DIFFERING = """
-select l.id, l.occurred_at::text
-from pg_temp.incoming as i
-join audit.events as l on l.account_id = i.line ->> 'account_id'
-  and l.occurred_at = (i.line ->> 'occurred_at')::timestamptz
-  and l.id = (i.line ->> 'id')::bigint
-where ({theirs}) is distinct from ({cells})
-limit 1
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class _Statements:
-    """How rows of a format version get into the log; a column that it has not takes its default."""
-
-    insert: sql.Composed
-    """Adds the incoming rows that are not there; returns how many."""
-    differing: sql.Composed
-    """Finds a row that is there with other content."""
-
-    @classmethod
-    def of(cls, version: FormatVersion) -> _Statements:
-        # The names and types are constants of this package.
-        cells = sql.SQL(", ".join(_cell(name, kind) for name, kind in version.columns.items()))
-        names = sql.SQL(", ".join(version.names))
-        theirs = sql.SQL(", ".join(f"l.{name}" for name in version.names))
-        return cls(
-            sql.SQL(_INSERT).format(names=names, cells=cells),
-            sql.SQL(_DIFFERING).format(theirs=theirs, cells=cells),
-        )
-
-
-def _cell(name: str, kind: str) -> str:
-    if kind == "jsonb":
-        return f"nullif(i.line -> '{name}', 'null'::jsonb)"
-    return f"(i.line ->> '{name}')" + ("" if kind == "text" else f"::{kind}")

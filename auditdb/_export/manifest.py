@@ -7,8 +7,9 @@ import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
-from auditdb._export import formats, row_key
+from auditdb._export import actions, formats, layouts, row_key
 from auditdb._export.versions import VERSIONS
 from auditdb.errors import InvalidExport
 
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from auditdb._export.actions import ActionName
+    from auditdb._export.export_job import Job
     from auditdb._export.formats.base import Form
+    from auditdb._export.layouts import Layout
     from auditdb._export.row_key import RowKey
-    from auditdb._export.versions import FormatVersion
 
 NAME = "manifest.json"
 _FILE_NAME = re.compile(r"[\w-]+(\.[\w-]+)+")
@@ -53,6 +56,12 @@ class Manifest:
     """What a manifest says of the data beside it."""
 
     form: Form
+    layouts: tuple[Layout, ...]
+    """The layouts that its rows name."""
+    actions: tuple[ActionName, ...]
+    """The names of their actions."""
+    log: str
+    """The identity of the log that was exported."""
     filters: dict[str, Any]
     files: tuple[DataFile, ...]
     rows: int
@@ -67,7 +76,7 @@ def digest(files: Sequence[DataFile]) -> str:
 
 
 def content(
-    form: Form, files: Sequence[DataFile], filters: dict[str, Any], about: dict[str, Any]
+    form: Form, files: Sequence[DataFile], job: Job, about: dict[str, Any]
 ) -> dict[str, Any]:
     """Return the manifest to write; `about` holds what differs from run to run."""
     return {
@@ -75,9 +84,11 @@ def content(
         "data": form.format.name,
         "compression": form.compression.name,
         "spreadsheet": form.spreadsheet,
-        "columns": _columns(form.version),
+        "columns": _columns(form),
         "order": list(form.version.order),
-        "filters": filters,
+        "layouts": [one.as_json() for one in job.layouts],
+        "actions": [one.as_json() for one in job.actions],
+        "filters": job.filters,
         "rows": sum(one.rows for one in files),
         "sha256": digest(files),
         "files": [one.as_json() for one in files],
@@ -117,22 +128,31 @@ def _checked(found: Any) -> Manifest:
             f"The export has format {found['format']}; this auditdb knows {known}.",
             hint="Read it with the version that wrote it.",
         )
-    if found["columns"] != _columns(version) or found["order"] != list(version.order):
-        raise ValueError("its columns are not those of its format")
     form = formats.form(
         found["data"], found["compression"], spreadsheet=found["spreadsheet"], version=version
     )
+    if found["columns"] != _columns(form) or found["order"] != list(version.order):
+        raise ValueError("its columns are not those of its format")
     files = tuple(file_from_json(one) for one in found["files"])
     if len({one.name for one in files}) != len(files):
         raise ValueError("it names a file twice")
     rows = found["rows"]
     if not isinstance(found["filters"], dict) or type(rows) is not int:
         raise ValueError("its filters or rows are not as they should be")
-    return Manifest(form, found["filters"], files, rows, found["sha256"])
+    return Manifest(
+        form,
+        layouts.all_from_json(found["layouts"]),
+        actions.all_from_json(found["actions"]),
+        str(UUID(found["watermark"]["log"])),
+        found["filters"],
+        files,
+        rows,
+        found["sha256"],
+    )
 
 
-def _columns(version: FormatVersion) -> list[dict[str, str]]:
-    return [{"name": name, "type": kind} for name, kind in version.columns.items()]
+def _columns(form: Form) -> list[dict[str, str]]:
+    return [{"name": name, "type": kind} for name, kind in form.columns.items()]
 
 
 def file_from_json(found: Any) -> DataFile:

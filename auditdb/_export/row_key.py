@@ -1,11 +1,14 @@
-"""The place of a row in an export: time, id and account, in the order of its rows."""
+"""The place of a row in an export: what tells it from all others, in the order of its rows."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from auditdb._query import page_cursor
+
+_NUMBER = re.compile(r"0|-?[1-9]\d{0,18}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -15,6 +18,7 @@ class RowKey:
     moment: int
     """When, in microseconds since 1970."""
     id: int
+    tx: int
     account: bytes
     """The account_id as UTF-8, which the log compares by."""
 
@@ -23,13 +27,22 @@ class RowKey:
         return {
             "occurred_at": page_cursor.to_iso(self.moment),
             "id": str(self.id),
+            "tx": str(self.tx),
             "account_id": self.account.decode(),
         }
 
 
-def key_of(occurred_at: str, row_id: str, account: str) -> RowKey:
+def key_of(occurred_at: str, row_id: str, tx: str, account: str) -> RowKey:
     """Return the key of a row of an export; raises ValueError where it has none."""
-    return RowKey(page_cursor.from_iso(occurred_at), int(row_id), account.encode())
+    moment = page_cursor.from_iso(occurred_at)
+    return RowKey(moment, number(row_id), number(tx), account.encode())
+
+
+def number(text: str) -> int:
+    """Return the bigint that `text` says, in the one form that exports have; raises ValueError."""
+    if not _NUMBER.fullmatch(text) or not -(2**63) <= (found := int(text)) < 2**63:
+        raise ValueError(f"{text!r} is no number of a row")
+    return found
 
 
 def from_json(found: Any) -> RowKey | None:
@@ -37,6 +50,6 @@ def from_json(found: Any) -> RowKey | None:
     if found is None:
         return None
     try:
-        return key_of(found["occurred_at"], found["id"], found["account_id"])
+        return key_of(found["occurred_at"], found["id"], found["tx"], found["account_id"])
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("this is no key of a row") from error

@@ -37,13 +37,17 @@ where coalesce(b.upper::timestamptz > %(since)s::timestamptz, true)
 order by b.lower::timestamptz nulls first
 """
 _HOURS = """
-select date_trunc('month', h.hour)::text, h.hour::text, (h.hour + interval '1 hour')::text, h.rows
+select date_trunc('month', h.hour)::text, h.hour::text, (h.hour + interval '1 hour')::text,
+  sum(h.rows)::bigint,
+  coalesce(array_agg(distinct h.layout) filter (where h.layout is not null), '{{}}'),
+  array_agg(distinct h.action)
 from (
-  select date_trunc('hour', l.occurred_at) as hour, count(*) as rows
+  select date_trunc('hour', l.occurred_at) as hour, l.layout, l.action, count(*) as rows
   from audit.log as l
   where {}
-  group by 1
+  group by 1, 2, 3
 ) as h
+group by h.hour
 order by h.hour
 """
 
@@ -88,6 +92,19 @@ class _Hour:
     first: str
     end: str
     rows: int
+    layouts: list[int]
+    actions: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be exported."""
+
+    files: tuple[PlannedFile, ...]
+    layouts: tuple[int, ...]
+    """The numbers of the layouts that its rows name."""
+    actions: tuple[str, ...]
+    """The actions that its rows are about."""
 
 
 def make(
@@ -98,7 +115,7 @@ def make(
     suffix: str,
     per_partition: bool,
     row_security: bool,
-) -> tuple[PlannedFile, ...]:
+) -> Plan:
     """Count the rows of `wanted` that meet `condition`, and return the files for them.
 
     One statement counts one partition. There is always a file, if an empty one.
@@ -115,6 +132,15 @@ def make(
         with read_transaction.reading(connection, row_security=row_security):
             counted = connection.execute(sql.SQL(_HOURS).format(where)).fetchall()
         hours += [_Hour(name, *row) for row in counted]
+    files = _files(hours, suffix, per_partition=per_partition)
+    return Plan(
+        files,
+        tuple(sorted({number for hour in hours for number in hour.layouts})),
+        tuple(sorted({action for hour in hours for action in hour.actions})),
+    )
+
+
+def _files(hours: Sequence[_Hour], suffix: str, *, per_partition: bool) -> tuple[PlannedFile, ...]:
     if not per_partition or not hours:
         return (PlannedFile(f"log{suffix}", tuple(_slices(hours))),)
     names = list(dict.fromkeys(hour.partition for hour in hours))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from auditdb._export import files, manifest, reader
+from auditdb._export.row_check import RowCheck
 from auditdb._query import page_cursor
 from auditdb.errors import InvalidExport
 
@@ -79,6 +80,7 @@ class _Inside:
         self._found = found
         self._one = one
         self.last = previous
+        self._check = RowCheck(found.form.version, found.layouts)
         filters = found.filters
         self._since, self._until = (
             at and page_cursor.from_iso(at) for at in (filters.get("since"), filters.get("until"))
@@ -125,3 +127,10 @@ class _Inside:
             yield "outside the time range of the manifest"
         if self._accounts is not None and row.key.account not in self._accounts:
             yield "of another account than the manifest's"
+        if self._found.form.format.can_import:
+            try:
+                problem = self._check.problem(row)
+            except ValueError as error:
+                problem = f"a document in it cannot be read: {error}"
+            if problem:
+                yield problem

@@ -8,11 +8,29 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-STORED = ("era", "is_deleted", "layout", "row_values")
-"""Columns of audit.log that say how a row is kept: what they stand for is in the others."""
+LEFT_OUT = ("era",)
+"""Columns of audit.log that no export has: they count for one server alone."""
 
-ORDER = ("occurred_at", "id", "account_id")
-"""What rows are sorted by; account_id tells apart rows that came from several logs."""
+ORDER = ("occurred_at", "id", "tx", "account_id")
+"""What rows are sorted by: what tells a row from all others. A row that several accounts see is
+one for each."""
+
+
+REQUIRED = frozenset(
+    {
+        *ORDER,
+        "action",
+        "item_type",
+        "item_id",
+        "actor_type",
+        "actor_id",
+        "db_role",
+        "application",
+        "is_cascade",
+        "is_deleted",
+    }
+)
+"""Columns that are never null, in version 1 and after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,19 +40,15 @@ class FormatVersion:
     number: int
     """Raised with every change of columns, their order or their form."""
     columns: Mapping[str, str]
-    """Name and type of each column, as in audit.log."""
+    """Name and type of each column, as in audit.log; changes as in audit.events, for all rows."""
+    required: frozenset[str] = REQUIRED
+    """The columns that are never null."""
     order: tuple[str, ...] = ORDER
 
     @property
     def names(self) -> list[str]:
         """The names of the columns."""
         return list(self.columns)
-
-    @property
-    def key_places(self) -> tuple[int, int, int]:
-        """The places of time, id and account among the columns."""
-        moment, number, account = (self.names.index(name) for name in ORDER)
-        return moment, number, account
 
 
 _VERSIONS = [
@@ -60,6 +74,9 @@ _VERSIONS = [
             "db_role": "text",
             "application": "text",
             "is_cascade": "boolean",
+            "is_deleted": "boolean",
+            "layout": "integer",
+            "row_values": "text",
             "changes": "jsonb",
             "context": "jsonb",
         },
@@ -70,4 +87,4 @@ VERSIONS = {version.number: version for version in _VERSIONS}
 """Every version that this auditdb reads."""
 
 CURRENT = _VERSIONS[-1]
-"""The version that it writes: all columns of audit.log."""
+"""The version that it writes: all columns of audit.log but those left out."""

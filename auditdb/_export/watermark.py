@@ -165,7 +165,7 @@ def check_witness(connection: psycopg.Connection[Any], after: Watermark) -> None
 _WENT_BACK = "The server was set back to a time before this place."
 _FROM_THE_BEGINNING = (
     "Begin anew with another state file; rows that were there before have the same "
-    "(account_id, occurred_at, id)."
+    "(occurred_at, id, tx, account_id)."
 )
 
 

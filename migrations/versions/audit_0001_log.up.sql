@@ -297,7 +297,9 @@ comment on table audit.layout is
   'One row for each shape that the rows of a tracked table had: its audited columns, in their order. '
   'Never changed, and never removed while a row of the log may refer to it.';
 comment on column audit.layout.id is 'Number of the layout, as audit.log names it.';
-comment on column audit.layout.tracked_id is 'Number of the declaration in audit.tracked.';
+comment on column audit.layout.tracked_id is
+  'Number of the declaration in audit.tracked; below zero where it came with an import from another '
+  'log.';
 comment on column audit.layout.table_name is 'The table, with its schema, as it was called then.';
 comment on column audit.layout.columns is
   'The columns that a record holds: name, number in the table (attnum), type as declared, and the '
@@ -1239,6 +1241,91 @@ revoke all on function audit.layout_reader(audit.layout, text) from public;
 comment on function audit.layout_reader(audit.layout, text) is
   'DDL of the function that reads the records of a layout: their changes or their values.';
 
+-- The function that prints the records of one layout as changes, as jsonb would print them, with no
+-- jsonb on the way: what exports ask for row by row. Everybody may call it, as the readers of a
+-- layout.
+create or replace function audit.layout_printer(y audit.layout)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+as $$
+  with field as (
+    select e.c ->> 'name' as name, (e.c ->> 'kept_as')::regtype::oid as type,
+      format('v_row.%s', audit.quoted(e.c ->> 'name')) as value
+    from jsonb_array_elements(y.columns) as e (c)
+  ), member as (
+    select f.name, f.type, case
+        when f.type = any (array['int2'::regtype, 'int4'::regtype, 'int8'::regtype,
+          'bool'::regtype, 'jsonb'::regtype]::oid[]) then f.value || '::text'
+        -- As in jsonb: these have one form in both.
+        when f.type = any (array['text'::regtype, 'varchar'::regtype, 'bpchar'::regtype,
+          'uuid'::regtype, 'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype]::oid[])
+        then format('to_json(%s)::text', f.value)
+        else format('to_jsonb(%s)::text', audit.json_value(f.type, f.value, true)) end as value
+    from field as f
+    union all
+    select s, null, null from unnest(y.secret) as s
+  ), placed as (
+    -- The order of keys in jsonb.
+    select m.*, row_number() over (order by octet_length(m.name), m.name collate "C") as n
+    from member as m
+  ), printed as (
+    -- A function takes a hundred arguments at the most. What closes a member comes with the next.
+    select s.side, (p.n - 1) / 50 as part, string_agg(
+      format('%L', concat(case when p.n = 1 then '{' else '}, ' end, to_json(p.name), ': {',
+        case when p.type is null then '"redacted": true' else format('"%s": ', s.side) end))
+      || case when p.type is null then '' else format(', coalesce(%s, ''null'')', p.value) end,
+      E',\n      ' order by p.n) as pieces
+    from placed as p
+    cross join (values ('old'), ('new')) as s (side)
+    group by 1, 2
+  ), shown (side, value) as (
+    select s.side, coalesce(
+      string_agg(format(E'concat(\n      %s)', p.pieces), E'\n    || ' order by p.part)
+        || ' || ''}}''',
+      quote_literal('{}'))
+    from (values ('old'), ('new')) as s (side)
+    left join printed as p on p.side = s.side
+    group by s.side
+  )
+  select format(
+'create or replace function audit.%1$I(row_values text, is_deleted boolean)
+  returns text
+  language plpgsql
+  immutable
+  set search_path = pg_catalog, pg_temp%2$s
+as %3$L;
+comment on function audit.%1$I is %4$L',
+    format('layout_%s_text', y.id),
+    (select coalesce(string_agg(E'\n  set ' || s, '' order by s), '')
+     from (
+       select unnest(audit.settings_of(array(select f.type from field as f)))
+       union
+       select 'timezone = ''UTC''' from field as f where f.type = 'timestamptz'::regtype
+     ) as p (s)),
+    format(
+'
+declare
+  v_row constant audit.layout_%s := row_values::audit.layout_%1$s;
+begin
+  if is_deleted then
+    return %2$s;
+  end if;
+  return %3$s;
+end;
+', y.id,
+      (select s.value from shown as s where s.side = 'old'),
+      (select s.value from shown as s where s.side = 'new')),
+    'Prints a record of ' || y.table_name || ': its changes as text.')
+$$;
+
+revoke all on function audit.layout_printer(audit.layout) from public;
+
+comment on function audit.layout_printer(audit.layout) is
+  'DDL of the function that prints the records of a layout as the text of changes.';
+
 -- A tree of questions about a number, halved at each: of a thousand layouts ten are asked.
 create or replace function audit.layout_branch(ids integer[], call text, depth integer)
   returns text
@@ -1278,21 +1365,23 @@ create or replace function audit.layout_dispatcher(kind text)
 as $$
 declare
   v_ids integer[] := array(select y.id from audit.layout as y order by y.id);
-  v_arguments text := case kind when 'changes' then 'row_values, is_deleted' else 'row_values' end;
+  v_has_side boolean := kind <> 'values';
+  v_arguments text := 'row_values' || case when v_has_side then ', is_deleted' else '' end;
+  v_result text := case kind when 'text' then 'text' else 'jsonb' end;
 begin
   return format(
 'create or replace function audit.record_%s(layout integer, %s)
-  returns jsonb
+  returns %s
   language plpgsql
   immutable
   cost 10000
   set search_path = pg_catalog, pg_temp
 as %L', kind,
-  case kind when 'changes' then 'row_values text, is_deleted boolean' else 'row_values text' end,
+  'row_values text' || case when v_has_side then ', is_deleted boolean' else '' end, v_result,
   format(
 '
 declare
-  v_shown jsonb;
+  v_shown %s;
 begin
 %s  -- A transaction that has held the locks on the log since before the layout was made goes on with
   -- this function as it was then; by its name the new reader is found.
@@ -1305,8 +1394,8 @@ begin
     using errcode = ''UA003'', hint = ''Call audit.refresh(), which makes it anew.'';
 end;
 ',
-    audit.layout_branch(v_ids, format('audit.layout_%%s_%s(%s)', kind, v_arguments), 1),
-    kind, case kind when 'changes' then '$1, $2' else '$1' end, kind, v_arguments));
+    v_result, audit.layout_branch(v_ids, format('audit.layout_%%s_%s(%s)', kind, v_arguments), 1),
+    kind, case when v_has_side then '$1, $2' else '$1' end, kind, v_arguments));
 end;
 $$;
 
@@ -1341,10 +1430,12 @@ begin
     then
       execute audit.layout_reader(v_layout, 'changes');
       execute audit.layout_reader(v_layout, 'values');
+      execute audit.layout_printer(v_layout);
     end if;
   end loop;
   execute audit.layout_dispatcher('changes');
   execute audit.layout_dispatcher('values');
+  execute audit.layout_dispatcher('text');
 end;
 $$;
 
@@ -1407,6 +1498,20 @@ grant execute on function audit.record_values(integer, text) to public;
 
 comment on function audit.record_values(integer, text) is
   'Public. The values in a record of the log, by column.';
+
+-- What a record of the log stands for, printed: no jsonb is made on the way, which is most of what
+-- reading a whole log costs. Made anew for each layout.
+do $$
+begin
+  execute audit.layout_dispatcher('text');
+end;
+$$;
+
+-- Whoever was granted the log must be able to read it.
+grant execute on function audit.record_text(integer, text, boolean) to public;
+
+comment on function audit.record_text(integer, text, boolean) is
+  'Public. What a record of the log stands for, as text: audit.record_changes(), printed.';
 
 -- The columns whose change is an action, with the SQL that compares and shows them.
 create or replace function audit.audited_columns(t audit.tracked, old_side text default 'old')
@@ -4507,6 +4612,73 @@ revoke all on function audit.open_import() from public;
 
 comment on function audit.open_import() is
   'Begins an import of rows with transaction ids of another server; null where one was begun.';
+
+-- Before an import: the layouts that its rows name are here, whatever their numbers. A layout is
+-- known by what it says. One of a table of this database serves as it is; others are added, under a
+-- declaration that no table of this database has.
+create or replace function audit.adopt_layouts(log uuid, layouts jsonb)
+  returns table (theirs integer, ours integer)
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_is_own constant boolean :=
+    log = (select e.log from audit.era as e order by e.number desc limit 1);
+  v_is_new boolean := false;
+  v_layout audit.layout;
+  v_type text;
+begin
+  lock table audit.layout in share row exclusive mode;
+  for v_layout in
+    select r.* from jsonb_populate_recordset(null::audit.layout, layouts) as r order by r.id
+  loop
+    theirs := v_layout.id;
+    -- What becomes the text of a type is nothing but the name of a type that records may keep.
+    select c ->> 'kept_as' into v_type
+      from jsonb_array_elements(v_layout.columns) as c
+      where c ->> 'kept_as' <> 'pg_catalog.text[]'
+        and not exists (
+          select from pg_type as p
+          where p.typnamespace = 'pg_catalog'::regnamespace and audit.is_kept(p.oid)
+            and audit.builtin_name(p.oid) = c ->> 'kept_as')
+      limit 1;
+    if found then
+      raise exception 'records of %: there is no type % here', v_layout.table_name, v_type
+        using errcode = 'undefined_object';
+    end if;
+    -- The same number for the same table with every import.
+    if not v_is_own and v_layout.tracked_id > 0 then
+      v_layout.tracked_id :=
+        -1 - (hashtextextended(format('%s/%s', log, v_layout.tracked_id), 0) & 1073741823)::integer;
+    end if;
+    select y.id into ours
+      from audit.layout as y
+      where y.table_name = v_layout.table_name
+        and y.columns = v_layout.columns
+        and y.secret = v_layout.secret
+        and (y.tracked_id = v_layout.tracked_id or y.tracked_id > 0)
+      order by y.tracked_id = v_layout.tracked_id desc, y.id
+      limit 1;
+    if not found then
+      insert into audit.layout (id, tracked_id, table_name, columns, secret, made_at)
+      select coalesce(max(y.id), 0) + 1, v_layout.tracked_id, v_layout.table_name, v_layout.columns,
+          v_layout.secret, v_layout.made_at
+        from audit.layout as y
+        returning id into ours;
+      v_is_new := true;
+    end if;
+    return next;
+  end loop;
+  if v_is_new then
+    perform audit.derive_layouts();
+  end if;
+end;
+$$;
+
+revoke all on function audit.adopt_layouts(uuid, jsonb) from public;
+
+comment on function audit.adopt_layouts(uuid, jsonb) is
+  'Which layout here stands for each layout of an import; those that were missing are added.';
 
 -- Whoever takes rows out of the database leaves a row about it.
 create or replace function audit.record_export(details jsonb)

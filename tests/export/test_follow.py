@@ -27,8 +27,13 @@ class Enough(Exception):
     """Ends following."""
 
 
-def followed(url: str, wanted: Filter, steps: list[object]) -> list[list[int]]:
-    """Follow the log; before each look, do the next step. Return the ids of each look."""
+def followed(
+    url: str,
+    wanted: Filter,
+    steps: list[object],
+    number: Callable[[Event], int] = lambda event: event.id,
+) -> list[list[int]]:
+    """Follow the log; before each look, do the next step. Return the numbers of each look."""
     found: list[list[int]] = [[]]
 
     def wait(_seconds: float) -> None:
@@ -40,13 +45,21 @@ def followed(url: str, wanted: Filter, steps: list[object]) -> list[list[int]]:
         step()
 
     with psycopg.connect(url, autocommit=True) as connection, pytest.raises(Enough):
-        gather(follow.batches(connection, wanted, wait=wait), lambda ids: found[-1].extend(ids))
+        gather(
+            follow.batches(connection, wanted, wait=wait),
+            lambda numbers: found[-1].extend(numbers),
+            number,
+        )
     return found[1:-1]
 
 
-def gather(batches: Iterator[list[Event]], take: Callable[[list[int]], None]) -> None:
+def gather(
+    batches: Iterator[list[Event]],
+    take: Callable[[list[int]], None],
+    number: Callable[[Event], int] = lambda event: event.id,
+) -> None:
     for batch in batches:
-        take([event.id for event in batch])
+        take([number(event) for event in batch])
 
 
 def test_rows_come_in_the_order_in_which_they_become_visible(

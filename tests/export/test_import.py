@@ -149,13 +149,90 @@ def test_an_import_that_broke_off_stops_exports_until_it_is_run_again(
 def test_rows_with_other_content_are_an_error(
     database: str, engine_database: str, tmp_path: Path
 ) -> None:
-    add(database, id=77, item_label="one")
+    add(database, id=77, tx=7, item_label="one")
     export(database, tmp_path / "out", *RANGE, "--format", "jsonl")
-    add(engine_database, id=77, item_label="another")
+    add(engine_database, id=77, tx=7, item_label="another")
     ran = auditdb("import", str(tmp_path / "out"), "--url", engine_database)
     assert ran.returncode == 1
     assert "Row 77" in ran.stderr
     assert "other content" in ran.stderr
+    # What is refused for good holds nobody up.
+    export(engine_database, tmp_path / "after", "--since-last", str(tmp_path / "state"))
+
+
+def test_a_refusal_after_a_file_that_came_in_holds_nobody_up(
+    database: str, engine_database: str, tmp_path: Path
+) -> None:
+    add(database, occurred_at="2020-01-01Z", item_label="past")
+    with psycopg.connect(database) as here:
+        now = value(here, "select date_trunc('month', now(), 'UTC')")
+    add(database, id=77, tx=7, occurred_at=now, item_label="one")
+    add(engine_database, id=77, tx=7, occurred_at=now, item_label="another")
+    only = ("--action", "license_updated", "--format", "jsonl")
+    state = ("--since-last", str(tmp_path / "state"), *only)
+    export(engine_database, tmp_path / "before", *state)
+    export(database, tmp_path / "out", *only, "--per-partition")
+    ran = auditdb("import", str(tmp_path / "out"), "--url", engine_database)
+    assert (ran.returncode, "other content" in ran.stderr) == (1, True)
+    export(engine_database, tmp_path / "after", *only)
+    assert manifest(tmp_path / "after")["rows"] == 2
+    again = auditdb("export", str(tmp_path / "next"), "--url", engine_database, *state)
+    assert "imported" in again.stderr
+
+
+def test_the_greatest_numbers_harm_nothing(
+    database: str, engine_database: str, tmp_path: Path
+) -> None:
+    greatest = 2**63 - 1
+    add(database, id=greatest, tx=greatest)
+    add(database, id=-greatest - 1, tx=greatest)
+    # As in a log that was restored from a server which was far ahead.
+    with psycopg.connect(database) as here:
+        here.execute("select audit.begin_era()")
+    place = tmp_path / "out"
+    only = ("--action", "license_updated", "--format", "jsonl")
+    export(database, place, *only)
+    assert auditdb("verify", str(place)).returncode == 0
+    assert "of which 2 were new" in load(engine_database, place)
+    with psycopg.connect(engine_database) as there:
+        there.execute("create table public.t (id integer primary key)")
+        there.execute("select audit.track('public.t', 't')")
+        for number in range(3):
+            there.execute("insert into public.t values (%s)", [number])
+    state = ("--since-last", str(tmp_path / "state"), "--format", "jsonl")
+    export(engine_database, tmp_path / "all", *state)
+    with psycopg.connect(engine_database) as there:
+        there.execute("delete from public.t where id = 0")
+        found = there.execute("select id from audit.log where item_type = 't'").fetchall()
+    ids = [number for (number,) in found]
+    assert len(set(ids)) == 4
+    assert max(ids) < greatest
+    export(engine_database, tmp_path / "new", *state)
+    rows = [json.loads(line) for line in data(tmp_path / "new")["log.jsonl"].splitlines()]
+    assert [row["action"] for row in rows] == ["log_exported", "t_deleted"]
+    assert "of which 0 were new" in load(engine_database, place)
+
+
+@pytest.fixture
+def twins(database: str) -> list[int]:
+    """Rows of one moment and one id, in transactions of their own; the log has them."""
+    transactions = [5, 6, 7]
+    for tx in transactions:
+        add(database, id=700, tx=tx, item_label=str(tx))
+    return transactions
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_rows_that_their_transaction_alone_tells_apart_are_imported(
+    database: str, engine_database: str, twins: list[int], tmp_path: Path, form: str
+) -> None:
+    add(engine_database, id=700, tx=6, item_label="6")
+    export(database, tmp_path / "out", *RANGE, "--format", form)
+    assert "of which 2 were new" in load(engine_database, tmp_path / "out")
+    assert "of which 0 were new" in load(engine_database, tmp_path / "out")
+    with psycopg.connect(engine_database) as there:
+        found = there.execute("select tx from audit.log where id = 700 order by tx").fetchall()
+    assert found == [(tx,) for tx in twins]
 
 
 def damaged(place: Path, how: str) -> None:
@@ -277,20 +354,19 @@ def test_of_two_imports_at_once_one_is_refused(
 def test_a_server_that_goes_away_is_said_and_the_import_goes_on(
     database: str, engine_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from auditdb._export import importing
+    from auditdb._export import importing, incoming
 
     fill(database, 20)
     export(database, tmp_path / "out", *RANGE, "--format", "jsonl")
-    original = importing._add
+    original = incoming.send
 
-    def add_then_lose(connection: psycopg.Connection, *others: Any) -> int:
-        added = original(connection, *others)
+    def send_then_lose(connection: psycopg.Connection, batch: Any) -> None:
+        original(connection, batch)
         with psycopg.connect(database) as other:
             own = connection.info.backend_pid
             other.execute("select pg_terminate_backend(%s, 10000)", [own])
-        return added
 
-    monkeypatch.setattr(importing, "_add", add_then_lose)
+    monkeypatch.setattr(importing, "send", send_then_lose)
     ran = auditdb("import", str(tmp_path / "out"), "--url", engine_database)
     assert ran.returncode == 1
     assert "connection to the database was lost" in ran.stderr

@@ -91,6 +91,19 @@ def rewritten(place: Path, change: Callable[[list[bytes]], list[bytes]]) -> Ran:
     return verify(place)
 
 
+def cell(name: str, found: str) -> Callable[[list[bytes]], list[bytes]]:
+    """Return what makes a cell of the third row read otherwise."""
+
+    def change(rows: list[bytes]) -> list[bytes]:
+        line = rows[2].decode()
+        begin = line.index(f'"{name}":') + len(f'"{name}":')
+        _, end = json.JSONDecoder().raw_decode(line, begin)
+        rows[2] = f"{line[:begin]}{found}{line[end:]}".encode()
+        return rows
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -113,6 +126,22 @@ def rewritten(place: Path, change: Callable[[list[bytes]], list[bytes]]) -> Ran:
         (lambda rows: [*rows[:9], b"{}\n", *rows[9:]], "after row 9: the columns"),
         (lambda rows: [*rows[:9], b"not JSON\n", *rows[9:]], "after row 9"),
         (lambda rows: [*rows[:-1], rows[-1][:-1]], "cut off"),
+        (cell("changes", "[1,2]"), "row 3: its changes is no object"),
+        (cell("changes", '{"a":1}'), "row 3: its changes are no changes of columns"),
+        (cell("changes", '{"a":{"x":1}}'), "row 3: its changes are no changes of columns"),
+        (cell("changes", '{"a":{"redacted":"no"}}'), "row 3: its changes are no changes"),
+        (cell("changes", '{"a":{"new":NaN}}'), "after row 2: NaN is no JSON"),
+        (cell("context", '"x"'), "row 3: its context is no object"),
+        (cell("actor_id", "null"), "row 3: it has no actor_id"),
+        (cell("is_cascade", '"t"'), "row 3: its is_cascade is no boolean"),
+        (cell("is_deleted", "null"), "row 3: it has no is_deleted"),
+        (cell("item_label", r'"\u0000"'), "row 3: it has a text with U+0000"),
+        (cell("context", r'{"a":["\ud800"]}'), "row 3: it has a text with half of a character"),
+        (cell("id", '" 706"'), "after row 2: ' 706' is no number of a row"),
+        (cell("id", '"9223372036854775808"'), "is no number of a row"),
+        (cell("tx", '"007"'), "is no number of a row"),
+        (cell("row_values", '"(1)"'), "row 3: it has row_values of no layout"),
+        (cell("layout", "1"), "row 3: the manifest has no layout 1"),
     ],
 )
 def test_rows_that_were_changed_with_their_hash_are_named(
@@ -188,12 +217,12 @@ def test_a_broken_frame_of_compression_is_named(log: str, tmp_path: Path) -> Non
     assert "what is compressed is broken" in verify(place).stderr
 
 
-@pytest.mark.parametrize("name", ["id", "occurred_at", "account_id"])
+@pytest.mark.parametrize("name", ["id", "occurred_at", "tx", "account_id"])
 def test_a_row_of_parquet_without_its_key_is_malformed(tmp_path: Path, name: str) -> None:
     schema = parquet.schema(versions.CURRENT)
     cells = {field.name: [None if field.name == name else 1] for field in schema}
     cells |= {n: ["x"] for n in cells if n != name and schema.field(n).type == pyarrow.string()}
-    cells["is_cascade"] = [True]
+    cells |= {"is_cascade": [True], "is_deleted": [True]}
     path = tmp_path / "log.parquet"
     pyarrow.parquet.write_table(pyarrow.table(cells, schema=schema), path)
     with pytest.raises(reader.Malformed):

@@ -95,6 +95,7 @@ PUBLIC_FUNCTIONS = [
     "horizon",
     "presence_of",
     "record_changes",
+    "record_text",
     "record_values",
     "set_actor",
 ]

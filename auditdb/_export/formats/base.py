@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from auditdb._export.versions import ORDER
 from auditdb.errors import ExportFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     import psycopg
@@ -56,6 +57,19 @@ class ExportedRow:
     key: RowKey
 
     @property
+    def cells(self) -> Mapping[str, Any]:
+        """The row as a line of JSON Lines reads; empty where its format is not imported.
+
+        Raises ValueError where a cell cannot be read.
+        """
+        return {}
+
+    @property
+    def has_escapes(self) -> bool:
+        """Whether a text of the row may hold what PostgreSQL's texts do not."""
+        return False
+
+    @property
     def line(self) -> str:
         """The row as JSON, in the form of JSON Lines; empty where its format is not imported."""
         return ""
@@ -74,6 +88,8 @@ class Format(ABC):
     """Whether nothing of a row is lost, so that it can be imported: its rows then have a line."""
     for_spreadsheets: ClassVar[bool] = False
     """Whether it can be written so that a spreadsheet runs none of its cells."""
+    leaves_out: ClassVar[frozenset[str]] = frozenset()
+    """Columns that it has not: those by which alone a log is restored."""
     compresses_inside: ClassVar[bool] = False
     """Whether the format itself compresses, by its own means."""
     broken: ClassVar[tuple[type[BaseException], ...]] = ()
@@ -112,6 +128,18 @@ class Form:
     spreadsheet: bool
     """Whether cells that a spreadsheet would run begin with an apostrophe."""
     version: FormatVersion
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Name and type of each column, in order."""
+        left_out = self.format.leaves_out
+        return {name: kind for name, kind in self.version.columns.items() if name not in left_out}
+
+    @property
+    def key_places(self) -> tuple[int, ...]:
+        """The places of time, id, transaction and account among the columns."""
+        names = list(self.columns)
+        return tuple(names.index(name) for name in ORDER)
 
     @property
     def suffix(self) -> str:

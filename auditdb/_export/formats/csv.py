@@ -44,20 +44,21 @@ class Csv(Format):
     can_resume = True
     can_import = False
     for_spreadsheets = True
+    leaves_out = frozenset({"row_values"})
 
     def writer(self, form: Form, to: Hashed) -> TextWriter:
         """Return what writes one file of `form`."""
         return TextWriter(
             to,
             form.compression,
-            header=",".join(form.version.names) + "\n",
+            header=",".join(form.columns) + "\n",
             query=partial(_query, form),
             key=partial(_line_key, form),
         )
 
     def read(self, path: Path, form: Form) -> Iterator[ExportedRow]:
         """Yield the rows of a file, of which there is the key alone."""
-        names = form.version.names
+        names = list(form.columns)
         with (
             _any_size(),
             form.compression.opened(path) as found,
@@ -83,8 +84,8 @@ class Csv(Format):
 
 def _query(form: Form, where: sql.Composable) -> sql.Composed:
     cells = []
-    for name, kind in form.version.columns.items():
-        cell = f"l.{name}::pg_catalog.text" if kind in ("boolean", "jsonb") else f"l.{name}"
+    for name, kind in form.columns.items():
+        cell = log_rows.text(name) if kind in ("boolean", "jsonb") else f"l.{name}"
         if kind == "timestamptz":
             cell = log_rows.time_text(name)
         elif form.spreadsheet and kind in ("text", "jsonb"):
@@ -100,9 +101,9 @@ def _line_key(form: Form, line: bytes) -> RowKey:
 
 
 def _key(form: Form, cells: list[str]) -> RowKey:
-    moment, number, account = (cells[place] for place in form.version.key_places)
+    moment, number, tx, account = (cells[place] for place in form.key_places)
     account = form.format.unguarded(account) if form.spreadsheet else account
-    return row_key.key_of(moment, number, account)
+    return row_key.key_of(moment, number, tx, account)
 
 
 @contextmanager

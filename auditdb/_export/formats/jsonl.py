@@ -10,24 +10,33 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from auditdb._export import row_key
-from auditdb._export.formats import log_rows
+from auditdb._export.formats import documents, log_rows
 from auditdb._export.formats.base import ExportedRow, Format
 from auditdb._export.formats.text import TextWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from auditdb._export.files import Hashed
     from auditdb._export.formats.base import Form
     from auditdb._export.row_key import RowKey
 
-_DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
-
 
 @dataclass(frozen=True, slots=True)
 class _Line(ExportedRow):
+    row: Mapping[str, Any]
     text: str
+
+    @property
+    def cells(self) -> Mapping[str, Any]:
+        """What the line says, with the numbers in it as text."""
+        return self.row
+
+    @property
+    def has_escapes(self) -> bool:
+        """Whether a character is written as its number."""
+        return "\\u" in self.text
 
     @property
     def line(self) -> str:
@@ -57,17 +66,23 @@ class JsonLines(Format):
                 if not line.endswith(b"\n"):
                     raise ValueError("the last line is cut off")
                 text = line[:-1].decode()
-                row = _DECODER.decode(text)
+                row = documents.read(text)
                 if list(row) != names:
                     raise ValueError("the columns are not those of the format")
-                yield _Line(_key(row), text)
+                yield _Line(_key(row), row, text)
 
 
 def _query(form: Form, where: sql.Composable) -> sql.Composed:
     cells = []
     for name, kind in form.version.columns.items():
-        cell = f"l.{name}::pg_catalog.text" if kind == "bigint" else f"l.{name}"
-        cells.append(f"{log_rows.time_text(name) if kind == 'timestamptz' else cell} as {name}")
+        cell = f"l.{name}"
+        if kind == "bigint":
+            cell = log_rows.text(name)
+        elif kind == "timestamptz":
+            cell = log_rows.time_text(name)
+        elif kind == "jsonb":
+            cell = f"({log_rows.text(name)})::pg_catalog.json"
+        cells.append(f"{cell} as {name}")
     inner = log_rows.select(form.version, cells, where)
     # JSON escapes control characters, so that with these two CSV has nothing to quote.
     return sql.SQL(
@@ -81,4 +96,4 @@ def _line_key(line: bytes) -> RowKey:
 
 
 def _key(row: dict[str, Any]) -> RowKey:
-    return row_key.key_of(row["occurred_at"], row["id"], row["account_id"])
+    return row_key.key_of(row["occurred_at"], row["id"], row["tx"], row["account_id"])

@@ -16,6 +16,11 @@ _TIME = (
     "pg_catalog.to_char(l.{0} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
     " || case when l.{0} < '0001-01-01 00:00:00+00' then ' BC' else '' end"
 )
+# What audit.events shows, without jsonb on the way.
+_CHANGES = (
+    "case when l.row_values is null then l.changes::pg_catalog.text"
+    " else audit.record_text(l.layout, l.row_values, l.is_deleted) end"
+)
 _MICROSECONDS = "pg_catalog.trunc(extract(epoch from l.{0}) * 1000000)::pg_catalog.int8"
 
 
@@ -24,15 +29,20 @@ def time_text(name: str) -> str:
     return _TIME.format(name)
 
 
+def text(name: str) -> str:
+    """Return the SQL for a column as text; changes are those that readers see."""
+    return _CHANGES if name == "changes" else f"l.{name}::pg_catalog.text"
+
+
 def microseconds(name: str) -> str:
     """Return the SQL for a time in microseconds since 1970."""
     return _MICROSECONDS.format(name)
 
 
 def select(version: FormatVersion, cells: Iterable[str], where: sql.Composable) -> sql.Composable:
-    """Return the select of `cells`, SQL on audit.events as l, in the order of exports."""
+    """Return the select of `cells`, SQL on audit.log as l, in the order of exports."""
     order = ", ".join(f"l.{name}" for name in version.order)
     # The texts are made of names of columns and constants alone.
-    return sql.SQL("select {} from audit.events as l where {} order by {}").format(
+    return sql.SQL("select {} from audit.log as l where {} order by {}").format(
         sql.SQL(", ".join(cells)), where, sql.SQL(order)
     )

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from auditdb._export.formats import log_rows
+from auditdb._export.formats import documents, log_rows
 from auditdb._export.formats.base import ExportedRow, Format, Written
 from auditdb._export.row_key import RowKey
 from auditdb._query import page_cursor
 from auditdb.errors import ExportFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import psycopg
@@ -32,7 +32,7 @@ _BATCH = 500
 """Rows that are turned into objects at a time."""
 
 # How the values of a column come out of the database; a time as microseconds.
-_BINARY = {"bigint": "int8", "timestamptz": "int8", "boolean": "bool"}
+_BINARY = {"bigint": "int8", "timestamptz": "int8", "integer": "int4", "boolean": "bool"}
 
 
 class Parquet(Format):
@@ -55,7 +55,7 @@ class Parquet(Format):
     def read(self, path: Path, form: Form) -> Iterator[ExportedRow]:
         """Yield the rows of a file with their cells."""
         arrow = _pyarrow()
-        moment, number, account = form.version.key_places
+        places = form.key_places
         with arrow.parquet.ParquetFile(path) as found:
             if not found.schema_arrow.equals(schema(form.version)):
                 raise ValueError("the columns are not those of the format")
@@ -66,10 +66,7 @@ class Parquet(Format):
                     for column in batch.columns
                 ]
                 for cells in zip(*(column.to_pylist() for column in plain), strict=True):
-                    if cells[moment] is None or cells[number] is None:
-                        raise ValueError("a row has no time or no id")
-                    key = RowKey(cells[moment], cells[number], cells[account].encode())
-                    yield _Cells(key, cells, form.version)
+                    yield _Cells(_key(cells, places), cells, form.version)
 
     def is_broken(self, error: BaseException) -> bool:
         """Return whether `error` is one of pyarrow's about what it reads."""
@@ -78,14 +75,43 @@ class Parquet(Format):
 
 @dataclass(frozen=True, slots=True)
 class _Cells(ExportedRow):
-    cells: tuple[Any, ...]
+    found: tuple[Any, ...]
     version: FormatVersion
+
+    @property
+    def cells(self) -> Mapping[str, Any]:
+        """The cells, with documents read and the time as text."""
+        columns = zip(self.version.columns.items(), self.found, strict=True)
+        return {name: _cell(kind, cell) for (name, kind), cell in columns}
+
+    @property
+    def has_escapes(self) -> bool:
+        """Whether a text holds U+0000, or a document a character by its number."""
+        return any(type(one) is str and ("\0" in one or "\\u" in one) for one in self.found)
 
     @property
     def line(self) -> str:
         """The row as JSON, with documents as PostgreSQL wrote them: no number is rounded."""
-        columns = zip(self.version.columns.items(), self.cells, strict=True)
+        columns = zip(self.version.columns.items(), self.found, strict=True)
         return f"{{{','.join(_member(name, kind, cell) for (name, kind), cell in columns)}}}"
+
+
+def _key(cells: Sequence[Any], places: Sequence[int]) -> RowKey:
+    """Return the key of a row; raises ValueError where it has none."""
+    moment, number, tx, account = (cells[place] for place in places)
+    if moment is None or number is None or tx is None or account is None:
+        raise ValueError("a row has no time, id, transaction or account")
+    return RowKey(moment, number, tx, account.encode())
+
+
+def _cell(kind: str, cell: Any) -> Any:
+    if cell is None:
+        return None
+    if kind == "jsonb":
+        return documents.read(cell)
+    if kind == "timestamptz":
+        return page_cursor.to_iso(cell)
+    return str(cell) if kind in ("bigint", "integer") else cell
 
 
 def _member(name: str, kind: str, cell: Any) -> str:
@@ -119,6 +145,7 @@ def schema(version: FormatVersion) -> Any:
     kinds = {
         "bigint": arrow.int64(),
         "timestamptz": arrow.timestamp("us", tz="UTC"),
+        "integer": arrow.int32(),
         "boolean": arrow.bool_(),
     }
     return arrow.schema(
@@ -130,7 +157,7 @@ def _query(version: FormatVersion, where: sql.Composable) -> sql.Composed:
     """Return the COPY of rows as values of their types."""
     cells = []
     for name, kind in version.columns.items():
-        cell = f"l.{name}::pg_catalog.text" if kind in ("text", "jsonb") else f"l.{name}"
+        cell = log_rows.text(name) if kind in ("text", "jsonb") else f"l.{name}"
         cells.append(log_rows.microseconds(name) if kind == "timestamptz" else cell)
     inner = log_rows.select(version, cells, where)
     return sql.SQL("copy ({}) to stdout with (format binary)").format(inner)
@@ -140,6 +167,7 @@ class _Writer:
     def __init__(self, form: Form, to: Hashed) -> None:
         self._arrow = _pyarrow()
         self._version = form.version
+        self._places = form.key_places
         self._schema = schema(form.version)
         self._rows: list[tuple[Any, ...]] = []
         self._size = 0
@@ -179,10 +207,7 @@ class _Writer:
         self._file.close()
 
     def _key(self, row: Sequence[Any] | None) -> RowKey | None:
-        if row is None:
-            return None
-        moment, number, account = (row[place] for place in self._version.key_places)
-        return RowKey(moment, number, account.encode())
+        return None if row is None else _key(row, self._places)
 
     def _flush(self) -> None:
         if not self._rows:

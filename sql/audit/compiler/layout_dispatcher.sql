@@ -7,21 +7,23 @@ create or replace function audit.layout_dispatcher(kind text)
 as $$
 declare
   v_ids integer[] := array(select y.id from audit.layout as y order by y.id);
-  v_arguments text := case kind when 'changes' then 'row_values, is_deleted' else 'row_values' end;
+  v_has_side boolean := kind <> 'values';
+  v_arguments text := 'row_values' || case when v_has_side then ', is_deleted' else '' end;
+  v_result text := case kind when 'text' then 'text' else 'jsonb' end;
 begin
   return format(
 'create or replace function audit.record_%s(layout integer, %s)
-  returns jsonb
+  returns %s
   language plpgsql
   immutable
   cost 10000
   set search_path = pg_catalog, pg_temp
 as %L', kind,
-  case kind when 'changes' then 'row_values text, is_deleted boolean' else 'row_values text' end,
+  'row_values text' || case when v_has_side then ', is_deleted boolean' else '' end, v_result,
   format(
 '
 declare
-  v_shown jsonb;
+  v_shown %s;
 begin
 %s  -- A transaction that has held the locks on the log since before the layout was made goes on with
   -- this function as it was then; by its name the new reader is found.
@@ -34,8 +36,8 @@ begin
     using errcode = ''UA003'', hint = ''Call audit.refresh(), which makes it anew.'';
 end;
 ',
-    audit.layout_branch(v_ids, format('audit.layout_%%s_%s(%s)', kind, v_arguments), 1),
-    kind, case kind when 'changes' then '$1, $2' else '$1' end, kind, v_arguments));
+    v_result, audit.layout_branch(v_ids, format('audit.layout_%%s_%s(%s)', kind, v_arguments), 1),
+    kind, case when v_has_side then '$1, $2' else '$1' end, kind, v_arguments));
 end;
 $$;
 

@@ -15,7 +15,9 @@ comment on table audit.layout is
   'One row for each shape that the rows of a tracked table had: its audited columns, in their order. '
   'Never changed, and never removed while a row of the log may refer to it.';
 comment on column audit.layout.id is 'Number of the layout, as audit.log names it.';
-comment on column audit.layout.tracked_id is 'Number of the declaration in audit.tracked.';
+comment on column audit.layout.tracked_id is
+  'Number of the declaration in audit.tracked; below zero where it came with an import from another '
+  'log.';
 comment on column audit.layout.table_name is 'The table, with its schema, as it was called then.';
 comment on column audit.layout.columns is
   'The columns that a record holds: name, number in the table (attnum), type as declared, and the '

@@ -24,10 +24,12 @@ begin
     then
       execute audit.layout_reader(v_layout, 'changes');
       execute audit.layout_reader(v_layout, 'values');
+      execute audit.layout_printer(v_layout);
     end if;
   end loop;
   execute audit.layout_dispatcher('changes');
   execute audit.layout_dispatcher('values');
+  execute audit.layout_dispatcher('text');
 end;
 $$;
 
