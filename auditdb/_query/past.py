@@ -14,7 +14,7 @@ from auditdb._query.records import ItemState, NoValue, parse
 from auditdb._query.statements import MOMENT, select
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from auditdb._connection.runner import Reading, ResultRow
@@ -38,6 +38,8 @@ union all
 union all
 {declared}
 """
+
+_NEVER = (-(2**64), 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +95,12 @@ class Past:
     past: Sequence[_Entry]
     following: Sequence[_Entry]
 
-    @property
-    def own_tables(self) -> tuple[str, ...]:
-        """The tables whose rows the item is, as far as the log says them."""
-        own = (self.layouts.table(e.layout) for e in (*self.past, *self.following) if e.is_own)
-        return tuple(sorted({name for name in own if name is not None}))
+    own_tables: tuple[str, ...]
+    """The tables whose rows the item is, as far as the log says them."""
+
+    def table(self, entry: _Entry) -> str | None:
+        """Return the table of an entry, where the item is rows of several; else None for all."""
+        return self.layouts.table(entry.layout) if len(self.own_tables) > 1 else None
 
 
 def read(
@@ -120,10 +123,14 @@ def read(
     rows = yield Query(text, {**wanted.values, "time": page_cursor.to_text(moment)})
     layouts = Layouts(rows)
     past, following = (list(_entries(name, rows, layouts)) for name in ("past", "next"))
-    for kind in {e.kind for e in (*past, *following)}:
-        about = (e for e in (*past, *following) if e.kind == kind)
-        check_one(item, (layouts.table(e.layout) for e in about), table)
-    return Past(item[0], moment, rows, wanted.tables, layouts, past, following)
+    tables: dict[str, set[str]] = {}
+    for entry in (*past, *following):
+        name = layouts.table(entry.layout)
+        tables.setdefault(entry.kind, set()).update([] if name is None else [name])
+    for names in tables.values():
+        check_one(item, names, table)
+    own = tuple(sorted(tables.get("", ())))
+    return Past(item[0], moment, rows, wanted.tables, layouts, past, following, own)
 
 
 def state(found: Past) -> ItemState:
@@ -151,10 +158,9 @@ def _read(found: Past) -> tuple[ItemState, set[str]]:
     """Return the state at the time, and the columns that were not there."""
     past = {e.column: e for e in sorted(found.past, key=lambda e: e.event)}
     following = {e.column: e for e in sorted(found.following, key=lambda e: e.event, reverse=True)}
-    # What was before the item began was another one with the same id.
-    began = max((e.event for e in found.past if e.begins and e.is_own), default=None)
-    past = {name: e for name, e in past.items() if began is None or e.event >= began}
-    exists = _exists(past.values(), following.values())
+    began = _began(found)
+    past = {name: e for name, e in past.items() if e.event >= began(e)}
+    exists = _exists(found, past.values(), following.values())
     if exists is False:
         return ItemState(exists=False), set()
     ended = {e.row for e in past.values() if e.ends}
@@ -226,14 +232,40 @@ def _entries(name: str, rows: Sequence[ResultRow], layouts: Layouts) -> Iterator
             yield _Entry(now, column, (int(moment), number, tx), layout, parse(change))
 
 
-def _exists(past: Iterable[_Entry], following: Iterable[_Entry]) -> bool | None:
-    """Return whether the item existed between what was and what followed; None if none tells."""
-    last = [e for e in past if e.is_own]
-    if last:
-        newest = max(e.event for e in last)
-        return not any(e.ends for e in last if e.event == newest)
-    first = [e for e in following if e.is_own]
-    if first:
-        oldest = min(e.event for e in first)
-        return not any(e.begins for e in first if e.event == oldest)
+def _began(found: Past) -> Callable[[_Entry], tuple[int, int, int]]:
+    """Return what says when the item of an entry began: what was before was another of its id."""
+    began: dict[str | None, tuple[int, int, int]] = {}
+    for entry in found.past:
+        if entry.is_own and entry.begins:
+            table = found.table(entry)
+            began[table] = max(began.get(table, _NEVER), entry.event)
+    first = min(began.values(), default=_NEVER)
+    return lambda e: began.get(found.table(e), _NEVER) if e.is_own else first
+
+
+def _exists(found: Past, past: Iterable[_Entry], following: Iterable[_Entry]) -> bool | None:
+    """Return whether the item existed between what was and what followed; None if none tells.
+
+    Where several tables make one item, it exists as long as a row in one of them does.
+    """
+    past, following = list(past), list(following)
+    tables = {found.table(e) for e in (*past, *following) if e.is_own}
+    told = [
+        _exists_in(
+            [e for e in past if e.is_own and found.table(e) == table],
+            [e for e in following if e.is_own and found.table(e) == table],
+        )
+        for table in tables
+    ]
+    if told:
+        return any(told)
     return True if any(not e.ends for e in past) or any(not e.begins for e in following) else None
+
+
+def _exists_in(past: Sequence[_Entry], following: Sequence[_Entry]) -> bool:
+    """Return whether a row existed between its own entries, of which there are some."""
+    if past:
+        newest = max(e.event for e in past)
+        return not any(e.ends for e in past if e.event == newest)
+    oldest = min(e.event for e in following)
+    return not any(e.begins for e in following if e.event == oldest)
