@@ -236,12 +236,12 @@ def transaction_events(
 def changes(event: Event) -> Reading[tuple[Change, ...]]:
     """Read what `event` changed, column by column in the order of their names, as text.
 
-    Event.changes has the same as Python values, without asking the database. Errors are those of
-    events().
+    Event.changes has the same as Python values, under the names of then, without asking the
+    database. Errors are those of events().
 
     >>> (event,) = auditdb.events(conn, action="invoice_updated").events
-    >>> auditdb.changes(conn, event)
-    (Change(column='status', old='open', new='paid', is_redacted=False),)
+    >>> [(one.column, one.old, one.new) for one in auditdb.changes(conn, event)]
+    [('status', 'open', 'paid')]
     """
     moment = page_cursor.microseconds(event.occurred_at)
     # A time at the end of Python's years stands for all beyond it.
