@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from tests.support.commands import auditdb
+from tests.support.exports import export, manifest, rows
 
 
 @pytest.fixture
@@ -35,9 +36,8 @@ def test_rows_of_one_table_are_printed_and_exported(
     events = [json.loads(line) for line in shown.stdout.splitlines()]
     assert sorted(event["item_label"] for event in events) == labels
     place = tmp_path / "export"
-    ran = auditdb("export", str(place), "--url", tenants, "--item", "inv:1", *options)
-    assert ran.returncode == 0, ran.stderr
-    rows = [json.loads(line) for line in (place / "log.jsonl").read_text("utf-8").splitlines()]
-    assert sorted(row["item_label"] for row in rows) == labels
-    tables = json.loads((place / "manifest.json").read_text("utf-8"))["filters"]["tables"]
-    assert tables == (sorted({o for o in options if "." in o}) or None)
+    export(tenants, place, "--item", "inv:1", *options)
+    assert sorted(json.loads(row.line)["item_label"] for row in rows(place)) == labels
+    assert manifest(place)["filters"]["tables"] == (
+        sorted({o for o in options if "." in o}) or None
+    )
