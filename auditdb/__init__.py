@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from auditdb._actor.scope import Actor, ActorScope, actor, current_actor
     from auditdb._query.histories import (
         changes,
+        event,
         field_history,
         item_history,
         state_at,
@@ -103,6 +104,7 @@ __all__ = [
     "counts",
     "current_actor",
     "declare",
+    "event",
     "events",
     "field_history",
     "instrument",
@@ -120,7 +122,9 @@ __all__ = [
 _ROOMS = {
     "_actor.instrument": "instrument",
     "_actor.scope": "Actor ActorScope actor current_actor",
-    "_query.histories": "changes field_history item_history state_at transaction_events value_at",
+    "_query.histories": (
+        "changes event field_history item_history state_at transaction_events value_at"
+    ),
     "_query.queries": "counts events iter_events",
     "_query.records": "Change Count Event FieldChange ItemState NoValue Page",
     "_tracking.declaration": "Action Tracked declare",

@@ -34,7 +34,7 @@ def overdue_since_yesterday(url: str) -> list[str]:
             for (number,) in connection.execute(
                 "select item_label from audit.events"
                 " where action = 'invoice_overdue' and occurred_at > now() - interval '1 day'"
-                " order by occurred_at, id"
+                " order by occurred_at, id, tx"
             )
         ]
 

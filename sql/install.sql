@@ -50,12 +50,15 @@
 \ir audit/compiler/record_value.sql
 \ir audit/compiler/layout_columns.sql
 \ir audit/compiler/secret_columns.sql
+\ir audit/compiler/secret_numbers.sql
+\ir audit/compiler/column_numbers.sql
 \ir audit/compiler/layout_of.sql
 \ir audit/compiler/layout_reader.sql
 \ir audit/compiler/layout_printer.sql
 \ir audit/compiler/layout_branch.sql
 \ir audit/compiler/layout_dispatcher.sql
 \ir audit/tracking/derive_layouts.sql
+\ir audit/tracking/follow_layouts.sql
 \ir audit/tracking/settle_layout.sql
 \ir audit/api/record_changes.sql
 \ir audit/api/record_values.sql
@@ -165,6 +168,7 @@
 \ir audit/tracking/slug_for.sql
 \ir audit/tracking/name_actions.sql
 \ir audit/tracking/declaration_of.sql
+\ir audit/tracking/renamed_columns.sql
 \ir audit/tracking/apply_declaration.sql
 \ir audit/tracking/remove_declaration.sql
 \ir audit/api/track.sql
@@ -201,6 +205,7 @@
 \ir audit/api/presence_of.sql
 \ir audit/api/horizon.sql
 \ir audit/api/item_log.sql
+\ir audit/api/event.sql
 \ir audit/api/tree_log.sql
 
 -- Checking: what can be wrong with all this

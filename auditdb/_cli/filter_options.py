@@ -25,6 +25,13 @@ def wanted_by(
         str | None,
         typer.Option(metavar="TYPE:ID", help="Only this item, such as license:42, and its parts."),
     ] = None,
+    table: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SCHEMA.TABLE",
+            help="Only rows of this table, as it is called now; may be given several times.",
+        ),
+    ] = None,
     action: Annotated[
         list[str] | None,
         typer.Option(metavar="ACTION", help="Only this action; may be given several times."),
@@ -56,6 +63,7 @@ def wanted_by(
         return filtered(
             account_id=account,
             item=parse_item(item),
+            table=table or None,
             action=action or None,
             actor=None if actor is None else parse_pair(actor, "--actor"),
             on_behalf_of=None

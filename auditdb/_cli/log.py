@@ -41,7 +41,7 @@ def show_log(
     as_json: Annotated[
         bool | None,
         typer.Option(
-            "--json/--table", help="JSON Lines or a table; by default a table in a terminal."
+            "--json/--text", help="JSON Lines, or a table for people, as by default in a terminal."
         ),
     ] = None,
     follow_on: Annotated[

@@ -36,6 +36,9 @@ class Layout:
     table_name: str
     columns: tuple[dict[str, Any], ...]
     secret: tuple[str, ...]
+    secret_numbers: tuple[int | None, ...]
+    numbers: tuple[int, ...] | None
+    relation: int | None
     made_at: str
 
     def as_json(self) -> dict[str, Any]:
@@ -46,6 +49,9 @@ class Layout:
             "table_name": self.table_name,
             "columns": list(self.columns),
             "secret": list(self.secret),
+            "secret_numbers": list(self.secret_numbers),
+            "numbers": None if self.numbers is None else list(self.numbers),
+            "relation": self.relation,
             "made_at": self.made_at,
         }
 
@@ -84,6 +90,9 @@ def from_json(found: Any) -> Layout:
             found["table_name"],
             tuple(found["columns"]),
             tuple(found["secret"]),
+            tuple(found["secret_numbers"]),
+            None if found["numbers"] is None else tuple(found["numbers"]),
+            None if found["relation"] is None else int(found["relation"]),
             found["made_at"],
         )
         columns = [(c["name"], c["kept_as"], c["type"], c["number"]) for c in one.columns]
@@ -91,7 +100,13 @@ def from_json(found: Any) -> Layout:
         raise ValueError("this is no layout") from error
     names = [*(name for name, *_ in columns), *one.secret]
     texts = [one.table_name, one.made_at, *names, *(kind for _, _, kind, _ in columns)]
-    numbers = [one.id, one.tracked_id, *(number for *_, number in columns)]
+    numbers = [
+        one.id,
+        one.tracked_id,
+        *(number for *_, number in columns),
+        *(number for number in one.secret_numbers if number is not None),
+        *(one.numbers or ()),
+    ]
     if not all(type(text) is str and text and "\0" not in text for text in texts):
         raise ValueError("a layout has a name that is none")
     if not all(type(number) is int and abs(number) < 2**31 for number in numbers):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from auditdb._connection.runner import Reading, ResultRow
 
 _DECLARED = """
-select 'declared', {moment}, e.id, e.item_id, e.changes::text
+select 'declared', {moment}, e.id, e.tx, e.item_id, cast(null as integer), e.changes::text
 from audit.events as e
 where e.account_id = '' and e.item_type = 'table'
   and e.action in ('tracking_started', 'tracking_changed') and {months}
@@ -35,14 +35,22 @@ def statement() -> Reading[str]:
     return _DECLARED.format(moment=MOMENT, months=" and ".join(months) or "true")
 
 
-def columns_at(item_type: str, moment: int, rows: Sequence[ResultRow]) -> tuple[set[str], set[str]]:
+def columns_at(
+    item_type: str, moment: int, rows: Sequence[ResultRow], tables: Sequence[str] | None = None
+) -> tuple[set[str], set[str]]:
     """Return the audited columns of an item at a time, and the secret ones, as declared."""
     # The first declaration stands for the time before it too.
-    tables: Tables = {}
+    then: Tables = {}
     for declared_at, was, table, now in _changes(rows):
-        if declared_at <= moment or was not in tables:
-            tables[table] = tables.pop(was, {}) | now
-    found = [t for t in tables.values() if t.get("item_type") == item_type and not t.get("part")]
+        if declared_at <= moment or was not in then:
+            then[table] = then.pop(was, {}) | now
+    found = [
+        t
+        for name, t in then.items()
+        if t.get("item_type") == item_type
+        and not t.get("part")
+        and (tables is None or name in tables)
+    ]
     columns = {c for t in found for c in t.get("columns", ()) if c not in t.get("operational", ())}
     return columns, {c for t in found for c in t.get("secret", ())}
 
@@ -109,7 +117,8 @@ def _ever(item_type: str, rows: Sequence[ResultRow]) -> _Known:
 
 def _changes(rows: Sequence[ResultRow]) -> Iterator[tuple[int, str, str, dict[str, Any]]]:
     """Yield when a table was declared, its names before and after, and what was declared."""
-    for kind, moment, _, table, text in sorted(rows, key=lambda row: (int(row[1]), row[2])):
+    found = sorted(rows, key=lambda row: (int(row[1]), row[2], row[3]))
+    for kind, moment, _, _, table, _, text in found:
         changes = (parse(text) if kind == "declared" else None) or {}
         now = {name: change.get("new") for name, change in changes.items()}
         if now:

@@ -26,6 +26,18 @@ _OF_PARTS = (
     f"and not ({_OF_ITEM})"
 )
 
+# The layouts of the declarations whose table is called so in the newest one. An array is looked up
+# once; IN would be a join, after which a page could not be read in order.
+_LAYOUTS = """layout = any (array(
+  select y.id
+  from audit.layout as y
+  where (
+    select n.table_name
+    from audit.layout as n
+    where n.tracked_id = y.tracked_id
+    order by n.id desc
+    limit 1) in ({})))"""
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:
@@ -35,6 +47,8 @@ class Filter:
     item: tuple[str, str] | None = None
     """Type and id: the events about the item and, with `include_parts`, about its parts."""
     include_parts: bool = True
+    tables: tuple[str, ...] | None = None
+    """Any of them, by the names that they have now."""
     actions: tuple[str, ...] | None = None
     """Any of them."""
     actor: tuple[str, str | None] | None = None
@@ -78,6 +92,7 @@ class Filter:
         return {
             "account_id": self.account_id,
             "item": None if self.item is None else ":".join(self.item),
+            "tables": None if self.tables is None else sorted(self.tables),
             "actions": None if self.actions is None else sorted(self.actions),
             "actor": _joined(self.actor),
             "on_behalf_of": _joined(self.on_behalf_of),
@@ -89,10 +104,10 @@ class Filter:
         """Yield each condition with its values."""
         if self.account_id is not None:
             yield _equal("account_id", self.account_id)
+        if self.tables is not None:
+            yield _any_of("table", _LAYOUTS, self.tables)
         if self.actions is not None:
-            codes: dict[str, str | int] = {f"action_{n}": c for n, c in enumerate(self.actions)}
-            listed = ", ".join(f"cast(:{name} as text)" for name in codes)
-            yield (f"action in ({listed})" if codes else "false"), codes
+            yield _any_of("action", "action in ({})", self.actions)
         for who, given in (("actor", self.actor), ("on_behalf_of", self.on_behalf_of)):
             if given is not None:
                 kind, number = given
@@ -115,6 +130,7 @@ def filtered(
     account_id: Id | None = None,
     item: Item | None = None,
     include_parts: bool = True,
+    table: str | Sequence[str] | None = None,
     action: str | Sequence[str] | None = None,
     actor: ActorFilter | None = None,
     on_behalf_of: ActorFilter | None = None,
@@ -123,10 +139,12 @@ def filtered(
 ) -> Filter:
     """Return the filter for what is given; raises InvalidQuestion for what makes no sense."""
     actions = [action] if isinstance(action, str) else action
+    tables = [table] if isinstance(table, str) else table
     return Filter(
         account_id=None if account_id is None else _text("account_id", account_id),
         item=None if item is None else _item(item),
         include_parts=include_parts,
+        tables=None if tables is None else tuple(_text("table", name) for name in tables),
         actions=None if actions is None else tuple(_text("action", code) for code in actions),
         actor=None if actor is None else _actor("actor", actor),
         on_behalf_of=None if on_behalf_of is None else _actor("on_behalf_of", on_behalf_of),
@@ -154,6 +172,12 @@ def moment_of(parameter: str) -> str:
 
 def _equal(column: str, value: str) -> tuple[str, dict[str, str | int]]:
     return f"{column} = cast(:{column} as text)", {column: value}
+
+
+def _any_of(name: str, condition: str, values: Sequence[str]) -> tuple[str, dict[str, str | int]]:
+    named: dict[str, str | int] = {f"{name}_{n}": value for n, value in enumerate(values)}
+    listed = ", ".join(f"cast(:{one} as text)" for one in named)
+    return (condition.format(listed) if named else "false"), named
 
 
 def _item(given: Item) -> tuple[str, str]:

@@ -170,6 +170,12 @@ def windows(
         yield Window(_joined(gathered))
 
 
+def around(moment: int) -> Window:
+    """Return the month of a time, and all that Python's years cannot tell from it."""
+    month = _month(moment)
+    return Window((Span(None if moment <= page_cursor.FIRST else month, _month_after(moment)),))
+
+
 def whole(wanted: Filter) -> Reading[Window]:
     """Ask for all months that `wanted` can be in, without the closed ones that have nothing."""
     last = newest(wanted, None)

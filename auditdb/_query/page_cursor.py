@@ -1,4 +1,4 @@
-"""Where a page ends: a time of any year and an id, written as an opaque cursor."""
+"""Where a row stands: time, id and transaction; as an opaque cursor, and as a key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from auditdb.errors import InvalidCursor
+from auditdb.errors import InvalidCursor, InvalidQuestion
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -22,37 +22,53 @@ LAST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
 _TIMES = range(-210_866_803_200_000_000, 9_224_318_016_000_000_000)
 _IDS = range(-(2**63), 2**63)
 _ISO = re.compile(r"(\d{4,6})(-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6})Z( BC)?", re.ASCII)
-_POSITION = re.compile(r"(-?\d{1,19}) (-?\d{1,19})", re.ASCII)
+_POSITION = re.compile(r"(-?\d{1,19})-(-?\d{1,19})-(-?\d{1,19})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A place in the order of the log: microseconds since 1970 UTC, and the id of the row."""
+    """A place in the order of the log: the identity of a row, which no other has."""
 
     moment: int
+    """Microseconds since 1970 UTC."""
     id: int
+    tx: int
+
+    @property
+    def key(self) -> str:
+        """The identity as audit.events.key writes it."""
+        return f"{self.moment}-{self.id}-{self.tx}"
 
 
 def write_cursor(position: Position) -> str:
     """Return the cursor that pages on after `position`: opaque, safe in URLs and file names."""
-    plain = f"{position.moment} {position.id}"
-    return urlsafe_b64encode(plain.encode()).decode().rstrip("=")
+    return urlsafe_b64encode(position.key.encode()).decode().rstrip("=")
+
+
+def read_key(key: str) -> Position:
+    """Return the position that `key` means; raises InvalidQuestion unless it was written so."""
+    found = _POSITION.fullmatch(str(key))
+    position = found and Position(int(found[1]), int(found[2]), int(found[3]))
+    if not position or not _can_be(position) or position.key != key:
+        raise InvalidQuestion(f"{key!r} is no key of an event.", hint="Give the key of an Event.")
+    return position
 
 
 def read_cursor(cursor: str) -> Position:
     """Return the position that `cursor` means; raises InvalidCursor unless it was written so."""
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        found = _POSITION.fullmatch(urlsafe_b64decode(padded).decode("ascii"))
-    except (ValueError, binascii.Error, AttributeError) as error:
+        position = read_key(urlsafe_b64decode(padded).decode("ascii"))
+    except (ValueError, binascii.Error, AttributeError, InvalidQuestion) as error:
         raise InvalidCursor from error
-    position = found and Position(int(found[1]), int(found[2]))
-    if not position or position.moment not in _TIMES or position.id not in _IDS:
-        raise InvalidCursor
     # Base64 reads more than it writes: what stands outside of its alphabet is passed over.
     if write_cursor(position) != cursor:
         raise InvalidCursor
     return position
+
+
+def _can_be(position: Position) -> bool:
+    return position.moment in _TIMES and position.id in _IDS and position.tx in _IDS
 
 
 def microseconds(moment: datetime) -> int:

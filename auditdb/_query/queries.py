@@ -31,6 +31,7 @@ def events(
     account_id: Id | None = None,
     item: Item | None = None,
     include_parts: bool = True,
+    table: str | Sequence[str] | None = None,
     action: str | Sequence[str] | None = None,
     actor: ActorFilter | None = None,
     on_behalf_of: ActorFilter | None = None,
@@ -47,6 +48,8 @@ def events(
     account_id: of one account; with it, and only with it, the other filters are found by index.
     item: type and id, ("license", 42): about this item and, unless `include_parts` is False,
         about what has it as parent.
+    table: "sales.invoices", or several: about rows of this table, by the name with its schema that
+        it has now, or had last.
     action: one code or several, any of them.
     actor: ("platform_user", 42), or "platform_user" for all of the type.
     on_behalf_of: whom the actor did it for, given as `actor`.
@@ -69,6 +72,7 @@ def events(
         account_id=account_id,
         item=item,
         include_parts=include_parts,
+        table=table,
         action=action,
         actor=actor,
         on_behalf_of=on_behalf_of,
@@ -95,6 +99,7 @@ def iter_events(
     account_id: Id | None = None,
     item: Item | None = None,
     include_parts: bool = True,
+    table: str | Sequence[str] | None = None,
     action: str | Sequence[str] | None = None,
     actor: ActorFilter | None = None,
     on_behalf_of: ActorFilter | None = None,
@@ -119,6 +124,7 @@ def iter_events(
         account_id=account_id,
         item=item,
         include_parts=include_parts,
+        table=table,
         action=action,
         actor=actor,
         on_behalf_of=on_behalf_of,
@@ -157,11 +163,9 @@ def _read_page(wanted: Filter, position: Position | None, limit: int) -> Reading
 
 
 def _page(found: Sequence[ResultRow], limit: int) -> Page:
-    page = found[:limit]
-    end = page_cursor.Position(int(page[-1][2]), page[-1][0]) if len(found) > limit else None
-    return Page(
-        tuple(map(rows.event, page)), None if end is None else page_cursor.write_cursor(end)
-    )
+    page = tuple(map(rows.event, found[:limit]))
+    end = page_cursor.read_key(page[-1].key) if len(found) > limit else None
+    return Page(page, None if end is None else page_cursor.write_cursor(end))
 
 
 _KEYS: dict[str, tuple[str, ...]] = {
@@ -181,6 +185,7 @@ def counts(
     account_id: Id | None = None,
     item: Item | None = None,
     include_parts: bool = True,
+    table: str | Sequence[str] | None = None,
     action: str | Sequence[str] | None = None,
     actor: ActorFilter | None = None,
     on_behalf_of: ActorFilter | None = None,
@@ -206,6 +211,7 @@ def counts(
         account_id=account_id,
         item=item,
         include_parts=include_parts,
+        table=table,
         action=action,
         actor=actor,
         on_behalf_of=on_behalf_of,

@@ -51,10 +51,14 @@ class Event:
     """In which era of the log it was written, by audit.era; 0 where it was imported."""
     table_name: str | None
     """The table, with its schema, as it was called then; None where it is about no row of one."""
+    layout: int | None
+    """Which layout its row of the table had, by audit.layout; None where table_name is."""
     changes_json: str | None
     """The changes exactly as PostgreSQL writes them."""
     context_json: str | None
     """The context of the actor exactly as PostgreSQL writes it."""
+    key: str
+    """The identity of the row as one text, for permalinks: auditdb.event() finds it again."""
 
     @property
     def changes(self) -> dict[str, dict[str, Any]]:
@@ -76,10 +80,10 @@ class Event:
     def as_dict(self) -> dict[str, Any]:
         """Return the event in its one JSON form, that of `auditdb log --json` and of as_json().
 
-        The keys are the columns of audit.events. Ids of rows and transactions are strings, since
-        they may exceed 2^53; `occurred_at` is ISO 8601 in UTC; `changes` and `context` are as in
-        the properties, with int or Decimal for numbers, and None where there are none. Raises
-        RecursionError as `changes` does.
+        The keys are the columns of audit.events. Ids of rows and transactions are
+        strings, since they may exceed 2^53; `occurred_at` is ISO 8601 in UTC; `changes` and
+        `context` are as in the properties, with int or Decimal for numbers, and None where there
+        are none. Raises RecursionError as `changes` does.
 
         >>> event = auditdb.events(conn, action="invoice_updated")[0]
         >>> event.as_dict()["changes"], event.as_dict()["item_id"]
@@ -146,13 +150,16 @@ class Change:
     """One column that an event changed."""
 
     column: str
-    """The column, or a path such as features/F1/max_consumption."""
+    """The column, or a path such as features/F1/max_consumption, as it is called now or was last.
+    """
     old: str | None
     """The value before, as text; None where it was null or there was none."""
     new: str | None
     """The value after, as text; None where it is null or there is none."""
     is_redacted: bool
     """Whether the values are secret and so not in the log."""
+    column_then: str
+    """The same as it was called then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +184,12 @@ class FieldChange:
     """The value after, from JSON; None where it is null, and where the item ended."""
     is_redacted: bool
     """Whether the values are secret and so not in the log."""
+    key: str
+    """The key of the event, as in Event."""
+    table_name: str | None
+    """The table as in Event; None where the row does not say it."""
+    column_then: str
+    """The column as it was called then."""
 
 
 class NoValue(Enum):
@@ -199,13 +212,16 @@ class ItemState:
     values: Mapping[str, Any] = field(default_factory=dict)
     """The value of each column, from JSON: None for null, numbers as int or Decimal.
 
-    The columns of the item's parts have paths, as in Event.changes.
+    The columns of the item's parts have paths, as in Event.changes. All have the names that they
+    have now, or had last.
     """
     redacted: frozenset[str] = frozenset()
     """The columns that are secret."""
     unknown: frozenset[str] = frozenset()
     """The columns whose value the log does not know: it began after the item, and they have not
     changed since."""
+    names_then: Mapping[str, str] = field(default_factory=dict)
+    """What those columns were called then that have another name now."""
 
 
 @dataclass(frozen=True, slots=True)

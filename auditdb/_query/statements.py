@@ -21,7 +21,7 @@ _SELECT = "(select {columns} from audit.events where {where})"
 _NEWEST = """
 (select {columns}
  from ({events}) as e
- order by occurred_at desc, id desc
+ order by occurred_at desc, id desc, tx desc
  limit cast(:limit as bigint))
 """
 
@@ -41,8 +41,10 @@ def page_query(
     conditions = window.conditions()
     values = {**wanted.values, "limit": limit}
     if before is not None:
-        conditions.append(f"(occurred_at, id) < ({moment_of('at')}, cast(:id as bigint))")
-        values |= {"at": page_cursor.to_text(before.moment), "id": before.id}
+        conditions.append(
+            f"(occurred_at, id, tx) < ({moment_of('at')}, cast(:id as bigint), cast(:tx as bigint))"
+        )
+        values |= {"at": page_cursor.to_text(before.moment), "id": before.id, "tx": before.tx}
     arms = [
         _NEWEST.format(
             columns="*", events=_SELECT.format(columns="*", where=" and ".join(arm) or "true")

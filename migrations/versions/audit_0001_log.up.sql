@@ -109,8 +109,8 @@ comment on table audit.log is
   'One row for each essential action: what was done, by whom, to what; append-only. Readers use the '
   'views audit.events and audit.changes.';
 comment on column audit.log.id is
-  'Number made from the clock and the session: it grows within a session, and with time. Together '
-  'with occurred_at the order of reading; with tx too the identity of the row.';
+  'Number made from the clock and the session: it grows within a session, and with time. '
+  '(occurred_at, id, tx) is the order of reading and the identity of the row.';
 comment on column audit.log.tx is
   'Top-level transaction id (64 bits): the same for all rows of one transaction.';
 comment on column audit.log.occurred_at is 'Time of the action (wall clock, not transaction start).';
@@ -288,6 +288,10 @@ create table audit.layout (
   table_name text        collate "C" not null,
   columns    jsonb       not null,
   secret     text[]      not null default '{}',
+  secret_numbers smallint[] not null default '{}',
+  numbers    smallint[],
+  relation   oid,
+  renamed    jsonb,
   made_at    timestamptz not null default clock_timestamp(),
   constraint layout_pkey primary key (id),
   constraint layout_columns_is_array_check check (jsonb_typeof(columns) = 'array')
@@ -295,7 +299,7 @@ create table audit.layout (
 
 comment on table audit.layout is
   'One row for each shape that the rows of a tracked table had: its audited columns, in their order. '
-  'Never changed, and never removed while a row of the log may refer to it.';
+  'Never changed but for renamed, and never removed while a row of the log may refer to it.';
 comment on column audit.layout.id is 'Number of the layout, as audit.log names it.';
 comment on column audit.layout.tracked_id is
   'Number of the declaration in audit.tracked; below zero where it came with an import from another '
@@ -305,6 +309,14 @@ comment on column audit.layout.columns is
   'The columns that a record holds: name, number in the table (attnum), type as declared, and the '
   'type that the record keeps it as.';
 comment on column audit.layout.secret is 'Columns that are not in the record, for they are secret.';
+comment on column audit.layout.secret_numbers is 'Their numbers in the table, in the same order.';
+comment on column audit.layout.numbers is
+  'The numbers of all columns that the table had, audited or not: others were dropped, or came later.';
+comment on column audit.layout.relation is
+  'The oid that the table had: a column keeps its number as long as the table does.';
+comment on column audit.layout.renamed is
+  'The columns of this layout that are called otherwise in the newest one of the declaration, as '
+  '{"then": "now"}; null where there are none. Derived from the other columns.';
 comment on column audit.layout.made_at is 'Since when rows are written so.';
 
 -- UPDATEs of partitioned tables while they run: a setting carries the row that is on its way, and
@@ -1139,7 +1151,46 @@ revoke all on function audit.secret_columns(audit.tracked) from public;
 comment on function audit.secret_columns(audit.tracked) is
   'The secret columns of a tracked table, in the order of the table.';
 
--- Which layout a tracked table writes now; compiled functions name it.
+-- The numbers of the secret columns of a tracked table: so a renamed one is known again.
+create or replace function audit.secret_numbers(t audit.tracked)
+  returns smallint[]
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select array(
+    select a.attnum
+    from pg_attribute as a
+    where a.attrelid = t.target and a.attname = any (audit.secret_columns(t))
+    order by a.attnum)
+$$;
+
+revoke all on function audit.secret_numbers(audit.tracked) from public;
+
+comment on function audit.secret_numbers(audit.tracked) is
+  'The numbers of the secret columns of a tracked table, in the order of the table.';
+
+-- Which columns a table has, audited or not: a number that is not among them was dropped, or comes
+-- later.
+create or replace function audit.column_numbers(target regclass)
+  returns smallint[]
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select array(
+    select a.attnum
+    from pg_attribute as a
+    where a.attrelid = column_numbers.target and a.attnum > 0 and not a.attisdropped
+    order by a.attnum)
+$$;
+
+revoke all on function audit.column_numbers(regclass) from public;
+
+comment on function audit.column_numbers(regclass) is 'The numbers of all columns of a table.';
+
+-- Which layout a tracked table writes now; compiled functions name it. It is always the newest one of
+-- its declaration: a table that is again as it once was has a new one.
 create or replace function audit.layout_of(t audit.tracked)
   returns integer
   language sql
@@ -1148,10 +1199,13 @@ create or replace function audit.layout_of(t audit.tracked)
 as $$
   select y.id
   from audit.layout as y
-  where y.tracked_id = t.id
+  where y.id = (select max(n.id) from audit.layout as n where n.tracked_id = t.id)
     and y.table_name = audit.name_of(t.target)
     and y.columns = audit.layout_columns(t)
     and y.secret = audit.secret_columns(t)
+    and y.secret_numbers = audit.secret_numbers(t)
+    and y.numbers = audit.column_numbers(t.target)
+    and y.relation = t.target
 $$;
 
 revoke all on function audit.layout_of(audit.tracked) from public;
@@ -1444,6 +1498,77 @@ revoke all on function audit.derive_layouts() from public;
 comment on function audit.derive_layouts() is
   'Makes the types and functions of audit.layout where they are missing.';
 
+-- When a tracked table has a new layout: how the columns of its earlier ones are called now. From the
+-- newest one back a column is known again by its number, as long as the table was the same one; in a
+-- restored table, whose columns are numbered anew, by its name. A column that is gone keeps its last
+-- name, or where another one has that now, the name with its number.
+create or replace function audit.follow_layouts(tracked_id integer)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_layout record;
+  v_relation oid;
+  v_later jsonb;
+  v_known jsonb := '{}';
+  v_taken text[] := '{}';
+  v_column record;
+  v_name text;
+begin
+  for v_layout in
+    select y.id, y.relation, y.renamed, n.numbers
+    from audit.layout as y
+    cross join lateral (
+      select coalesce(jsonb_object_agg(c.name, c.number), '{}') as numbers
+      from (
+        select c ->> 'name' as name, (c ->> 'number')::integer as number
+        from jsonb_array_elements(y.columns) as c
+        union all
+        select s.name, s.number from unnest(y.secret, y.secret_numbers) as s (name, number)
+        where s.number is not null
+      ) as c
+    ) as n
+    where y.tracked_id = follow_layouts.tracked_id
+    order by y.id desc
+  loop
+    if v_later is not null and v_layout.relation is distinct from v_relation then
+      select coalesce(jsonb_object_agg(e.value #>> '{}', v_known -> (v_later ->> e.key)), '{}')
+        into v_known
+        from jsonb_each(v_layout.numbers) as e
+        where v_later ? e.key;
+    end if;
+    for v_column in
+      select e.key as name, e.value as number from jsonb_each_text(v_layout.numbers) as e
+      where not v_known ? e.value
+      order by e.value::integer
+    loop
+      v_name := v_column.name;
+      while v_name = any (v_taken) loop
+        v_name := v_name || '#' || v_column.number;
+      end loop;
+      v_taken := v_taken || v_name;
+      v_known := v_known || jsonb_build_object(v_column.number, v_name);
+    end loop;
+    update audit.layout as y
+      set renamed = r.renamed
+      from (
+        select jsonb_object_agg(e.key, v_known -> e.value) as renamed
+        from jsonb_each_text(v_layout.numbers) as e
+        where v_known ->> e.value <> e.key
+      ) as r
+      where y.id = v_layout.id and y.renamed is distinct from r.renamed;
+    v_relation := v_layout.relation;
+    v_later := v_layout.numbers;
+  end loop;
+end;
+$$;
+
+revoke all on function audit.follow_layouts(integer) from public;
+
+comment on function audit.follow_layouts(integer) is
+  'Says in all layouts of a declaration which columns have another name in the newest one.';
+
 -- Before a table is compiled: its layout is there, with the type and the function that go with it.
 create or replace function audit.settle_layout(t audit.tracked)
   returns integer
@@ -1457,12 +1582,14 @@ begin
     return v_layout;
   end if;
   lock table audit.layout in share row exclusive mode;
-  insert into audit.layout (id, tracked_id, table_name, columns, secret)
+  insert into audit.layout (id, tracked_id, table_name, columns, secret, secret_numbers, numbers,
+    relation)
   select coalesce(max(y.id), 0) + 1, t.id, audit.name_of(t.target), audit.layout_columns(t),
-      audit.secret_columns(t)
+      audit.secret_columns(t), audit.secret_numbers(t), audit.column_numbers(t.target), t.target
     from audit.layout as y
     returning id into v_layout;
   perform audit.derive_layouts();
+  perform audit.follow_layouts(t.id);
   return v_layout;
 end;
 $$;
@@ -4624,7 +4751,7 @@ as $$
 declare
   v_is_own constant boolean :=
     log = (select e.log from audit.era as e order by e.number desc limit 1);
-  v_is_new boolean := false;
+  v_added integer[] := '{}';
   v_layout audit.layout;
   v_type text;
 begin
@@ -4656,21 +4783,26 @@ begin
       where y.table_name = v_layout.table_name
         and y.columns = v_layout.columns
         and y.secret = v_layout.secret
+        and y.secret_numbers = v_layout.secret_numbers
+        and y.numbers is not distinct from v_layout.numbers
         and (y.tracked_id = v_layout.tracked_id or y.tracked_id > 0)
       order by y.tracked_id = v_layout.tracked_id desc, y.id
       limit 1;
     if not found then
-      insert into audit.layout (id, tracked_id, table_name, columns, secret, made_at)
+      insert into audit.layout (id, tracked_id, table_name, columns, secret, secret_numbers, numbers,
+        relation, made_at)
       select coalesce(max(y.id), 0) + 1, v_layout.tracked_id, v_layout.table_name, v_layout.columns,
-          v_layout.secret, v_layout.made_at
+          v_layout.secret, v_layout.secret_numbers, v_layout.numbers, v_layout.relation,
+          v_layout.made_at
         from audit.layout as y
         returning id into ours;
-      v_is_new := true;
+      v_added := v_added || v_layout.tracked_id;
     end if;
     return next;
   end loop;
-  if v_is_new then
+  if v_added <> '{}' then
     perform audit.derive_layouts();
+    perform audit.follow_layouts(f.id) from (select distinct unnest(v_added) as id) as f;
   end if;
 end;
 $$;
@@ -5534,6 +5666,26 @@ revoke all on function audit.declaration_of(audit.tracked) from public;
 comment on function audit.declaration_of(audit.tracked) is
   'A declaration and the columns of its table, as one JSON object.';
 
+-- What the log says of a declaration that followed DDL: which column became which.
+create or replace function audit.renamed_columns(was audit.tracked, now audit.tracked)
+  returns jsonb
+  language sql
+  immutable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select case when count(*) = 0 then '{}' else jsonb_build_object('renamed',
+    jsonb_build_object('new', jsonb_object_agg(b ->> 'name', a ->> 'name'))) end
+  from jsonb_array_elements(was.columns) as b
+  join jsonb_array_elements(now.columns) as a
+    on a ->> 'relation' = b ->> 'relation' and a ->> 'number' = b ->> 'number'
+  where b ->> 'alias' is null and a ->> 'alias' is null and a ->> 'name' <> b ->> 'name'
+$$;
+
+revoke all on function audit.renamed_columns(audit.tracked, audit.tracked) from public;
+
+comment on function audit.renamed_columns(audit.tracked, audit.tracked) is
+  'The renamed columns of a table as an entry of changes: {"renamed": {"new": {"then": "now"}}}.';
+
 -- Makes a declaration true: checked, stored, compiled, installed, and the fact itself in the log.
 create or replace function audit.apply_declaration(was audit.tracked, now audit.tracked)
   returns text
@@ -5598,7 +5750,8 @@ begin
     perform audit.write_table_event('tracking_changed', audit.name_of(now.target),
       (select coalesce(jsonb_object_agg(e.key,
           jsonb_build_object('old', v_before -> e.key, 'new', e.value)), '{}')
-       from jsonb_each(v_after) as e where e.value is distinct from v_before -> e.key));
+       from jsonb_each(v_after) as e where e.value is distinct from v_before -> e.key)
+      || audit.renamed_columns(was, now));
     return 'changed';
   end if;
   return 'unchanged';
@@ -5675,6 +5828,8 @@ as $$
 declare
   v_new audit.tracked;
   v_old audit.tracked;
+  v_done text;
+  v_other text;
 begin
   perform audit.validate_trackable(track.target);
   lock table audit.tracked in share row exclusive mode;
@@ -5697,7 +5852,20 @@ begin
   v_new.actions := coalesce(track.actions, audit.default_actions(v_new.item_type));
   v_new.require_actor := coalesce(track.require_actor, false);
   v_new.on_truncate := coalesce(track.on_truncate, 'log');
-  return audit.apply_declaration(v_old, v_new);
+  v_done := audit.apply_declaration(v_old, v_new);
+  select string_agg(audit.name_of(k.target), ', ' order by k.id)
+    into v_other
+    from audit.tracked as k
+    where k.item_type = v_new.item_type and k.target <> track.target
+      and k.part is null and v_new.part is null;
+  if v_other is not null and v_done <> 'unchanged' then
+    raise notice 'items of % are of the type "%", and so are those of %',
+        audit.name_of(track.target), v_new.item_type, v_other
+      using hint = 'The same id stands for an item in each of them. Give another item_type, unless they '
+        'are the same items; or tell them apart by table_name in audit.events, table= in Python, '
+        '--table on the command line.';
+  end if;
+  return v_done;
 end;
 $$;
 
@@ -5766,7 +5934,9 @@ begin
       continue;
     end if;
     continue when v_tracked.inputs = audit.inputs_of(v_tracked, v_compiler)
-      and audit.is_installed(v_tracked);
+      and audit.is_installed(v_tracked)
+      -- A restored table is another one, whose columns are numbered anew.
+      and v_tracked.target = (select y.relation from audit.layout as y where y.id = v_tracked.layout);
     perform audit.validate_trackable(v_tracked.target);
     if audit.apply_declaration(v_tracked, audit.follow_columns(v_tracked)) = 'changed' then
       return next audit.name_of(v_tracked.target);
@@ -6616,18 +6786,22 @@ select
     else audit.record_changes(l.layout, l.row_values, l.is_deleted) end as changes,
   l.context,
   l.era,
-  (select y.table_name from audit.layout as y where y.id = l.layout) as table_name
+  (select y.table_name from audit.layout as y where y.id = l.layout) as table_name,
+  l.layout,
+  trunc(extract(epoch from l.occurred_at) * 1000000)::text || '-' || l.id || '-' || l.tx as key
 from audit.log as l;
 
 revoke all on audit.events from public;
 
 comment on view audit.events is
   'One row for each essential action: what was done, by whom, to what. Given account_id, items and '
-  'pages are found by index; sort by occurred_at and id.';
+  'pages are found by index; sort by occurred_at, id and tx.';
 select audit.copy_comments('audit.log', 'audit.events');
 comment on column audit.events.action_label is 'Name of the action for people.';
 comment on column audit.events.table_name is
   'The table, with its schema, as it was called then; null in rows about no row of a table.';
+comment on column audit.events.key is
+  'The identity of the row as one text: microseconds since 1970, id and tx. No other row has it.';
 
 -- The log field by field: one row for each column that an action changed.
 create or replace view audit.changes with (security_invoker = true) as
@@ -6658,35 +6832,54 @@ select
   c.new_value,
   c.is_redacted,
   e.era,
-  (select y.table_name from audit.layout as y where y.id = e.layout) as table_name
+  y.table_name,
+  e.layout,
+  c.column_then,
+  trunc(extract(epoch from e.occurred_at) * 1000000)::text || '-' || e.id || '-' || e.tx as key
 from audit.log as e
+left join audit.layout as y on y.id = e.layout
 cross join lateral (
-  select u.key, u.value ->> 'old', u.value ->> 'new',
+  select u.key, u.key, u.value ->> 'old', u.value ->> 'new',
     coalesce((u.value ->> 'redacted')::boolean, false)
   from jsonb_each(e.changes) as u
   -- Equal pairs say which part of the item a row is about; they are no change.
-  where e.row_values is null
+  where e.row_values is null and y.renamed is null
     and (u.value -> 'old' is distinct from u.value -> 'new' or u.value ? 'redacted')
   union all
-  select v.key, case when e.is_deleted then v.value end, case when not e.is_deleted then v.value end,
-    false
-  from jsonb_each_text(audit.record_values(e.layout, e.row_values)) as v
-  where e.row_values is not null
-  union all
-  select s.name, null, null, true
-  from audit.layout as y
-  cross join lateral unnest(y.secret) as s (name)
-  where e.row_values is not null and y.id = e.layout
-) as c (column_name, old_value, new_value, is_redacted);
+  -- All else behind one question, so that an update whose columns have kept their names costs little.
+  select r.*
+  from (select where e.row_values is not null or y.renamed is not null offset 0) as g
+  cross join lateral (
+    select coalesce(y.renamed ->> u.key,
+        substring(u.key from '^[^/]*/[^/]*/')
+          || (y.renamed ->> substring(u.key from '^[^/]*/[^/]*/(.*)$')), u.key),
+      u.key, u.value ->> 'old', u.value ->> 'new',
+      coalesce((u.value ->> 'redacted')::boolean, false)
+    from jsonb_each(e.changes) as u
+    where e.row_values is null
+      and (u.value -> 'old' is distinct from u.value -> 'new' or u.value ? 'redacted')
+    union all
+    select coalesce(y.renamed ->> v.key, v.key), v.key, case when e.is_deleted then v.value end,
+      case when not e.is_deleted then v.value end, false
+    from jsonb_each_text(audit.record_values(e.layout, e.row_values)) as v
+    where e.row_values is not null
+    union all
+    select coalesce(y.renamed ->> s.name, s.name), s.name, null, null, true
+    from unnest(y.secret) as s (name)
+    where e.row_values is not null
+  ) as r
+) as c (column_name, column_then, old_value, new_value, is_redacted);
 
 revoke all on audit.changes from public;
 
 comment on view audit.changes is
   'One row for each column that an action changed, with old and new value. The history of a field: '
-  'account_id, item_type, item_id and column_name, sorted by occurred_at and id.';
+  'account_id, item_type, item_id and column_name, sorted by occurred_at, id and tx.';
 select audit.copy_comments('audit.events', 'audit.changes');
 comment on column audit.changes.column_name is
-  'The column, or the path of a part''s column such as features/F1/max_consumption.';
+  'The column, or the path of a part''s column such as features/F1/max_consumption, by the name that '
+  'it has now, or had last.';
+comment on column audit.changes.column_then is 'The same as it was called then.';
 comment on column audit.changes.old_value is 'Value before, as text; null where there was none.';
 comment on column audit.changes.new_value is 'Value after, as text; null where there is none.';
 comment on column audit.changes.table_name is
@@ -6852,7 +7045,7 @@ as $$
       or (e.parent_type = item_log.item_type and e.parent_id = item_log.item_id)
     )
     and (item_log.account_id is null or e.account_id = item_log.account_id)
-  order by e.occurred_at desc, e.id desc
+  order by e.occurred_at desc, e.id desc, e.tx desc
 $$;
 
 revoke all on function audit.item_log(text, text, text) from public;
@@ -6860,6 +7053,38 @@ revoke all on function audit.item_log(text, text, text) from public;
 comment on function audit.item_log(text, text, text) is
   'Public. The events of one item and of its parts, newest first; with its account it is found by '
   'index.';
+
+-- The way back from a key to its row. The time in it says which partition, the transaction or, where
+-- it is given, the account which part of that.
+create or replace function audit.event(key text, account_id text default null)
+  returns setof audit.events
+  language sql
+  stable
+as $$
+  select e.*
+  from audit.events as e
+  cross join (
+    select regexp_match(event.key, '^(-?\d{1,19})-(-?\d{1,19})-(-?\d{1,19})$')::numeric[] as parts
+  ) as k
+  -- A number that no time, id or transaction can be is the key of no row. In a timestamp without
+  -- zone every step is immutable, so that partitions are left out when the query is planned; counted
+  -- from 2000 on, the last times are intervals too.
+  where e.occurred_at = case
+      when k.parts[1] between -210866803200000000 and 9224318015999999999 then
+        (timestamp '2000-01-01'
+          + div(k.parts[1] - 946684800000000, 3600000000)::float8 * interval '1 hour'
+          + mod(k.parts[1] - 946684800000000, 3600000000)::float8 * interval '1 microsecond')
+        at time zone 'UTC' end
+    and e.id = case when abs(k.parts[2]) < 9223372036854775808 then k.parts[2]::bigint end
+    and e.tx = case when abs(k.parts[3]) < 9223372036854775808 then k.parts[3]::bigint end
+    and (event.account_id is null or e.account_id = event.account_id)
+$$;
+
+revoke all on function audit.event(text, text) from public;
+
+comment on function audit.event(text, text) is
+  'Public. The event with a key (audit.events.key), found by the partition of its time; with its '
+  'account by index.';
 
 -- Everything under an item, whatever became of it: told by the log alone, by the parents of its
 -- rows and by the foreign keys that were written into them. Of closed partitions a summary tells it,
@@ -6983,7 +7208,7 @@ as $$
   from unnest(array['audit_reader', 'audit_exporter']) as r (role)
   cross join unnest(array['audit.item_log(text, text, text)', 'audit.tree_log(text, text, text)',
     'audit.parent_columns()', 'audit.belonging_query(text, text)', 'audit.summarised_partitions()',
-    'audit.describe_rule(jsonb)']) as o (object)
+    'audit.event(text, text)', 'audit.describe_rule(jsonb)']) as o (object)
   union all
   -- Which revision the log has; there is none where psql installed it.
   select r.role, 'select', 'audit.alembic_version', false

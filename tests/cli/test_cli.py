@@ -328,7 +328,7 @@ def test_an_argument_that_is_no_text_is_wrong_usage(database: str) -> None:
     assert "UTF-8" in ran.stderr
 
 
-@pytest.mark.parametrize("form", ["--json", "--table"])
+@pytest.mark.parametrize("form", ["--json", "--text"])
 def test_a_reader_that_has_enough_ends_the_command_quietly(database: str, form: str) -> None:
     with psycopg.connect(database) as connection:
         connection.execute(

@@ -25,7 +25,7 @@ def test_json_keeps_every_digit_and_any_depth(database: str) -> None:
     assert "12345678901234567890.12345678901234567890" in ran.stdout
     assert "9" * 5000 in ran.stdout
     assert '{"a": ' * 2500 in ran.stdout
-    table = program("log", "--url", database, "--account", "1", "--table")
+    table = program("log", "--url", database, "--account", "1", "--text")
     assert table.returncode == 0
     assert "nested too deeply" in table.stdout
 
@@ -90,7 +90,7 @@ def test_json_is_utf_8_whatever_the_locale(database: str) -> None:
     ran = program(*options, PYTHONIOENCODING="ascii", LC_ALL="C")
     assert lines(ran)[0]["item_label"] == "Müller 株式会社"
     assert "Müller" in ran.stdout
-    table = program(*options, "--table", PYTHONIOENCODING="ascii", LC_ALL="C")
+    table = program(*options, "--text", PYTHONIOENCODING="ascii", LC_ALL="C")
     assert table.returncode == 0
     assert "M\\xfcller" in table.stdout
 

@@ -63,12 +63,12 @@ def test_help_of_a_command_loads_that_command(tmp_path: Path) -> None:
 
 
 def test_reading_the_log_loads_no_writer_and_no_migration(tmp_path: Path, database: str) -> None:
-    for form in ("--json", "--table"):
+    for form in ("--json", "--text"):
         found = loaded_by(tmp_path, "log", "--url", database, "--limit", "1", form)
         assert found & (WRITERS | MIGRATIONS | {"sqlalchemy"}) == set()
         assert not [name for name in found if name.startswith("auditdb._demo")]
         # What draws tables is for those who look at one.
-        assert ("rich" in found) == (form == "--table")
+        assert ("rich" in found) == (form == "--text")
 
 
 def test_a_check_of_a_log_that_is_well_loads_nothing_to_draw_with(

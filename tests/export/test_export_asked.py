@@ -23,6 +23,7 @@ BEGUN = ("--since", "2025-01-01", "--action", "license_updated")
 OTHERWISE: dict[str, tuple[str, ...]] = {
     "--account": ("--account", "1"),
     "--item": ("--item", "license:1"),
+    "--table": ("--table", "licensing.licenses"),
     "--action": ("--action", "license_created"),
     "--actor": ("--actor", "platform_user:1"),
     "--on-behalf-of": ("--on-behalf-of", "customer:1"),

@@ -22,6 +22,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "account_id": {"account_id": 1},
     "item": {"item": ("license", 42)},
     "include_parts": {"item": ("license", 42), "include_parts": False},
+    "tables": {"table": ["s.t", "s.u"]},
     "actions": {"action": ["b", "a"]},
     "actor": {"actor": ("platform_user", 7)},
     "on_behalf_of": {"on_behalf_of": ("customer", 7)},
@@ -29,7 +30,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "until": {"until": NOON},
 }
 """For each field of Filter, what it is given by."""
-NAMES = {"account", "item", "action", "actor", "on_behalf_of", "since", "until"}
+NAMES = {"account", "item", "table", "action", "actor", "on_behalf_of", "since", "until"}
 """The parameters of commands that are filters."""
 
 
@@ -62,6 +63,7 @@ def test_what_a_manifest_says_of_filters() -> None:
     assert filtered(
         account_id=1,
         item=("license", 42),
+        table="s.t",
         action=["b", "a"],
         actor="api_key",
         on_behalf_of=("customer", 7),
@@ -70,6 +72,7 @@ def test_what_a_manifest_says_of_filters() -> None:
     ).as_json() == {
         "account_id": "1",
         "item": "license:42",
+        "tables": ["s.t"],
         "actions": ["a", "b"],
         "actor": "api_key",
         "on_behalf_of": "customer:7",

@@ -45,15 +45,16 @@ def test_columns_come_in_the_order_of_the_log(connection: psycopg.Connection) ->
     log = columns(connection, "audit.log")
     events = columns(connection, "audit.events")
     shown = [(name, kind) for name, kind in log.items() if name not in STORED]
-    added = [("era", "smallint"), ("table_name", "text")]
+    added = [("era", "smallint"), ("table_name", "text"), ("layout", "integer"), ("key", "text")]
     assert list(events.items()) == [("action_label", "text"), *shown, *added]
     for view in ITEM_VIEWS:
         (own, _), *others = columns(connection, view).items()
         assert own == f"{view.split('.')[1].removesuffix('_log')}_id"
         assert others == list(events.items())
     changes = columns(connection, "audit.changes")
-    assert [n for n in changes if n in log and n != "era"] == [
-        n for n in log if n in changes and n != "era"
+    last = ("era", "layout")
+    assert [n for n in changes if n in log and n not in last] == [
+        n for n in log if n in changes and n not in last
     ]
     assert {changes[name] == log[name] for name in changes if name in log} == {True}
 

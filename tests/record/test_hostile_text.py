@@ -65,7 +65,7 @@ def test_control_characters_are_shown_not_obeyed_in_a_table(
 ) -> None:
     platform(owner)
     owner.execute(WRITES[place], (HOSTILE,))
-    shown = log(owner, "--table", "--all", columns=columns)
+    shown = log(owner, "--text", "--all", columns=columns)
     assert RAW.findall(shown.stdout) == []
     assert shown.stderr == ""
     if place != "application":
@@ -114,7 +114,7 @@ def test_a_megabyte_of_text_is_cut_in_a_table_and_whole_in_json(
             owner.execute("update licensing.customers set phone = '1'")
     else:
         owner.execute(WRITES[place], (text,))
-    table = log(owner, "--table", "--all")
+    table = log(owner, "--text", "--all")
     assert "…" in table.stdout
     assert len(table.stdout) < 100_000
     assert RAW.findall(table.stdout) == []

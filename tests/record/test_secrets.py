@@ -268,7 +268,7 @@ def test_what_the_package_says_of_a_constraint_of_the_application_holds_no_row(
     assert places_with(CANARY, owner) == []
 
 
-@pytest.mark.parametrize("shape", ["--json", "--table"])
+@pytest.mark.parametrize("shape", ["--json", "--text"])
 def test_the_command_line_shows_no_secret(
     owner: psycopg.Connection, core: Platform, shape: str
 ) -> None:

@@ -118,8 +118,8 @@ def install_with_colour(
     log.write_text(f"{text}comment on column audit.log.{COLOUR} is 'Colour of the row.';\n")
     if is_shown:
         view = place / "audit" / "views" / "events.sql"
-        at = " as table_name\n"
+        at = " as key\n"
         text = view.read_text("utf-8")
         assert text.count(at) == 1
-        view.write_text(text.replace(at, f" as table_name,\n  l.{COLOUR}\n"))
+        view.write_text(text.replace(at, f" as key,\n  l.{COLOUR}\n"))
     server.run("psql", "-X", "-q", "-1", "-d", database, "-f", str(place / "install.sql"))

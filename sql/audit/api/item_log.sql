@@ -15,7 +15,7 @@ as $$
       or (e.parent_type = item_log.item_type and e.parent_id = item_log.item_id)
     )
     and (item_log.account_id is null or e.account_id = item_log.account_id)
-  order by e.occurred_at desc, e.id desc
+  order by e.occurred_at desc, e.id desc, e.tx desc
 $$;
 
 revoke all on function audit.item_log(text, text, text) from public;

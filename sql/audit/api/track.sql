@@ -26,6 +26,8 @@ as $$
 declare
   v_new audit.tracked;
   v_old audit.tracked;
+  v_done text;
+  v_other text;
 begin
   perform audit.validate_trackable(track.target);
   lock table audit.tracked in share row exclusive mode;
@@ -48,7 +50,20 @@ begin
   v_new.actions := coalesce(track.actions, audit.default_actions(v_new.item_type));
   v_new.require_actor := coalesce(track.require_actor, false);
   v_new.on_truncate := coalesce(track.on_truncate, 'log');
-  return audit.apply_declaration(v_old, v_new);
+  v_done := audit.apply_declaration(v_old, v_new);
+  select string_agg(audit.name_of(k.target), ', ' order by k.id)
+    into v_other
+    from audit.tracked as k
+    where k.item_type = v_new.item_type and k.target <> track.target
+      and k.part is null and v_new.part is null;
+  if v_other is not null and v_done <> 'unchanged' then
+    raise notice 'items of % are of the type "%", and so are those of %',
+        audit.name_of(track.target), v_new.item_type, v_other
+      using hint = 'The same id stands for an item in each of them. Give another item_type, unless they '
+        'are the same items; or tell them apart by table_name in audit.events, table= in Python, '
+        '--table on the command line.';
+  end if;
+  return v_done;
 end;
 $$;
 

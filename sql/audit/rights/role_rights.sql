@@ -16,7 +16,7 @@ as $$
   from unnest(array['audit_reader', 'audit_exporter']) as r (role)
   cross join unnest(array['audit.item_log(text, text, text)', 'audit.tree_log(text, text, text)',
     'audit.parent_columns()', 'audit.belonging_query(text, text)', 'audit.summarised_partitions()',
-    'audit.describe_rule(jsonb)']) as o (object)
+    'audit.event(text, text)', 'audit.describe_rule(jsonb)']) as o (object)
   union all
   -- Which revision the log has; there is none where psql installed it.
   select r.role, 'select', 'audit.alembic_version', false

@@ -67,8 +67,8 @@ comment on table audit.log is
   'One row for each essential action: what was done, by whom, to what; append-only. Readers use the '
   'views audit.events and audit.changes.';
 comment on column audit.log.id is
-  'Number made from the clock and the session: it grows within a session, and with time. Together '
-  'with occurred_at the order of reading; with tx too the identity of the row.';
+  'Number made from the clock and the session: it grows within a session, and with time. '
+  '(occurred_at, id, tx) is the order of reading and the identity of the row.';
 comment on column audit.log.tx is
   'Top-level transaction id (64 bits): the same for all rows of one transaction.';
 comment on column audit.log.occurred_at is 'Time of the action (wall clock, not transaction start).';

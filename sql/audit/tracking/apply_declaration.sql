@@ -62,7 +62,8 @@ begin
     perform audit.write_table_event('tracking_changed', audit.name_of(now.target),
       (select coalesce(jsonb_object_agg(e.key,
           jsonb_build_object('old', v_before -> e.key, 'new', e.value)), '{}')
-       from jsonb_each(v_after) as e where e.value is distinct from v_before -> e.key));
+       from jsonb_each(v_after) as e where e.value is distinct from v_before -> e.key)
+      || audit.renamed_columns(was, now));
     return 'changed';
   end if;
   return 'unchanged';

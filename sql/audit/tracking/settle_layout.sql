@@ -11,12 +11,14 @@ begin
     return v_layout;
   end if;
   lock table audit.layout in share row exclusive mode;
-  insert into audit.layout (id, tracked_id, table_name, columns, secret)
+  insert into audit.layout (id, tracked_id, table_name, columns, secret, secret_numbers, numbers,
+    relation)
   select coalesce(max(y.id), 0) + 1, t.id, audit.name_of(t.target), audit.layout_columns(t),
-      audit.secret_columns(t)
+      audit.secret_columns(t), audit.secret_numbers(t), audit.column_numbers(t.target), t.target
     from audit.layout as y
     returning id into v_layout;
   perform audit.derive_layouts();
+  perform audit.follow_layouts(t.id);
   return v_layout;
 end;
 $$;

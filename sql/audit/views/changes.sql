@@ -27,35 +27,54 @@ select
   c.new_value,
   c.is_redacted,
   e.era,
-  (select y.table_name from audit.layout as y where y.id = e.layout) as table_name
+  y.table_name,
+  e.layout,
+  c.column_then,
+  trunc(extract(epoch from e.occurred_at) * 1000000)::text || '-' || e.id || '-' || e.tx as key
 from audit.log as e
+left join audit.layout as y on y.id = e.layout
 cross join lateral (
-  select u.key, u.value ->> 'old', u.value ->> 'new',
+  select u.key, u.key, u.value ->> 'old', u.value ->> 'new',
     coalesce((u.value ->> 'redacted')::boolean, false)
   from jsonb_each(e.changes) as u
   -- Equal pairs say which part of the item a row is about; they are no change.
-  where e.row_values is null
+  where e.row_values is null and y.renamed is null
     and (u.value -> 'old' is distinct from u.value -> 'new' or u.value ? 'redacted')
   union all
-  select v.key, case when e.is_deleted then v.value end, case when not e.is_deleted then v.value end,
-    false
-  from jsonb_each_text(audit.record_values(e.layout, e.row_values)) as v
-  where e.row_values is not null
-  union all
-  select s.name, null, null, true
-  from audit.layout as y
-  cross join lateral unnest(y.secret) as s (name)
-  where e.row_values is not null and y.id = e.layout
-) as c (column_name, old_value, new_value, is_redacted);
+  -- All else behind one question, so that an update whose columns have kept their names costs little.
+  select r.*
+  from (select where e.row_values is not null or y.renamed is not null offset 0) as g
+  cross join lateral (
+    select coalesce(y.renamed ->> u.key,
+        substring(u.key from '^[^/]*/[^/]*/')
+          || (y.renamed ->> substring(u.key from '^[^/]*/[^/]*/(.*)$')), u.key),
+      u.key, u.value ->> 'old', u.value ->> 'new',
+      coalesce((u.value ->> 'redacted')::boolean, false)
+    from jsonb_each(e.changes) as u
+    where e.row_values is null
+      and (u.value -> 'old' is distinct from u.value -> 'new' or u.value ? 'redacted')
+    union all
+    select coalesce(y.renamed ->> v.key, v.key), v.key, case when e.is_deleted then v.value end,
+      case when not e.is_deleted then v.value end, false
+    from jsonb_each_text(audit.record_values(e.layout, e.row_values)) as v
+    where e.row_values is not null
+    union all
+    select coalesce(y.renamed ->> s.name, s.name), s.name, null, null, true
+    from unnest(y.secret) as s (name)
+    where e.row_values is not null
+  ) as r
+) as c (column_name, column_then, old_value, new_value, is_redacted);
 
 revoke all on audit.changes from public;
 
 comment on view audit.changes is
   'One row for each column that an action changed, with old and new value. The history of a field: '
-  'account_id, item_type, item_id and column_name, sorted by occurred_at and id.';
+  'account_id, item_type, item_id and column_name, sorted by occurred_at, id and tx.';
 select audit.copy_comments('audit.events', 'audit.changes');
 comment on column audit.changes.column_name is
-  'The column, or the path of a part''s column such as features/F1/max_consumption.';
+  'The column, or the path of a part''s column such as features/F1/max_consumption, by the name that '
+  'it has now, or had last.';
+comment on column audit.changes.column_then is 'The same as it was called then.';
 comment on column audit.changes.old_value is 'Value before, as text; null where there was none.';
 comment on column audit.changes.new_value is 'Value after, as text; null where there is none.';
 comment on column audit.changes.table_name is

@@ -26,15 +26,19 @@ select
     else audit.record_changes(l.layout, l.row_values, l.is_deleted) end as changes,
   l.context,
   l.era,
-  (select y.table_name from audit.layout as y where y.id = l.layout) as table_name
+  (select y.table_name from audit.layout as y where y.id = l.layout) as table_name,
+  l.layout,
+  trunc(extract(epoch from l.occurred_at) * 1000000)::text || '-' || l.id || '-' || l.tx as key
 from audit.log as l;
 
 revoke all on audit.events from public;
 
 comment on view audit.events is
   'One row for each essential action: what was done, by whom, to what. Given account_id, items and '
-  'pages are found by index; sort by occurred_at and id.';
+  'pages are found by index; sort by occurred_at, id and tx.';
 select audit.copy_comments('audit.log', 'audit.events');
 comment on column audit.events.action_label is 'Name of the action for people.';
 comment on column audit.events.table_name is
   'The table, with its schema, as it was called then; null in rows about no row of a table.';
+comment on column audit.events.key is
+  'The identity of the row as one text: microseconds since 1970, id and tx. No other row has it.';

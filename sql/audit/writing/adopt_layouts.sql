@@ -9,7 +9,7 @@ as $$
 declare
   v_is_own constant boolean :=
     log = (select e.log from audit.era as e order by e.number desc limit 1);
-  v_is_new boolean := false;
+  v_added integer[] := '{}';
   v_layout audit.layout;
   v_type text;
 begin
@@ -41,21 +41,26 @@ begin
       where y.table_name = v_layout.table_name
         and y.columns = v_layout.columns
         and y.secret = v_layout.secret
+        and y.secret_numbers = v_layout.secret_numbers
+        and y.numbers is not distinct from v_layout.numbers
         and (y.tracked_id = v_layout.tracked_id or y.tracked_id > 0)
       order by y.tracked_id = v_layout.tracked_id desc, y.id
       limit 1;
     if not found then
-      insert into audit.layout (id, tracked_id, table_name, columns, secret, made_at)
+      insert into audit.layout (id, tracked_id, table_name, columns, secret, secret_numbers, numbers,
+        relation, made_at)
       select coalesce(max(y.id), 0) + 1, v_layout.tracked_id, v_layout.table_name, v_layout.columns,
-          v_layout.secret, v_layout.made_at
+          v_layout.secret, v_layout.secret_numbers, v_layout.numbers, v_layout.relation,
+          v_layout.made_at
         from audit.layout as y
         returning id into ours;
-      v_is_new := true;
+      v_added := v_added || v_layout.tracked_id;
     end if;
     return next;
   end loop;
-  if v_is_new then
+  if v_added <> '{}' then
     perform audit.derive_layouts();
+    perform audit.follow_layouts(f.id) from (select distinct unnest(v_added) as id) as f;
   end if;
 end;
 $$;
