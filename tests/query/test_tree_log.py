@@ -275,6 +275,8 @@ def test_readers_are_told_of_their_account_and_miss_nothing(
     with granted(conn, "grant audit_exporter to {0}", "revoke audit_exporter from {0}", role):
         assert is_same(conn, reader) == whole
         assert value(reader, count) == value(conn, count) > 0
+    # Plans that a session keeps have the policies of the roles that it had.
+    reader = connect(user=role, autocommit=True)
     with granted(conn, "grant audit_reader to {0}", "revoke audit_reader from {0}", role):
         for account in ("1", "2"):
             reader.execute("select set_config('audit.account_id', %s, false)", [account])
@@ -286,6 +288,7 @@ def test_readers_are_told_of_their_account_and_miss_nothing(
         with granted(conn, bound, "drop policy bound on audit.log", role):
             assert 0 < is_same(conn, reader) < whole
             assert value(reader, count) == 0
+    reader = connect(user=role, autocommit=True)
     # Who is shown the log by a policy of his own: the summary would hide what that shows.
     conn.execute(
         sql.SQL(
