@@ -53,6 +53,7 @@
 \ir audit/compiler/secret_numbers.sql
 \ir audit/compiler/column_numbers.sql
 \ir audit/compiler/layout_of.sql
+\ir audit/compiler/reader_settings.sql
 \ir audit/compiler/layout_reader.sql
 \ir audit/compiler/layout_printer.sql
 \ir audit/compiler/layout_branch.sql
@@ -60,9 +61,9 @@
 \ir audit/tracking/derive_layouts.sql
 \ir audit/tracking/follow_layouts.sql
 \ir audit/tracking/settle_layout.sql
-\ir audit/api/record_changes.sql
 \ir audit/api/record_values.sql
 \ir audit/api/record_text.sql
+\ir audit/api/record_changes.sql
 \ir audit/compiler/audited_columns.sql
 \ir audit/compiler/table_trait.sql
 \ir audit/compiler/is_bound.sql

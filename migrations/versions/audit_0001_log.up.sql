@@ -1213,10 +1213,34 @@ revoke all on function audit.layout_of(audit.tracked) from public;
 comment on function audit.layout_of(audit.tracked) is
   'The number of the layout of a tracked table as it is now; null where it has none yet.';
 
--- The functions that read the records of one layout: as changes, as readers see them, or as plain
--- values by column. Everybody may call them: they show what they are given, and whoever was granted
--- a view of the log must be able to read it.
-create or replace function audit.layout_reader(y audit.layout, kind text)
+-- The settings that the text of a record is read under, and its values are shown under, by types.
+create or replace function audit.reader_settings(types oid[])
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(string_agg(E'\n  set ' || p.s, '' order by p.s), '')
+  from (
+    select unnest(audit.settings_of(reader_settings.types))
+    union
+    select 'timezone = ''UTC''' where 'timestamptz'::regtype = any (reader_settings.types)
+    union
+    -- Whatever the elements are: NULL in an array would be read as a text.
+    select 'array_nulls = ''on'''
+    from unnest(reader_settings.types) as u (type)
+    where audit.element_of(u.type) <> u.type
+  ) as p (s)
+$$;
+
+revoke all on function audit.reader_settings(oid[]) from public;
+
+comment on function audit.reader_settings(oid[]) is
+  'The clauses of a function that reads records whose columns have these types.';
+
+-- The function that reads the records of one layout as plain values by column. Everybody may call
+-- it: it shows what it is given, and whoever was granted a view of the log must be able to read it.
+create or replace function audit.layout_reader(y audit.layout)
   returns text
   language sql
   stable
@@ -1225,75 +1249,46 @@ create or replace function audit.layout_reader(y audit.layout, kind text)
 as $$
   with field as (
     select
-      e.n, e.c ->> 'name' as name, p.type,
-      audit.json_value(p.type, format('v_row.%s', audit.quoted(e.c ->> 'name')), true) as value
+      e.n, e.c ->> 'name' as name, p.type, format('v_row.%s', audit.quoted(e.c ->> 'name')) as value
     from jsonb_array_elements(y.columns) with ordinality as e (c, n)
     cross join lateral (select (e.c ->> 'kept_as')::regtype::oid as type) as p
-  ), pair (side, part, pairs) as (
+  ), part as (
     -- A function takes a hundred arguments at the most.
-    select s.side, f.n / 50, string_agg(
-      format('%L, %s', f.name, case when s.side = '' then f.value
-        else format('jsonb_build_object(%L, %s)', s.side, f.value) end), E',\n      ' order by f.n)
+    select f.n / 50 as number, string_agg(format('%L, %s', f.name, j.value), E',\n      ' order by f.n)
+      as pairs
     from field as f
-    cross join (values ('old'), ('new'), ('')) as s (side)
-    -- Plain values are those of the whole record, but for those that jsonb shows in another way.
-    where s.side <> '' or f.value <> format('v_row.%s', audit.quoted(f.name))
-    group by 1, 2
-  ), secret as (
-    select format(E'\n    || %L::jsonb',
-      jsonb_object_agg(s, jsonb '{"redacted": true}')) as pairs
-    from unnest(y.secret) as s
-    having count(*) > 0
-  ), shown (side, value) as (
-    select s.side, coalesce(string_agg(format(E'jsonb_build_object(\n      %s)', p.pairs),
-        E'\n    || ' order by p.part), case when s.side = '' then null else 'jsonb ''{}''' end)
-      || case when s.side = '' then '' else coalesce((select pairs from secret), '') end
-    from (values ('old'), ('new'), ('')) as s (side)
-    left join pair as p on p.side = s.side
-    group by s.side
+    cross join lateral (select audit.json_value(f.type, f.value, true) as value) as j
+    -- Those that jsonb shows in another way than the whole record's.
+    where j.value <> f.value
+    group by 1
   )
   select format(
-'create or replace function audit.%I(row_values text%s)
+'create or replace function audit.%1$I(row_values text)
   returns jsonb
   language plpgsql
   immutable
-  set search_path = pg_catalog, pg_temp%s
-as %L;
-comment on function audit.%1$I is %5$L',
-    format('layout_%s_%s', y.id, kind),
-    case kind when 'changes' then ', is_deleted boolean' else '' end,
-    (select coalesce(string_agg(E'\n  set ' || s, '' order by s), '')
-     from (
-       select unnest(audit.settings_of(array(select f.type from field as f)))
-       union
-       select 'timezone = ''UTC''' from field as f where f.type = 'timestamptz'::regtype
-       union
-       -- Whatever the elements are: NULL in an array would be read as a text.
-       select 'array_nulls = ''on''' from field as f where audit.element_of(f.type) <> f.type
-     ) as p (s)),
+  set search_path = pg_catalog, pg_temp%2$s
+as %3$L;
+comment on function audit.%1$I is %4$L',
+    format('layout_%s_values', y.id),
+    audit.reader_settings(array(select f.type from field as f)),
     format(
 '
 declare
   v_row constant audit.layout_%s := row_values::audit.layout_%1$s;
 begin
-%s
+  return to_jsonb(v_row)%2$s;
 end;
-', y.id,
-      case kind
-        when 'changes' then format(
-E'  if is_deleted then\n    return %s;\n  end if;\n  return %s;',
-          (select s.value from shown as s where s.side = 'old'),
-          (select s.value from shown as s where s.side = 'new'))
-        else format('  return to_jsonb(v_row)%s;',
-          coalesce(E'\n    || ' || (select s.value from shown as s where s.side = ''), ''))
-        end),
-    'Reads a record of ' || y.table_name || ': its ' || kind || '.')
+', y.id, (
+      select string_agg(format(E'\n    || jsonb_build_object(\n      %s)', p.pairs), '' order by p.number)
+      from part as p)),
+    'Reads a record of ' || y.table_name || ': its values.')
 $$;
 
-revoke all on function audit.layout_reader(audit.layout, text) from public;
+revoke all on function audit.layout_reader(audit.layout) from public;
 
-comment on function audit.layout_reader(audit.layout, text) is
-  'DDL of the function that reads the records of a layout: their changes or their values.';
+comment on function audit.layout_reader(audit.layout) is
+  'DDL of the function that reads the records of a layout by column.';
 
 -- The function that prints the records of one layout as changes, as jsonb would print them, with no
 -- jsonb on the way: what exports ask for row by row. Everybody may call it, as the readers of a
@@ -1353,12 +1348,7 @@ as $$
 as %3$L;
 comment on function audit.%1$I is %4$L',
     format('layout_%s_text', y.id),
-    (select coalesce(string_agg(E'\n  set ' || s, '' order by s), '')
-     from (
-       select unnest(audit.settings_of(array(select f.type from field as f)))
-       union
-       select 'timezone = ''UTC''' from field as f where f.type = 'timestamptz'::regtype
-     ) as p (s)),
+    audit.reader_settings(array(select f.type from field as f)),
     format(
 '
 declare
@@ -1479,15 +1469,13 @@ begin
       execute format('comment on type audit.%I is %L', v_name,
         format('The audited columns of %s, as the log keeps a whole row.', v_layout.table_name));
     end if;
-    if to_regproc(format('audit.%I', v_name || '_changes')) is null
+    if to_regproc(format('audit.%I', v_name || '_text')) is null
       or to_regproc(format('audit.%I', v_name || '_values')) is null
     then
-      execute audit.layout_reader(v_layout, 'changes');
-      execute audit.layout_reader(v_layout, 'values');
+      execute audit.layout_reader(v_layout);
       execute audit.layout_printer(v_layout);
     end if;
   end loop;
-  execute audit.layout_dispatcher('changes');
   execute audit.layout_dispatcher('values');
   execute audit.layout_dispatcher('text');
 end;
@@ -1599,20 +1587,6 @@ revoke all on function audit.settle_layout(audit.tracked) from public;
 comment on function audit.settle_layout(audit.tracked) is
   'The number of the layout that a tracked table writes now, made where it has none yet.';
 
--- What a record of the log stands for. Made anew for each layout; here for none, since views name
--- it.
-do $$
-begin
-  execute audit.layout_dispatcher('changes');
-end;
-$$;
-
--- Whoever was granted a view of the log must be able to read it.
-grant execute on function audit.record_changes(integer, text, boolean) to public;
-
-comment on function audit.record_changes(integer, text, boolean) is
-  'Public. What a record of the log stands for, as audit.events shows it in changes.';
-
 -- The values in a record of the log. Made anew for each layout; here for none, since views name it.
 do $$
 begin
@@ -1639,6 +1613,24 @@ grant execute on function audit.record_text(integer, text, boolean) to public;
 
 comment on function audit.record_text(integer, text, boolean) is
   'Public. What a record of the log stands for, as text: audit.record_changes(), printed.';
+
+-- What a record of the log stands for. To print it and read that is quicker than to put jsonb
+-- together.
+create or replace function audit.record_changes(layout integer, row_values text, is_deleted boolean)
+  returns jsonb
+  language sql
+  immutable
+  cost 10000
+  set search_path = pg_catalog, pg_temp
+as $$
+  select audit.record_text(layout, row_values, is_deleted)::jsonb
+$$;
+
+-- Whoever was granted a view of the log must be able to read it.
+grant execute on function audit.record_changes(integer, text, boolean) to public;
+
+comment on function audit.record_changes(integer, text, boolean) is
+  'Public. What a record of the log stands for, as audit.events shows it in changes.';
 
 -- The columns whose change is an action, with the SQL that compares and shows them.
 create or replace function audit.audited_columns(t audit.tracked, old_side text default 'old')
@@ -5853,11 +5845,13 @@ begin
   v_new.require_actor := coalesce(track.require_actor, false);
   v_new.on_truncate := coalesce(track.on_truncate, 'log');
   v_done := audit.apply_declaration(v_old, v_new);
+  -- Where both are said by name, the ids of one table are meant as those of the other.
   select string_agg(audit.name_of(k.target), ', ' order by k.id)
     into v_other
     from audit.tracked as k
     where k.item_type = v_new.item_type and k.target <> track.target
-      and k.part is null and v_new.part is null;
+      and k.part is null and v_new.part is null
+      and (track.item_type is null or track.item_id is null);
   if v_other is not null and v_done <> 'unchanged' then
     raise notice 'items of % are of the type "%", and so are those of %',
         audit.name_of(track.target), v_new.item_type, v_other
@@ -6783,7 +6777,7 @@ select
   l.application,
   l.is_cascade,
   case when l.row_values is null then l.changes
-    else audit.record_changes(l.layout, l.row_values, l.is_deleted) end as changes,
+    else audit.record_text(l.layout, l.row_values, l.is_deleted)::jsonb end as changes,
   l.context,
   l.era,
   (select y.table_name from audit.layout as y where y.id = l.layout) as table_name,
@@ -7391,7 +7385,7 @@ as $$
     select y.*, format('layout_%s', y.id) as name from audit.layout as y
   ), derived as (
     select y.id, y.table_name, y.name, y.columns, t.oid, t.typrelid,
-      to_regproc(format('audit.%I', y.name || '_changes')) is not null
+      to_regproc(format('audit.%I', y.name || '_text')) is not null
         and to_regproc(format('audit.%I', y.name || '_values')) is not null as is_read
     from layout as y
     left join pg_type as t on t.typnamespace = 'audit'::regnamespace and t.typname = y.name
@@ -7407,7 +7401,7 @@ as $$
     format('The type of layout %s has not the columns that audit.layout tells of: rows of %s are '
       'shown wrong, or not at all.', d.id, d.table_name),
     format('drop type audit.%1$I; drop function if exists audit.%2$I, audit.%3$I; '
-      'select audit.refresh();', d.name, d.name || '_changes', d.name || '_values')
+      'select audit.refresh();', d.name, d.name || '_text', d.name || '_values')
   from derived as d
   where (
       select coalesce(jsonb_agg(jsonb_build_array(a.attname, a.atttypid) order by a.attnum), '[]')

@@ -1,9 +1,13 @@
--- What a record of the log stands for. Made anew for each layout; here for none, since views name
--- it.
-do $$
-begin
-  execute audit.layout_dispatcher('changes');
-end;
+-- What a record of the log stands for. To print it and read that is quicker than to put jsonb
+-- together.
+create or replace function audit.record_changes(layout integer, row_values text, is_deleted boolean)
+  returns jsonb
+  language sql
+  immutable
+  cost 10000
+  set search_path = pg_catalog, pg_temp
+as $$
+  select audit.record_text(layout, row_values, is_deleted)::jsonb
 $$;
 
 -- Whoever was granted a view of the log must be able to read it.

@@ -51,11 +51,13 @@ begin
   v_new.require_actor := coalesce(track.require_actor, false);
   v_new.on_truncate := coalesce(track.on_truncate, 'log');
   v_done := audit.apply_declaration(v_old, v_new);
+  -- Where both are said by name, the ids of one table are meant as those of the other.
   select string_agg(audit.name_of(k.target), ', ' order by k.id)
     into v_other
     from audit.tracked as k
     where k.item_type = v_new.item_type and k.target <> track.target
-      and k.part is null and v_new.part is null;
+      and k.part is null and v_new.part is null
+      and (track.item_type is null or track.item_id is null);
   if v_other is not null and v_done <> 'unchanged' then
     raise notice 'items of % are of the type "%", and so are those of %',
         audit.name_of(track.target), v_new.item_type, v_other

@@ -10,7 +10,7 @@ as $$
     select y.*, format('layout_%s', y.id) as name from audit.layout as y
   ), derived as (
     select y.id, y.table_name, y.name, y.columns, t.oid, t.typrelid,
-      to_regproc(format('audit.%I', y.name || '_changes')) is not null
+      to_regproc(format('audit.%I', y.name || '_text')) is not null
         and to_regproc(format('audit.%I', y.name || '_values')) is not null as is_read
     from layout as y
     left join pg_type as t on t.typnamespace = 'audit'::regnamespace and t.typname = y.name
@@ -26,7 +26,7 @@ as $$
     format('The type of layout %s has not the columns that audit.layout tells of: rows of %s are '
       'shown wrong, or not at all.', d.id, d.table_name),
     format('drop type audit.%1$I; drop function if exists audit.%2$I, audit.%3$I; '
-      'select audit.refresh();', d.name, d.name || '_changes', d.name || '_values')
+      'select audit.refresh();', d.name, d.name || '_text', d.name || '_values')
   from derived as d
   where (
       select coalesce(jsonb_agg(jsonb_build_array(a.attname, a.atttypid) order by a.attnum), '[]')

@@ -56,12 +56,7 @@ as $$
 as %3$L;
 comment on function audit.%1$I is %4$L',
     format('layout_%s_text', y.id),
-    (select coalesce(string_agg(E'\n  set ' || s, '' order by s), '')
-     from (
-       select unnest(audit.settings_of(array(select f.type from field as f)))
-       union
-       select 'timezone = ''UTC''' from field as f where f.type = 'timestamptz'::regtype
-     ) as p (s)),
+    audit.reader_settings(array(select f.type from field as f)),
     format(
 '
 declare

@@ -1,7 +1,6 @@
--- The functions that read the records of one layout: as changes, as readers see them, or as plain
--- values by column. Everybody may call them: they show what they are given, and whoever was granted
--- a view of the log must be able to read it.
-create or replace function audit.layout_reader(y audit.layout, kind text)
+-- The function that reads the records of one layout as plain values by column. Everybody may call
+-- it: it shows what it is given, and whoever was granted a view of the log must be able to read it.
+create or replace function audit.layout_reader(y audit.layout)
   returns text
   language sql
   stable
@@ -10,72 +9,43 @@ create or replace function audit.layout_reader(y audit.layout, kind text)
 as $$
   with field as (
     select
-      e.n, e.c ->> 'name' as name, p.type,
-      audit.json_value(p.type, format('v_row.%s', audit.quoted(e.c ->> 'name')), true) as value
+      e.n, e.c ->> 'name' as name, p.type, format('v_row.%s', audit.quoted(e.c ->> 'name')) as value
     from jsonb_array_elements(y.columns) with ordinality as e (c, n)
     cross join lateral (select (e.c ->> 'kept_as')::regtype::oid as type) as p
-  ), pair (side, part, pairs) as (
+  ), part as (
     -- A function takes a hundred arguments at the most.
-    select s.side, f.n / 50, string_agg(
-      format('%L, %s', f.name, case when s.side = '' then f.value
-        else format('jsonb_build_object(%L, %s)', s.side, f.value) end), E',\n      ' order by f.n)
+    select f.n / 50 as number, string_agg(format('%L, %s', f.name, j.value), E',\n      ' order by f.n)
+      as pairs
     from field as f
-    cross join (values ('old'), ('new'), ('')) as s (side)
-    -- Plain values are those of the whole record, but for those that jsonb shows in another way.
-    where s.side <> '' or f.value <> format('v_row.%s', audit.quoted(f.name))
-    group by 1, 2
-  ), secret as (
-    select format(E'\n    || %L::jsonb',
-      jsonb_object_agg(s, jsonb '{"redacted": true}')) as pairs
-    from unnest(y.secret) as s
-    having count(*) > 0
-  ), shown (side, value) as (
-    select s.side, coalesce(string_agg(format(E'jsonb_build_object(\n      %s)', p.pairs),
-        E'\n    || ' order by p.part), case when s.side = '' then null else 'jsonb ''{}''' end)
-      || case when s.side = '' then '' else coalesce((select pairs from secret), '') end
-    from (values ('old'), ('new'), ('')) as s (side)
-    left join pair as p on p.side = s.side
-    group by s.side
+    cross join lateral (select audit.json_value(f.type, f.value, true) as value) as j
+    -- Those that jsonb shows in another way than the whole record's.
+    where j.value <> f.value
+    group by 1
   )
   select format(
-'create or replace function audit.%I(row_values text%s)
+'create or replace function audit.%1$I(row_values text)
   returns jsonb
   language plpgsql
   immutable
-  set search_path = pg_catalog, pg_temp%s
-as %L;
-comment on function audit.%1$I is %5$L',
-    format('layout_%s_%s', y.id, kind),
-    case kind when 'changes' then ', is_deleted boolean' else '' end,
-    (select coalesce(string_agg(E'\n  set ' || s, '' order by s), '')
-     from (
-       select unnest(audit.settings_of(array(select f.type from field as f)))
-       union
-       select 'timezone = ''UTC''' from field as f where f.type = 'timestamptz'::regtype
-       union
-       -- Whatever the elements are: NULL in an array would be read as a text.
-       select 'array_nulls = ''on''' from field as f where audit.element_of(f.type) <> f.type
-     ) as p (s)),
+  set search_path = pg_catalog, pg_temp%2$s
+as %3$L;
+comment on function audit.%1$I is %4$L',
+    format('layout_%s_values', y.id),
+    audit.reader_settings(array(select f.type from field as f)),
     format(
 '
 declare
   v_row constant audit.layout_%s := row_values::audit.layout_%1$s;
 begin
-%s
+  return to_jsonb(v_row)%2$s;
 end;
-', y.id,
-      case kind
-        when 'changes' then format(
-E'  if is_deleted then\n    return %s;\n  end if;\n  return %s;',
-          (select s.value from shown as s where s.side = 'old'),
-          (select s.value from shown as s where s.side = 'new'))
-        else format('  return to_jsonb(v_row)%s;',
-          coalesce(E'\n    || ' || (select s.value from shown as s where s.side = ''), ''))
-        end),
-    'Reads a record of ' || y.table_name || ': its ' || kind || '.')
+', y.id, (
+      select string_agg(format(E'\n    || jsonb_build_object(\n      %s)', p.pairs), '' order by p.number)
+      from part as p)),
+    'Reads a record of ' || y.table_name || ': its values.')
 $$;
 
-revoke all on function audit.layout_reader(audit.layout, text) from public;
+revoke all on function audit.layout_reader(audit.layout) from public;
 
-comment on function audit.layout_reader(audit.layout, text) is
-  'DDL of the function that reads the records of a layout: their changes or their values.';
+comment on function audit.layout_reader(audit.layout) is
+  'DDL of the function that reads the records of a layout by column.';

@@ -19,15 +19,13 @@ begin
       execute format('comment on type audit.%I is %L', v_name,
         format('The audited columns of %s, as the log keeps a whole row.', v_layout.table_name));
     end if;
-    if to_regproc(format('audit.%I', v_name || '_changes')) is null
+    if to_regproc(format('audit.%I', v_name || '_text')) is null
       or to_regproc(format('audit.%I', v_name || '_values')) is null
     then
-      execute audit.layout_reader(v_layout, 'changes');
-      execute audit.layout_reader(v_layout, 'values');
+      execute audit.layout_reader(v_layout);
       execute audit.layout_printer(v_layout);
     end if;
   end loop;
-  execute audit.layout_dispatcher('changes');
   execute audit.layout_dispatcher('values');
   execute audit.layout_dispatcher('text');
 end;
