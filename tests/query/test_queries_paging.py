@@ -267,6 +267,7 @@ POSITIONS = st.builds(
     page_cursor.Position,
     st.integers(-210_866_803_200_000_000, 9_224_318_015_999_999_999),
     st.integers(-(2**63), 2**63 - 1),
+    st.integers(-(2**63), 2**63 - 1),
 )
 
 

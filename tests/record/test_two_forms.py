@@ -26,7 +26,7 @@ from tests.support.statements import Draw, Statement, Statements, added
 pytestmark = pytest.mark.slow
 
 # What no two runs have in common; which rows are of one transaction is compared apart.
-OF_A_RUN = ("id", "tx", "occurred_at")
+OF_A_RUN = ("id", "tx", "occurred_at", "key")
 
 
 @dataclass(frozen=True, slots=True)
