@@ -287,6 +287,7 @@ create table audit.layout (
   tracked_id integer     not null,
   table_name text        collate "C" not null,
   columns    jsonb       not null,
+  names      text[]      not null,
   secret     text[]      not null default '{}',
   secret_numbers smallint[] not null default '{}',
   numbers    smallint[],
@@ -308,6 +309,7 @@ comment on column audit.layout.table_name is 'The table, with its schema, as it 
 comment on column audit.layout.columns is
   'The columns that a record holds: name, number in the table (attnum), type as declared, and the '
   'type that the record keeps it as.';
+comment on column audit.layout.names is 'The names of these columns, in their order.';
 comment on column audit.layout.secret is 'Columns that are not in the record, for they are secret.';
 comment on column audit.layout.secret_numbers is 'Their numbers in the table, in the same order.';
 comment on column audit.layout.numbers is
@@ -1238,8 +1240,9 @@ revoke all on function audit.reader_settings(oid[]) from public;
 comment on function audit.reader_settings(oid[]) is
   'The clauses of a function that reads records whose columns have these types.';
 
--- The function that reads the records of one layout as plain values by column. Everybody may call
--- it: it shows what it is given, and whoever was granted a view of the log must be able to read it.
+-- The function that reads the records of one layout: the values of its columns in their order, each
+-- as the text that audit.changes shows. Everybody may call it: it shows what it is given, and whoever
+-- was granted a view of the log must be able to read it.
 create or replace function audit.layout_reader(y audit.layout)
   returns text
   language sql
@@ -1248,23 +1251,13 @@ create or replace function audit.layout_reader(y audit.layout)
   set standard_conforming_strings = on
 as $$
   with field as (
-    select
-      e.n, e.c ->> 'name' as name, p.type, format('v_row.%s', audit.quoted(e.c ->> 'name')) as value
+    select e.n, (e.c ->> 'kept_as')::regtype::oid as type,
+      format('v_row.%s', audit.quoted(e.c ->> 'name')) as value
     from jsonb_array_elements(y.columns) with ordinality as e (c, n)
-    cross join lateral (select (e.c ->> 'kept_as')::regtype::oid as type) as p
-  ), part as (
-    -- A function takes a hundred arguments at the most.
-    select f.n / 50 as number, string_agg(format('%L, %s', f.name, j.value), E',\n      ' order by f.n)
-      as pairs
-    from field as f
-    cross join lateral (select audit.json_value(f.type, f.value, true) as value) as j
-    -- Those that jsonb shows in another way than the whole record's.
-    where j.value <> f.value
-    group by 1
   )
   select format(
 'create or replace function audit.%1$I(row_values text)
-  returns jsonb
+  returns text[]
   language plpgsql
   immutable
   set search_path = pg_catalog, pg_temp%2$s
@@ -1277,18 +1270,24 @@ comment on function audit.%1$I is %4$L',
 declare
   v_row constant audit.layout_%s := row_values::audit.layout_%1$s;
 begin
-  return to_jsonb(v_row)%2$s;
+  return array[%2$s]::text[];
 end;
 ', y.id, (
-      select string_agg(format(E'\n    || jsonb_build_object(\n      %s)', p.pairs), '' order by p.number)
-      from part as p)),
+      select string_agg(case
+          when f.type = any (array['int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'bool'::regtype,
+            'text'::regtype, 'varchar'::regtype, 'uuid'::regtype]::oid[])
+          then f.value || '::text'
+          -- As jsonb shows it.
+          else format('to_jsonb(%s) #>> ''{}''', audit.json_value(f.type, f.value, true)) end,
+        E',\n    ' order by f.n)
+      from field as f)),
     'Reads a record of ' || y.table_name || ': its values.')
 $$;
 
 revoke all on function audit.layout_reader(audit.layout) from public;
 
 comment on function audit.layout_reader(audit.layout) is
-  'DDL of the function that reads the records of a layout by column.';
+  'DDL of the function that reads the values in records of a layout.';
 
 -- The function that prints the records of one layout as changes, as jsonb would print them, with no
 -- jsonb on the way: what exports ask for row by row. Everybody may call it, as the readers of a
@@ -1411,7 +1410,7 @@ declare
   v_ids integer[] := array(select y.id from audit.layout as y order by y.id);
   v_has_side boolean := kind <> 'values';
   v_arguments text := 'row_values' || case when v_has_side then ', is_deleted' else '' end;
-  v_result text := case kind when 'text' then 'text' else 'jsonb' end;
+  v_result text := case kind when 'text' then 'text' else 'text[]' end;
 begin
   return format(
 'create or replace function audit.record_%s(layout integer, %s)
@@ -1570,11 +1569,15 @@ begin
     return v_layout;
   end if;
   lock table audit.layout in share row exclusive mode;
-  insert into audit.layout (id, tracked_id, table_name, columns, secret, secret_numbers, numbers,
-    relation)
-  select coalesce(max(y.id), 0) + 1, t.id, audit.name_of(t.target), audit.layout_columns(t),
+  insert into audit.layout (id, tracked_id, table_name, columns, names, secret, secret_numbers,
+    numbers, relation)
+  select coalesce(max(y.id), 0) + 1, t.id, audit.name_of(t.target), c.columns,
+      array(select e.c ->> 'name' from jsonb_array_elements(c.columns) with ordinality as e (c, n)
+            order by e.n),
       audit.secret_columns(t), audit.secret_numbers(t), audit.column_numbers(t.target), t.target
-    from audit.layout as y
+    from (select audit.layout_columns(t) as columns) as c
+    left join audit.layout as y on true
+    group by c.columns
     returning id into v_layout;
   perform audit.derive_layouts();
   perform audit.follow_layouts(t.id);
@@ -1598,7 +1601,7 @@ $$;
 grant execute on function audit.record_values(integer, text) to public;
 
 comment on function audit.record_values(integer, text) is
-  'Public. The values in a record of the log, by column.';
+  'Public. The values in a record of the log as text, in the order of the columns of its layout.';
 
 -- What a record of the log stands for, printed: no jsonb is made on the way, which is most of what
 -- reading a whole log costs. Made anew for each layout.
@@ -4781,9 +4784,11 @@ begin
       order by y.tracked_id = v_layout.tracked_id desc, y.id
       limit 1;
     if not found then
-      insert into audit.layout (id, tracked_id, table_name, columns, secret, secret_numbers, numbers,
-        relation, made_at)
+      insert into audit.layout (id, tracked_id, table_name, columns, names, secret, secret_numbers,
+        numbers, relation, made_at)
       select coalesce(max(y.id), 0) + 1, v_layout.tracked_id, v_layout.table_name, v_layout.columns,
+          array(select e.c ->> 'name'
+            from jsonb_array_elements(v_layout.columns) with ordinality as e (c, n) order by e.n),
           v_layout.secret, v_layout.secret_numbers, v_layout.numbers, v_layout.relation,
           v_layout.made_at
         from audit.layout as y
@@ -6572,7 +6577,7 @@ as $$
       array_agg(k.parent_type order by k.n) as once,
       string_agg(format('l.changes -> %1$s ->> ''old'', l.changes -> %1$s ->> ''new''', v.key), ', '
         order by k.n) as pairs,
-      string_agg(format('v.v ->> %s', v.key), ', ' order by k.n) as whole
+      string_agg(format('v.v -> %s ->> ''new''', v.key), ', ' order by k.n) as whole
     from parent as k
     cross join lateral (
       select case when k.renamed is null then quote_literal(k.column_name)
@@ -6588,7 +6593,7 @@ as $$
         k.once) as types,
       format(
 E'when %L then case\n    when l.row_values is null then array[%s]::text[]%s\n    '
-        'else (select array[%s]::text[] from (select audit.record_values(l.layout, l.row_values) as v '
+        'else (select array[%s]::text[] from (select audit.record_changes(l.layout, l.row_values, false) as v '
         'offset 0) as v) end',
         k.item_type, k.pairs,
         (select string_agg(format(E'\n    when l.layout = %1$s then (select array[%2$s]::text[] '
@@ -6855,7 +6860,7 @@ cross join lateral (
     union all
     select coalesce(y.renamed ->> v.key, v.key), v.key, case when e.is_deleted then v.value end,
       case when not e.is_deleted then v.value end, false
-    from jsonb_each_text(audit.record_values(e.layout, e.row_values)) as v
+    from unnest(y.names, audit.record_values(e.layout, e.row_values)) as v (key, value)
     where e.row_values is not null
     union all
     select coalesce(y.renamed ->> s.name, s.name), s.name, null, null, true

@@ -9,4 +9,4 @@ $$;
 grant execute on function audit.record_values(integer, text) to public;
 
 comment on function audit.record_values(integer, text) is
-  'Public. The values in a record of the log, by column.';
+  'Public. The values in a record of the log as text, in the order of the columns of its layout.';

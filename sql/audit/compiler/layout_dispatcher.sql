@@ -9,7 +9,7 @@ declare
   v_ids integer[] := array(select y.id from audit.layout as y order by y.id);
   v_has_side boolean := kind <> 'values';
   v_arguments text := 'row_values' || case when v_has_side then ', is_deleted' else '' end;
-  v_result text := case kind when 'text' then 'text' else 'jsonb' end;
+  v_result text := case kind when 'text' then 'text' else 'text[]' end;
 begin
   return format(
 'create or replace function audit.record_%s(layout integer, %s)

@@ -34,7 +34,7 @@ as $$
       array_agg(k.parent_type order by k.n) as once,
       string_agg(format('l.changes -> %1$s ->> ''old'', l.changes -> %1$s ->> ''new''', v.key), ', '
         order by k.n) as pairs,
-      string_agg(format('v.v ->> %s', v.key), ', ' order by k.n) as whole
+      string_agg(format('v.v -> %s ->> ''new''', v.key), ', ' order by k.n) as whole
     from parent as k
     cross join lateral (
       select case when k.renamed is null then quote_literal(k.column_name)
@@ -50,7 +50,7 @@ as $$
         k.once) as types,
       format(
 E'when %L then case\n    when l.row_values is null then array[%s]::text[]%s\n    '
-        'else (select array[%s]::text[] from (select audit.record_values(l.layout, l.row_values) as v '
+        'else (select array[%s]::text[] from (select audit.record_changes(l.layout, l.row_values, false) as v '
         'offset 0) as v) end',
         k.item_type, k.pairs,
         (select string_agg(format(E'\n    when l.layout = %1$s then (select array[%2$s]::text[] '

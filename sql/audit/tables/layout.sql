@@ -5,6 +5,7 @@ create table audit.layout (
   tracked_id integer     not null,
   table_name text        collate "C" not null,
   columns    jsonb       not null,
+  names      text[]      not null,
   secret     text[]      not null default '{}',
   secret_numbers smallint[] not null default '{}',
   numbers    smallint[],
@@ -26,6 +27,7 @@ comment on column audit.layout.table_name is 'The table, with its schema, as it 
 comment on column audit.layout.columns is
   'The columns that a record holds: name, number in the table (attnum), type as declared, and the '
   'type that the record keeps it as.';
+comment on column audit.layout.names is 'The names of these columns, in their order.';
 comment on column audit.layout.secret is 'Columns that are not in the record, for they are secret.';
 comment on column audit.layout.secret_numbers is 'Their numbers in the table, in the same order.';
 comment on column audit.layout.numbers is

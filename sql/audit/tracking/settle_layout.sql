@@ -11,11 +11,15 @@ begin
     return v_layout;
   end if;
   lock table audit.layout in share row exclusive mode;
-  insert into audit.layout (id, tracked_id, table_name, columns, secret, secret_numbers, numbers,
-    relation)
-  select coalesce(max(y.id), 0) + 1, t.id, audit.name_of(t.target), audit.layout_columns(t),
+  insert into audit.layout (id, tracked_id, table_name, columns, names, secret, secret_numbers,
+    numbers, relation)
+  select coalesce(max(y.id), 0) + 1, t.id, audit.name_of(t.target), c.columns,
+      array(select e.c ->> 'name' from jsonb_array_elements(c.columns) with ordinality as e (c, n)
+            order by e.n),
       audit.secret_columns(t), audit.secret_numbers(t), audit.column_numbers(t.target), t.target
-    from audit.layout as y
+    from (select audit.layout_columns(t) as columns) as c
+    left join audit.layout as y on true
+    group by c.columns
     returning id into v_layout;
   perform audit.derive_layouts();
   perform audit.follow_layouts(t.id);

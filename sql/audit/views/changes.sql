@@ -56,7 +56,7 @@ cross join lateral (
     union all
     select coalesce(y.renamed ->> v.key, v.key), v.key, case when e.is_deleted then v.value end,
       case when not e.is_deleted then v.value end, false
-    from jsonb_each_text(audit.record_values(e.layout, e.row_values)) as v
+    from unnest(y.names, audit.record_values(e.layout, e.row_values)) as v (key, value)
     where e.row_values is not null
     union all
     select coalesce(y.renamed ->> s.name, s.name), s.name, null, null, true
