@@ -40,8 +40,10 @@ _TPCB = (
     "select abalance from pgbench_accounts where aid = {aid}",
     "update pgbench_tellers set tbalance = tbalance + {delta} where tid = {tid}",
     "update pgbench_branches set bbalance = bbalance + {delta} where bid = 1",
-    "insert into pgbench_history (tid, bid, aid, delta, mtime) "
-    "values ({tid}, 1, {aid}, {delta}, current_timestamp)",
+    (
+        "insert into pgbench_history (tid, bid, aid, delta, mtime) "
+        "values ({tid}, 1, {aid}, {delta}, current_timestamp)"
+    ),
 )
 
 
