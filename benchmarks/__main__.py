@@ -32,7 +32,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 """The page whose tables are made anew."""
 
 
-WRITERS = ("writers", "bulk", "orm", "tpcb")
+WRITERS = ("writers", "bulk", "orm", "tpcb", "counts", "sizes")
 """Benchmarks that share a server."""
 
 

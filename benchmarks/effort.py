@@ -32,6 +32,12 @@ class Effort:
     """Turns of an ORM."""
     counted: int
     """Statements whose instructions are counted."""
+    sized: int
+    """Statements whose bytes in the log are measured."""
+    tracked: tuple[int, ...]
+    """Tracked tables beside which DDL is measured."""
+    partitions: int
+    """Partitions that get their first row."""
     scale: int
     """Scale of pgbench's tables: branches."""
 
@@ -51,6 +57,9 @@ def effort(version: int, *, full: bool) -> Effort:
             objects=50,
             object_rounds=51,
             counted=500,
+            sized=20_000,
+            tracked=(1, 100, 500),
+            partitions=1_000,
             scale=10,
         )
     newest = version >= NEWEST
@@ -67,6 +76,9 @@ def effort(version: int, *, full: bool) -> Effort:
         objects=20,
         object_rounds=20 if newest else 12,
         counted=100 if newest else 50,
+        sized=4_000,
+        tracked=(1, 100, 500),
+        partitions=1_000,
         scale=8,
     )
 
@@ -83,6 +95,9 @@ TINY = Effort(
     objects=2,
     object_rounds=1,
     counted=5,
+    sized=200,
+    tracked=(1, 3),
+    partitions=3,
     scale=1,
 )
 """Just enough to see that a benchmark runs."""

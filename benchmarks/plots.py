@@ -19,6 +19,10 @@ _UNITS = {"writers": "statement", "bulk": "row", "orm": "transaction", "tpcb": "
 """What the CPU time of a benchmark's picture is for."""
 
 
+DRAWN = (*_UNITS, "readers", "exports")
+"""Benchmarks that have a picture."""
+
+
 def draw(directory: Path, results: Sequence[Result], form: str = "svg") -> list[Path]:
     """Draw what was measured, as `svg` or `png`; nothing where matplotlib is missing."""
     if importlib.util.find_spec("matplotlib") is None:

@@ -18,6 +18,9 @@ TITLES = {
     "bulk": "Writers, many rows in a statement",
     "orm": "Writers through an ORM, one object in a transaction",
     "tpcb": "TPC-B, pgbench's own load",
+    "counts": "Writers, in instructions",
+    "sizes": "Writers, in bytes of the log",
+    "ddl": "Definitions and upkeep",
     "readers": "Readers",
     "exports": "Exports",
 }
@@ -31,6 +34,8 @@ _COUNTED = ("", "bytes", "locks", "pages", "rows")
 """Units of which there are whole ones only, but for means."""
 _APART = ("cold", "growth")
 """First words of metrics that get a table of their own."""
+_ACROSS = ("counts", "sizes")
+"""Benchmarks whose tables have a column for each system."""
 _OF_A_LOG = ("readers", "exports")
 """Benchmarks whose systems are logs of different sizes."""
 _LARGE = ", large account"
@@ -95,6 +100,8 @@ def table(results: Sequence[Result]) -> list[str]:
 
     In brackets: what the system adds to unaudited, in multiples of what the floor adds.
     """
+    if results[0].benchmark in _ACROSS:
+        return _across(results)
     values = {(r.case, r.system, r.metric): r for r in results}
     metrics = {r.metric: r.unit for r in results if r.metric != _STOPPED}
     heads = [f"{metric} ({unit})" if unit else metric for metric, unit in metrics.items()]
@@ -108,6 +115,29 @@ def table(results: Sequence[Result]) -> list[str]:
     for case, system in (pair for pair in product(cases, systems) if pair in measured):
         cells = [_cell(values, case, system, metric) for metric in metrics]
         lines.append("| " + " | ".join((case, system, *cells)) + " |")
+    return lines
+
+
+def _across(results: Sequence[Result]) -> list[str]:
+    """Return a table of one metric: a line for each case, a column for each system.
+
+    Of the unaudited it shows the whole, of the others what they add to it.
+    """
+    values = {
+        (r.case, r.system): r
+        for r in results
+        if r.metric in ("added", "log") or r.system == "unaudited"
+    }
+    cases, systems = (dict.fromkeys(pair[side] for pair in values) for side in (0, 1))
+    unit = results[0].unit
+    lines = [
+        "| " + " | ".join((f"case ({unit})", *systems)) + " |",
+        "| --- |" + " ---: |" * len(systems),
+    ]
+    for case in cases:
+        found = [values.get((case, system)) for system in systems]
+        cells = [number(r.value, r.unit) if r else "" for r in found]
+        lines.append("| " + " | ".join((case, *cells)) + " |")
     return lines
 
 

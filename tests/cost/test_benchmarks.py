@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import bulk, databases, load, orm, report, tpcb, writers
+from benchmarks import bulk, databases, load, orm, plots, report, tpcb, writers
 from benchmarks.cases import CASES
 from benchmarks.effort import TINY, effort
 from benchmarks.result import Result
@@ -205,7 +205,8 @@ def test_the_tables_of_a_page_are_renewed() -> None:
 def test_the_page_has_a_place_for_every_table_and_every_picture() -> None:
     page = command.PAGE.read_text("utf-8")
     for benchmark in report.TITLES:
-        assert f"(../benchmarks/results/{benchmark}-18.svg)" in page
+        if benchmark in plots.DRAWN:
+            assert f"(../benchmarks/results/{benchmark}-18.svg)" in page
         for version in (18, 15):
             assert f"<!-- {benchmark} {version} -->" in page
 

@@ -1,0 +1,181 @@
+"""Counts what users pay in instructions: statements with their transactions and actors.
+
+A backend runs alone under Callgrind for each system, so that no load blurs the numbers. Without
+valgrind nothing is counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from benchmarks import databases
+from benchmarks.actors import BY_CALL, transaction
+from benchmarks.bulk import STATEMENTS
+from benchmarks.cases import CASES
+from benchmarks.counting import MARK, WARM, between_marks, has_valgrind, stopped
+from benchmarks.effort import effort as default_effort
+from benchmarks.systems import AUDITDB, TRIGGERS, UNAUDITED
+from benchmarks.turns import Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from benchmarks.databases import Workload
+    from benchmarks.effort import Effort
+    from benchmarks.result import Result
+    from benchmarks.systems import System
+    from tests.support.servers import Server
+
+BULK = 300
+"""Rows of a statement of many."""
+_APART = 20_000
+"""Between the first numbers of two parts, so that no two write the same new row."""
+_FIRST = 5_000_000
+_CONTEXT = ", with context"
+
+# pgbench's own statements, of the n-th transaction.
+_TPCB = (
+    "update pgbench_accounts set abalance = abalance + {delta} where aid = {aid}",
+    "select abalance from pgbench_accounts where aid = {aid}",
+    "update pgbench_tellers set tbalance = tbalance + {delta} where tid = {tid}",
+    "update pgbench_branches set bbalance = bbalance + {delta} where bid = 1",
+    (
+        "insert into pgbench_history (tid, bid, aid, delta, mtime) "
+        "values ({tid}, 1, {aid}, {delta}, current_timestamp)"
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Lines whose instructions are counted, after others that make the session warm."""
+
+    title: str
+    warm: list[str]
+    counted: list[str]
+    units: int
+    """Statements, rows or transactions that are counted."""
+
+    def lines(self) -> list[str]:
+        """Return the lines for a backend, with a mark after each of the two."""
+        mark = f"select {MARK}(0)"
+        return [*self.warm, mark, *self.counted, mark]
+
+
+def measure(
+    server: Server,
+    *,
+    full: bool,
+    progress: Callable[[str], None],
+    systems: Sequence[System] = TRIGGERS,
+    effort: Effort | None = None,
+) -> list[Result]:
+    """Count statements one at a time and many at once, and TPC-B; nothing without valgrind."""
+    if not has_valgrind():
+        progress("valgrind is not installed: no instructions are counted")
+        return []
+    effort = effort or default_effort(server.version, full=full)
+    turns = Turns("counts", server.version)
+    licenses, pgbench = databases.licenses(server), databases.pgbench(server, 1)
+    ready = databases.install(server, licenses, systems, progress)
+    tellers = databases.install(server, pgbench, systems, progress)
+    count = effort.counted
+    with stopped(server):
+        for system in ready:
+            _count(server, licenses, system, one_row(system, count), turns)
+            # In a session of its own: plans are kept, and these are for many rows.
+            _count(server, licenses, system, many_rows(system), turns)
+            if system.name == AUDITDB.name:
+                _count(server, licenses, system, one_row(BY_CALL, count), turns, BY_CALL)
+            progress(f"statements: {system.name}")
+        for system in tellers:
+            _count(server, pgbench, system, tpcb(system, count), turns)
+            progress(f"TPC-B: {system.name}")
+    return with_added(turns.results())
+
+
+def _count(
+    server: Server,
+    workload: Workload,
+    system: System,
+    parts: Iterable[Part],
+    turns: Turns,
+    shown: System | None = None,
+) -> None:
+    chosen = list(parts)
+    lines = [line for part in chosen for line in part.lines()]
+    counted = between_marks(server, databases.database_of(workload, system), lines)[1::2]
+    name = (shown or system).name
+    for part, instructions in zip(chosen, counted, strict=True):
+        turns.add(part.title, name, "instructions", instructions / part.units / 1000, "thousand")
+
+
+def one_row(system: System, count: int) -> Iterator[Part]:
+    """Yield each kind of statement: many in a transaction, and a transaction each."""
+    first = _FIRST
+    for is_own in (False, True):
+        for context in (False, True):
+            for case in CASES:
+                warm, counted = (
+                    [
+                        line
+                        for group in ([[n] for n in numbers] if is_own else [numbers])
+                        for line in transaction(
+                            system, group[0], [case.literal(n) for n in group], context=context
+                        )
+                    ]
+                    for numbers in (
+                        range(first, first + WARM),
+                        range(first + WARM, first + WARM + count),
+                    )
+                )
+                manner = "a transaction each" if is_own else "many in a transaction"
+                title = f"{case.title}, {manner}{_CONTEXT * context}"
+                yield Part(title, warm, counted, count)
+            first += _APART
+
+
+def many_rows(system: System) -> Iterator[Part]:
+    """Yield each kind of statement for many rows at once."""
+    first = _FIRST + 10 * _APART
+    for title, statement in STATEMENTS.items():
+        warm, counted = (
+            transaction(system, start, [statement % (start, start + BULK - 1)])
+            for start in (first, first + BULK)
+        )
+        yield Part(f"{title}, {BULK} rows at once, for each", warm, counted, BULK)
+
+
+def tpcb(system: System, count: int) -> Iterator[Part]:
+    """Yield transactions of TPC-B: as pgbench sends them, and with an actor."""
+    for is_named in (False, True):
+        warm, counted = (
+            [
+                line
+                for number in numbers
+                for line in _teller(system if is_named else UNAUDITED, number)
+            ]
+            for numbers in (range(1, 1 + WARM), range(1 + WARM, 1 + WARM + count))
+        )
+        title = f"TPC-B, a transaction{', with an actor' * is_named}"
+        yield Part(title, warm, counted, count)
+
+
+def _teller(system: System, number: int) -> list[str]:
+    values = {"aid": 1 + number * 7919 % 100_000, "tid": 1 + number % 10, "delta": number}
+    return transaction(system, number, [line.format(**values) for line in _TPCB])
+
+
+def with_added(results: Sequence[Result]) -> list[Result]:
+    """Return the numbers, each followed by what it is more than that of the unaudited."""
+    plain = {r.case: r.value for r in results if r.system == UNAUDITED.name}
+    return [
+        one
+        for r in results
+        for one in (
+            [r, replace(r, metric="added", value=r.value - plain[r.case])]
+            if r.case in plain and r.system != UNAUDITED.name
+            else [r]
+        )
+    ]
