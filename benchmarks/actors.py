@@ -42,8 +42,8 @@ BY_CALL = replace(AUDITDB, name=f"{AUDITDB.name}, set_actor()")
 """The same database, where SQL names the actor by audit.set_actor()."""
 
 
-def naming(system: System, number: int, *, context: bool = False) -> list[str]:
-    """Return the statements that name the actor in a transaction, the `number`-th of its session.
+def naming(system: System, *, context: bool = False) -> list[str]:
+    """Return the statements that name the actor in a transaction.
 
     postgresql-audit has a place for the address of a request and for nothing else of it.
     django-pghistory sends its statement again with each statement of a transaction; here it is
@@ -61,11 +61,9 @@ def naming(system: System, number: int, *, context: bool = False) -> list[str]:
         value = f", '{REQUEST['ip']}'" if context else ""
         return [_TRANSACTION.format(columns=", ".join(columns), value=value)]
     metadata = json.dumps({"user": 42} | (REQUEST if context else {}))
-    return [_PGHISTORY.format(id=uuid.UUID(int=number), metadata=metadata)]
+    return [_PGHISTORY.format(id=uuid.uuid4(), metadata=metadata)]
 
 
-def transaction(
-    system: System, number: int, statements: Sequence[str], *, context: bool = False
-) -> list[str]:
+def transaction(system: System, statements: Sequence[str], *, context: bool = False) -> list[str]:
     """Return a transaction with an actor."""
-    return ["begin", *naming(system, number, context=context), *statements, "commit"]
+    return ["begin", *naming(system, context=context), *statements, "commit"]

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
 BULK = 300
 """Rows of a statement of many."""
-_APART = 20_000
-"""Between the first numbers of two parts, so that no two write the same new row."""
+_APART = 20_600
+"""Between the first numbers of two parts, so that no two write the same row, be it new or not."""
+_BEFORE = 10
+"""Statements of one row before those of many: a plan that is kept is made from what they found."""
 _FIRST = 5_000_000
 _CONTEXT = ", with context"
 
@@ -78,16 +80,17 @@ def measure(
     effort = effort or default_effort(server.version, full=full)
     turns = Turns("counts", server.version)
     licenses, pgbench = databases.licenses(server), databases.pgbench(server, 1)
+    # In a database of its own, for what others left on the pages would be counted too.
+    systems = [one for s in systems for one in ([s, BY_CALL] if s.name == AUDITDB.name else [s])]
     ready = databases.install(server, licenses, systems, progress)
     tellers = databases.install(server, pgbench, systems, progress)
     count = effort.counted
     with stopped(server):
         for system in ready:
             _count(server, licenses, system, one_row(system, count), turns)
-            # In a session of its own: plans are kept, and these are for many rows.
+            # In sessions of their own: plans are kept.
             _count(server, licenses, system, many_rows(system), turns)
-            if system.name == AUDITDB.name:
-                _count(server, licenses, system, one_row(BY_CALL, count), turns, BY_CALL)
+            _count(server, licenses, system, many_rows(system, _BEFORE), turns)
             progress(f"statements: {system.name}")
         for system in tellers:
             _count(server, pgbench, system, tpcb(system, count), turns)
@@ -101,14 +104,14 @@ def _count(
     system: System,
     parts: Iterable[Part],
     turns: Turns,
-    shown: System | None = None,
 ) -> None:
     chosen = list(parts)
     lines = [line for part in chosen for line in part.lines()]
     counted = between_marks(server, databases.database_of(workload, system), lines)[1::2]
-    name = (shown or system).name
     for part, instructions in zip(chosen, counted, strict=True):
-        turns.add(part.title, name, "instructions", instructions / part.units / 1000, "thousand")
+        turns.add(
+            part.title, system.name, "instructions", instructions / part.units / 1000, "thousand"
+        )
 
 
 def one_row(system: System, count: int) -> Iterator[Part]:
@@ -122,7 +125,7 @@ def one_row(system: System, count: int) -> Iterator[Part]:
                         line
                         for group in ([[n] for n in numbers] if is_own else [numbers])
                         for line in transaction(
-                            system, group[0], [case.literal(n) for n in group], context=context
+                            system, [case.literal(n) for n in group], context=context
                         )
                     ]
                     for numbers in (
@@ -136,15 +139,23 @@ def one_row(system: System, count: int) -> Iterator[Part]:
             first += _APART
 
 
-def many_rows(system: System) -> Iterator[Part]:
-    """Yield each kind of statement for many rows at once."""
-    first = _FIRST + 10 * _APART
+def many_rows(system: System, before: int = 0) -> Iterator[Part]:
+    """Yield each kind of statement for many rows at once, in a session that did some for one."""
+    first = _FIRST + (20 if before else 10) * _APART
+    single = [
+        line
+        for number in range(before)
+        for statement in STATEMENTS.values()
+        for line in transaction(system, [statement % (first, first)])
+    ]
+    after = ", after single ones" if before else ""
     for title, statement in STATEMENTS.items():
         warm, counted = (
-            transaction(system, start, [statement % (start, start + BULK - 1)])
+            transaction(system, [statement % (start, start + BULK - 1)])
             for start in (first, first + BULK)
         )
-        yield Part(f"{title}, {BULK} rows at once, for each", warm, counted, BULK)
+        yield Part(f"{title}, {BULK} rows at once{after}, for each", single + warm, counted, BULK)
+        single = []
 
 
 def tpcb(system: System, count: int) -> Iterator[Part]:
@@ -164,7 +175,7 @@ def tpcb(system: System, count: int) -> Iterator[Part]:
 
 def _teller(system: System, number: int) -> list[str]:
     values = {"aid": 1 + number * 7919 % 100_000, "tid": 1 + number % 10, "delta": number}
-    return transaction(system, number, [line.format(**values) for line in _TPCB])
+    return transaction(system, [line.format(**values) for line in _TPCB])
 
 
 def with_added(results: Sequence[Result]) -> list[Result]:

@@ -64,9 +64,7 @@ def _measure(session: Watched, system: System, count: int, turns: Turns) -> None
                     groups = [[n] for n in numbers] if is_own else [list(numbers)]
                     lines = [
                         ";\n".join(
-                            transaction(
-                                system, n[0], [case.literal(one) for one in n], context=context
-                            )
+                            transaction(system, [case.literal(one) for one in n], context=context)
                         ).encode()
                         for n in groups
                     ]
