@@ -60,6 +60,7 @@
 \ir audit/compiler/layout_dispatcher.sql
 \ir audit/tracking/derive_layouts.sql
 \ir audit/tracking/follow_layouts.sql
+\ir audit/tracking/add_layout.sql
 \ir audit/tracking/settle_layout.sql
 \ir audit/api/record_values.sql
 \ir audit/api/record_text.sql
@@ -77,6 +78,7 @@
 \ir audit/compiler/cascades_of.sql
 \ir audit/compiler/name_types.sql
 \ir audit/compiler/over_parameters.sql
+\ir audit/compiler/expressions_of.sql
 \ir audit/compiler/bound_function.sql
 \ir audit/compiler/bind_expression.sql
 \ir audit/compiler/bound_functions.sql

@@ -1556,6 +1556,30 @@ revoke all on function audit.follow_layouts(integer) from public;
 comment on function audit.follow_layouts(integer) is
   'Says in all layouts of a declaration which columns have another name in the newest one.';
 
+-- A layout with the next number. Types and functions are made of it afterwards, by
+-- audit.derive_layouts(); its table is locked already.
+create or replace function audit.add_layout(y audit.layout)
+  returns integer
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  select coalesce(max(n.id), 0) + 1 into y.id from audit.layout as n;
+  y.names := array(
+    select e.c ->> 'name' from jsonb_array_elements(y.columns) with ordinality as e (c, n)
+    order by e.n);
+  y.renamed := null;
+  y.made_at := coalesce(y.made_at, clock_timestamp());
+  insert into audit.layout select y.*;
+  return y.id;
+end;
+$$;
+
+revoke all on function audit.add_layout(audit.layout) from public;
+
+comment on function audit.add_layout(audit.layout) is
+  'Adds a layout, whatever number it came with, and says the number that it has now.';
+
 -- Before a table is compiled: its layout is there, with the type and the function that go with it.
 create or replace function audit.settle_layout(t audit.tracked)
   returns integer
@@ -1564,21 +1588,20 @@ create or replace function audit.settle_layout(t audit.tracked)
 as $$
 declare
   v_layout integer := audit.layout_of(t);
+  v_new audit.layout;
 begin
   if v_layout is not null then
     return v_layout;
   end if;
   lock table audit.layout in share row exclusive mode;
-  insert into audit.layout (id, tracked_id, table_name, columns, names, secret, secret_numbers,
-    numbers, relation)
-  select coalesce(max(y.id), 0) + 1, t.id, audit.name_of(t.target), c.columns,
-      array(select e.c ->> 'name' from jsonb_array_elements(c.columns) with ordinality as e (c, n)
-            order by e.n),
-      audit.secret_columns(t), audit.secret_numbers(t), audit.column_numbers(t.target), t.target
-    from (select audit.layout_columns(t) as columns) as c
-    left join audit.layout as y on true
-    group by c.columns
-    returning id into v_layout;
+  v_new.tracked_id := t.id;
+  v_new.table_name := audit.name_of(t.target);
+  v_new.columns := audit.layout_columns(t);
+  v_new.secret := audit.secret_columns(t);
+  v_new.secret_numbers := audit.secret_numbers(t);
+  v_new.numbers := audit.column_numbers(t.target);
+  v_new.relation := t.target;
+  v_layout := audit.add_layout(v_new);
   perform audit.derive_layouts();
   perform audit.follow_layouts(t.id);
   return v_layout;
@@ -1690,7 +1713,7 @@ comment on function audit.audited_columns(audit.tracked, text) is
   'The audited columns of a declaration, with SQL to compare them and to show their values.';
 
 -- What about a table decides the kind of its triggers.
-create or replace function audit.table_trait(target regclass)
+create or replace function audit.table_trait(target regclass, with_partitions boolean default true)
   returns table (
     is_partitioned boolean,
     has_before_update boolean,
@@ -1720,16 +1743,17 @@ as $$
     from pg_trigger as g
     where not g.tgisinternal and g.tgname !~ '^_audit_'
       and (g.tgrelid = c.oid
-        or (c.relkind = 'p' and g.tgrelid in (select relid from pg_partition_tree(c.oid))))
+        or (with_partitions and c.relkind = 'p' and g.tgrelid in (select relid from pg_partition_tree(c.oid))))
   ) as g on true
   where c.oid = table_trait.target
   group by c.oid, c.relkind
 $$;
 
-revoke all on function audit.table_trait(regclass) from public;
+revoke all on function audit.table_trait(regclass, boolean) from public;
 
-comment on function audit.table_trait(regclass) is
-  'Whether a table is partitioned, by which columns, and which triggers of its own it has.';
+comment on function audit.table_trait(regclass, boolean) is
+  'Whether a table is partitioned, by which columns, and which triggers of its own it, or it and '
+  'its partitions, have.';
 
 -- Whether an expression names a function, a type or an operator that is not PostgreSQL's own. Those
 -- are found once, when the declaration is made, and kept: by their names something else could be
@@ -2078,6 +2102,29 @@ comment on function audit.over_parameters(audit.tracked, text, text) is
   'An expression over numbered parameters: which of the names that fit a pattern they stand for, their '
   'types, and the text.';
 
+-- The expressions of a declaration, each with where it stands and the type that it gives: the events
+-- are those of a rule's condition.
+create or replace function audit.expressions_of(t audit.tracked)
+  returns table (slot text, expression text, result text, events jsonb)
+  language sql
+  immutable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select e.slot, e.expression, 'text', null::jsonb
+  from (values ('item_id', t.item_id), ('item_label', t.item_label), ('account', t.account),
+    ('parent_id', t.parent_id), ('part_name', t.part_name)) as e (slot, expression)
+  where e.expression is not null
+  union all
+  select 'when', r.rule ->> 'when', 'bool', r.rule -> 'on'
+  from jsonb_array_elements(t.actions) as r (rule)
+  where r.rule ? 'when'
+$$;
+
+revoke all on function audit.expressions_of(audit.tracked) from public;
+
+comment on function audit.expressions_of(audit.tracked) is
+  'The expressions of a declaration that stand for values of a row, and the conditions of its rules.';
+
 -- An expression that uses functions of the log's owner, as a function over what it needs: with a
 -- body that is parsed once, so that what its names mean cannot change.
 create or replace function audit.bound_function(
@@ -2138,13 +2185,7 @@ create or replace function audit.bound_functions(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
   select distinct f.name, f.ddl
-  from (
-    select e.expression, 'text' as result
-    from unnest(array[t.item_id, t.item_label, t.account, t.parent_id, t.part_name])
-      as e (expression)
-    union all
-    select r ->> 'when', 'bool' from jsonb_array_elements(t.actions) as r
-  ) as e
+  from audit.expressions_of(t) as e
   cross join lateral audit.bound_function(t, e.expression, e.result) as f
   where audit.is_bound(e.expression)
 $$;
@@ -2692,12 +2733,13 @@ comment on function audit.inputs_of(audit.tracked, text) is
 
 -- With whose rights a compiled trigger function runs, and under which settings.
 create or replace function audit.function_settings(
-  t audit.tracked, event text, uses_lookups boolean, settings text[]
+  t audit.tracked, event text, body text, uses_lookups boolean, settings text[]
 )
   returns text
   language sql
   stable
   set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
 as $$
   select E'\n  security definer\n  set search_path = pg_catalog, pg_temp'
     -- A lookup is one index probe for each row, also in a plan made when its table was empty.
@@ -2710,15 +2752,16 @@ as $$
         then E'\n  set row_security = on'
       when uses_lookups then E'\n  set row_security = off' else '' end
     || coalesce((select string_agg(E'\n  set ' || s, '' order by s) from unnest(settings) as s), '')
+    || case when body ~ '\\' then E'\n  set standard_conforming_strings = on' else '' end
 $$;
 
-revoke all on function audit.function_settings(audit.tracked, text, boolean, text[]) from public;
+revoke all on function audit.function_settings(audit.tracked, text, text, boolean, text[]) from public;
 
-comment on function audit.function_settings(audit.tracked, text, boolean, text[]) is
+comment on function audit.function_settings(audit.tracked, text, text, boolean, text[]) is
   'The clauses of a compiled trigger function that say whose rights and which settings it has.';
 
 -- The frame of every compiled function. With parameters it is one that a trigger calls for a row:
--- audit.compile_call() has the trigger's own, which pins the settings for both.
+-- audit.add_row_trigger() has the trigger's own, which pins the settings for both.
 create or replace function audit.compile_function(
   t audit.tracked, event text, variables text[], body text, uses_lookups boolean,
   settings text[], volatility text default 'volatile', parameters text[] default '{}'
@@ -2727,7 +2770,6 @@ create or replace function audit.compile_function(
   language sql
   stable
   set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on
 as $$
   select format(
 'create or replace function audit.%I(%s)
@@ -2740,9 +2782,8 @@ as %L',
      from unnest(parameters) with ordinality as u (p, n)),
     case when parameters = '{}' then 'trigger' else 'boolean' end,
     volatility,
-    case when parameters = '{}' then audit.function_settings(t, event, uses_lookups,
-      settings || case when body ~ '\\' then array['standard_conforming_strings = on'] else '{}' end)
-      else '' end,
+    case when parameters = '{}'
+      then audit.function_settings(t, event, body, uses_lookups, settings) else '' end,
     format(
 '
 -- Compiled from the declaration of %s (audit.tracked); audit.refresh() compiles it anew.
@@ -3395,6 +3436,7 @@ E'  select coalesce(_audit.v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L
     select case when l.source is not null then '_audit_hop.' || audit.quoted(l.source_column)
       when is_row_level then n.names ->> l.source_column
       else '_audit_old._audit_k' end as value) as s
+  where exists (select from audit.rules_of(t, 'delete'))
 $$;
 
 revoke all on function audit.departed_body(audit.tracked, boolean) from public;
@@ -3446,7 +3488,6 @@ as $$
     'stable')
   from (select audit.departed_body(t, is_row_level) as body) as b
   where b.body is not null
-    and exists (select from audit.rules_of(t, 'delete'))
 $$;
 
 revoke all on function audit.departed_function(audit.tracked, boolean, text[]) from public;
@@ -3499,20 +3540,19 @@ as $$
 declare
   v_rows constant text[] := case event when 'insert' then '{new}' when 'update' then '{old,new}'
     else '{old}' end;
+  v_name constant text := t.slug || '_' || event;
 begin
   if body is null then
     return compiled;
   end if;
-  compiled.functions := compiled.functions || jsonb_build_object(t.slug || '_' || event || '_row',
+  compiled.functions := compiled.functions || jsonb_build_object(v_name || '_row',
     audit.compile_function(t, event, variables, body, true, settings, volatility, v_rows));
   return audit.add_trigger(compiled, t, event, timing, null, format(
 'create or replace function audit.%I()
   returns trigger
   language plpgsql
   %s%s
-as %L', t.slug || '_' || event, volatility,
-    audit.function_settings(t, event, true,
-      settings || case when body ~ '\\' then array['standard_conforming_strings = on'] else '{}' end),
+as %L', v_name, volatility, audit.function_settings(t, event, body, true, settings),
     format(
 '
 -- Compiled from the declaration of %s (audit.tracked): called in each partition.
@@ -3522,7 +3562,7 @@ begin
   return null;
 end;
 ',
-      translate(t.target::text, E'\n\r', '  '), t.slug || '_' || event || '_row',
+      translate(t.target::text, E'\n\r', '  '), v_name || '_row',
       (select string_agg(format('row(%s)', (
           select string_agg(r || '.' || c.ident, ', ' order by c.number)
           from audit.columns_of(t.target) as c)), ', ' order by n)
@@ -3686,10 +3726,8 @@ E'  if v_moving is not null then
     v_all_settings);
   compiled := audit.add_row_trigger(compiled, t, 'update', 'after update' || audit.update_list(t),
     audit.update_variables(t), nullif(v_update, ''), settings);
-  if exists (select from audit.rules_of(t, 'delete')) then
-    compiled := audit.add_row_trigger(compiled, t, 'cascade', 'after delete',
-      array['v_departed jsonb'], audit.departed_body(t, true), settings, 'stable');
-  end if;
+  compiled := audit.add_row_trigger(compiled, t, 'cascade', 'after delete',
+    array['v_departed jsonb'], audit.departed_body(t, true), settings, 'stable');
   return audit.compile_moves(t, compiled, v_variables, v_setting, v_moving,
     v_actor || v_moved_off, v_all_settings);
 end;
@@ -4483,11 +4521,7 @@ begin
     -- Of a partition's own triggers the event triggers and audit.check() know: to look through all
     -- partitions for each of them would take the square of their number.
     or (v_tracked.compiled -> 'triggers' ->> '_audit_update' like 'after update of %'
-      and exists (
-        select from pg_trigger as g
-        -- tgtype: 1 row, 2 before, 16 update.
-        where g.tgrelid = v_tracked.target and g.tgtype & 19 = 19
-          and not g.tgisinternal and g.tgname !~ '^_audit_'))
+      and (select r.has_before_update from audit.table_trait(v_tracked.target, false) as r))
   then
     raise exception 'table % has changed since its audit triggers were compiled',
       v_tracked.target
@@ -4784,15 +4818,7 @@ begin
       order by y.tracked_id = v_layout.tracked_id desc, y.id
       limit 1;
     if not found then
-      insert into audit.layout (id, tracked_id, table_name, columns, names, secret, secret_numbers,
-        numbers, relation, made_at)
-      select coalesce(max(y.id), 0) + 1, v_layout.tracked_id, v_layout.table_name, v_layout.columns,
-          array(select e.c ->> 'name'
-            from jsonb_array_elements(v_layout.columns) with ordinality as e (c, n) order by e.n),
-          v_layout.secret, v_layout.secret_numbers, v_layout.numbers, v_layout.relation,
-          v_layout.made_at
-        from audit.layout as y
-        returning id into ours;
+      ours := audit.add_layout(v_layout);
       v_added := v_added || v_layout.tracked_id;
     end if;
     return next;
@@ -5199,15 +5225,11 @@ declare
   v_event text;
 begin
   for v_slot, v_expression, v_event in
-    select e.slot, e.expression, null
-    from (values ('item_id', t.item_id), ('item_label', t.item_label), ('account', t.account),
-      ('parent_id', t.parent_id), ('part_name', t.part_name)) as e (slot, expression)
-    where e.expression is not null
-    union all
-    select 'when', r.rule ->> 'when', e.event
-    from jsonb_array_elements(t.actions) as r (rule)
-    cross join unnest(array['insert', 'update', 'delete']) as e (event)
-    where r.rule ? 'when' and r.rule -> 'on' @> to_jsonb(e.event)
+    select e.slot, e.expression, v.event
+    from audit.expressions_of(t) as e
+    left join unnest(array['insert', 'update', 'delete']) as v (event)
+      on e.events @> to_jsonb(v.event)
+    where e.slot <> 'when' or v.event is not null
   loop
     perform audit.validate_expression(t, v_slot, v_expression, v_event);
   end loop;
@@ -5239,13 +5261,7 @@ begin
   end if;
   for v_slot, v_name, v_tree in
     select e.slot, f.name, p.prosqlbody::text
-    from (
-      values ('item_id', t.item_id, 'text'), ('item_label', t.item_label, 'text'),
-        ('account', t.account, 'text'), ('parent_id', t.parent_id, 'text'),
-        ('part_name', t.part_name, 'text')
-      union all
-      select 'when', r ->> 'when', 'bool' from jsonb_array_elements(t.actions) as r
-    ) as e (slot, expression, result)
+    from audit.expressions_of(t) as e
     cross join lateral audit.bound_function(t, e.expression, e.result) as f
     left join pg_proc as p on p.oid = to_regproc(format('audit.%I', f.name))
     where audit.is_bound(e.expression) and t.compiled -> 'functions' ? f.name
@@ -6509,8 +6525,7 @@ comment on function audit.reopen_partition() is
   'Trigger that takes a partition off the list of the closed ones when a row comes into it.';
 
 -- Which columns say what an item belongs to: foreign keys between tracked tables, as they are now.
--- Where a column had another name, records and changes have it by that: the layout of a row knows
--- the number of the column. After a restore columns are numbered anew; then the names hold.
+-- Where a column had another name, records and changes have it by that, as layouts tell.
 create or replace function audit.parent_columns()
   returns table (item_type text, column_name text, parent_type text, renamed jsonb)
   language sql
@@ -6518,15 +6533,10 @@ create or replace function audit.parent_columns()
   set search_path = pg_catalog, pg_temp
 as $$
   select distinct k.item_type, a.attname::text, p.item_type, (
-    select jsonb_object_agg(y.id, e.c ->> 'name')
+    select jsonb_object_agg(y.id, r.key)
     from audit.layout as y
-    cross join lateral jsonb_array_elements(y.columns) as e (c)
-    where y.tracked_id = k.id and e.c ->> 'number' = a.attnum::text
-      and e.c ->> 'type' = format_type(a.atttypid, a.atttypmod)
-      and not exists (
-        select from jsonb_array_elements(y.columns) as o (c)
-        join pg_attribute as n on n.attrelid = a.attrelid and n.attname = o.c ->> 'name'
-        where n.attname = a.attname or o.c ->> 'number' <> n.attnum::text)
+    cross join lateral jsonb_each_text(y.renamed) as r
+    where y.tracked_id = k.id and r.value = a.attname
   )
   from audit.tracked as k
   join pg_constraint as c

@@ -14,20 +14,19 @@ as $$
 declare
   v_rows constant text[] := case event when 'insert' then '{new}' when 'update' then '{old,new}'
     else '{old}' end;
+  v_name constant text := t.slug || '_' || event;
 begin
   if body is null then
     return compiled;
   end if;
-  compiled.functions := compiled.functions || jsonb_build_object(t.slug || '_' || event || '_row',
+  compiled.functions := compiled.functions || jsonb_build_object(v_name || '_row',
     audit.compile_function(t, event, variables, body, true, settings, volatility, v_rows));
   return audit.add_trigger(compiled, t, event, timing, null, format(
 'create or replace function audit.%I()
   returns trigger
   language plpgsql
   %s%s
-as %L', t.slug || '_' || event, volatility,
-    audit.function_settings(t, event, true,
-      settings || case when body ~ '\\' then array['standard_conforming_strings = on'] else '{}' end),
+as %L', v_name, volatility, audit.function_settings(t, event, body, true, settings),
     format(
 '
 -- Compiled from the declaration of %s (audit.tracked): called in each partition.
@@ -37,7 +36,7 @@ begin
   return null;
 end;
 ',
-      translate(t.target::text, E'\n\r', '  '), t.slug || '_' || event || '_row',
+      translate(t.target::text, E'\n\r', '  '), v_name || '_row',
       (select string_agg(format('row(%s)', (
           select string_agg(r || '.' || c.ident, ', ' order by c.number)
           from audit.columns_of(t.target) as c)), ', ' order by n)

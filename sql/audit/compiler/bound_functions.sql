@@ -6,13 +6,7 @@ create or replace function audit.bound_functions(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
   select distinct f.name, f.ddl
-  from (
-    select e.expression, 'text' as result
-    from unnest(array[t.item_id, t.item_label, t.account, t.parent_id, t.part_name])
-      as e (expression)
-    union all
-    select r ->> 'when', 'bool' from jsonb_array_elements(t.actions) as r
-  ) as e
+  from audit.expressions_of(t) as e
   cross join lateral audit.bound_function(t, e.expression, e.result) as f
   where audit.is_bound(e.expression)
 $$;

@@ -1,5 +1,5 @@
 -- The frame of every compiled function. With parameters it is one that a trigger calls for a row:
--- audit.compile_call() has the trigger's own, which pins the settings for both.
+-- audit.add_row_trigger() has the trigger's own, which pins the settings for both.
 create or replace function audit.compile_function(
   t audit.tracked, event text, variables text[], body text, uses_lookups boolean,
   settings text[], volatility text default 'volatile', parameters text[] default '{}'
@@ -8,7 +8,6 @@ create or replace function audit.compile_function(
   language sql
   stable
   set search_path = pg_catalog, pg_temp
-  set standard_conforming_strings = on
 as $$
   select format(
 'create or replace function audit.%I(%s)
@@ -21,9 +20,8 @@ as %L',
      from unnest(parameters) with ordinality as u (p, n)),
     case when parameters = '{}' then 'trigger' else 'boolean' end,
     volatility,
-    case when parameters = '{}' then audit.function_settings(t, event, uses_lookups,
-      settings || case when body ~ '\\' then array['standard_conforming_strings = on'] else '{}' end)
-      else '' end,
+    case when parameters = '{}'
+      then audit.function_settings(t, event, body, uses_lookups, settings) else '' end,
     format(
 '
 -- Compiled from the declaration of %s (audit.tracked); audit.refresh() compiles it anew.

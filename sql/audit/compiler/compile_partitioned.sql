@@ -62,10 +62,8 @@ E'  if v_moving is not null then
     v_all_settings);
   compiled := audit.add_row_trigger(compiled, t, 'update', 'after update' || audit.update_list(t),
     audit.update_variables(t), nullif(v_update, ''), settings);
-  if exists (select from audit.rules_of(t, 'delete')) then
-    compiled := audit.add_row_trigger(compiled, t, 'cascade', 'after delete',
-      array['v_departed jsonb'], audit.departed_body(t, true), settings, 'stable');
-  end if;
+  compiled := audit.add_row_trigger(compiled, t, 'cascade', 'after delete',
+    array['v_departed jsonb'], audit.departed_body(t, true), settings, 'stable');
   return audit.compile_moves(t, compiled, v_variables, v_setting, v_moving,
     v_actor || v_moved_off, v_all_settings);
 end;

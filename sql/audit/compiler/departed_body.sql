@@ -39,6 +39,7 @@ E'  select coalesce(_audit.v_departed, ''{}'') || coalesce(jsonb_object_agg(%1$L
     select case when l.source is not null then '_audit_hop.' || audit.quoted(l.source_column)
       when is_row_level then n.names ->> l.source_column
       else '_audit_old._audit_k' end as value) as s
+  where exists (select from audit.rules_of(t, 'delete'))
 $$;
 
 revoke all on function audit.departed_body(audit.tracked, boolean) from public;

@@ -11,7 +11,6 @@ as $$
     'stable')
   from (select audit.departed_body(t, is_row_level) as body) as b
   where b.body is not null
-    and exists (select from audit.rules_of(t, 'delete'))
 $$;
 
 revoke all on function audit.departed_function(audit.tracked, boolean, text[]) from public;

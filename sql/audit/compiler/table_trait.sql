@@ -1,5 +1,5 @@
 -- What about a table decides the kind of its triggers.
-create or replace function audit.table_trait(target regclass)
+create or replace function audit.table_trait(target regclass, with_partitions boolean default true)
   returns table (
     is_partitioned boolean,
     has_before_update boolean,
@@ -29,13 +29,14 @@ as $$
     from pg_trigger as g
     where not g.tgisinternal and g.tgname !~ '^_audit_'
       and (g.tgrelid = c.oid
-        or (c.relkind = 'p' and g.tgrelid in (select relid from pg_partition_tree(c.oid))))
+        or (with_partitions and c.relkind = 'p' and g.tgrelid in (select relid from pg_partition_tree(c.oid))))
   ) as g on true
   where c.oid = table_trait.target
   group by c.oid, c.relkind
 $$;
 
-revoke all on function audit.table_trait(regclass) from public;
+revoke all on function audit.table_trait(regclass, boolean) from public;
 
-comment on function audit.table_trait(regclass) is
-  'Whether a table is partitioned, by which columns, and which triggers of its own it has.';
+comment on function audit.table_trait(regclass, boolean) is
+  'Whether a table is partitioned, by which columns, and which triggers of its own it, or it and '
+  'its partitions, have.';

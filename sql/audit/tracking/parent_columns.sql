@@ -1,6 +1,5 @@
 -- Which columns say what an item belongs to: foreign keys between tracked tables, as they are now.
--- Where a column had another name, records and changes have it by that: the layout of a row knows
--- the number of the column. After a restore columns are numbered anew; then the names hold.
+-- Where a column had another name, records and changes have it by that, as layouts tell.
 create or replace function audit.parent_columns()
   returns table (item_type text, column_name text, parent_type text, renamed jsonb)
   language sql
@@ -8,15 +7,10 @@ create or replace function audit.parent_columns()
   set search_path = pg_catalog, pg_temp
 as $$
   select distinct k.item_type, a.attname::text, p.item_type, (
-    select jsonb_object_agg(y.id, e.c ->> 'name')
+    select jsonb_object_agg(y.id, r.key)
     from audit.layout as y
-    cross join lateral jsonb_array_elements(y.columns) as e (c)
-    where y.tracked_id = k.id and e.c ->> 'number' = a.attnum::text
-      and e.c ->> 'type' = format_type(a.atttypid, a.atttypmod)
-      and not exists (
-        select from jsonb_array_elements(y.columns) as o (c)
-        join pg_attribute as n on n.attrelid = a.attrelid and n.attname = o.c ->> 'name'
-        where n.attname = a.attname or o.c ->> 'number' <> n.attnum::text)
+    cross join lateral jsonb_each_text(y.renamed) as r
+    where y.tracked_id = k.id and r.value = a.attname
   )
   from audit.tracked as k
   join pg_constraint as c

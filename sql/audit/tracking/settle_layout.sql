@@ -6,21 +6,20 @@ create or replace function audit.settle_layout(t audit.tracked)
 as $$
 declare
   v_layout integer := audit.layout_of(t);
+  v_new audit.layout;
 begin
   if v_layout is not null then
     return v_layout;
   end if;
   lock table audit.layout in share row exclusive mode;
-  insert into audit.layout (id, tracked_id, table_name, columns, names, secret, secret_numbers,
-    numbers, relation)
-  select coalesce(max(y.id), 0) + 1, t.id, audit.name_of(t.target), c.columns,
-      array(select e.c ->> 'name' from jsonb_array_elements(c.columns) with ordinality as e (c, n)
-            order by e.n),
-      audit.secret_columns(t), audit.secret_numbers(t), audit.column_numbers(t.target), t.target
-    from (select audit.layout_columns(t) as columns) as c
-    left join audit.layout as y on true
-    group by c.columns
-    returning id into v_layout;
+  v_new.tracked_id := t.id;
+  v_new.table_name := audit.name_of(t.target);
+  v_new.columns := audit.layout_columns(t);
+  v_new.secret := audit.secret_columns(t);
+  v_new.secret_numbers := audit.secret_numbers(t);
+  v_new.numbers := audit.column_numbers(t.target);
+  v_new.relation := t.target;
+  v_layout := audit.add_layout(v_new);
   perform audit.derive_layouts();
   perform audit.follow_layouts(t.id);
   return v_layout;

@@ -18,13 +18,7 @@ begin
   end if;
   for v_slot, v_name, v_tree in
     select e.slot, f.name, p.prosqlbody::text
-    from (
-      values ('item_id', t.item_id, 'text'), ('item_label', t.item_label, 'text'),
-        ('account', t.account, 'text'), ('parent_id', t.parent_id, 'text'),
-        ('part_name', t.part_name, 'text')
-      union all
-      select 'when', r ->> 'when', 'bool' from jsonb_array_elements(t.actions) as r
-    ) as e (slot, expression, result)
+    from audit.expressions_of(t) as e
     cross join lateral audit.bound_function(t, e.expression, e.result) as f
     left join pg_proc as p on p.oid = to_regproc(format('audit.%I', f.name))
     where audit.is_bound(e.expression) and t.compiled -> 'functions' ? f.name

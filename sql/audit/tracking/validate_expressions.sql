@@ -10,15 +10,11 @@ declare
   v_event text;
 begin
   for v_slot, v_expression, v_event in
-    select e.slot, e.expression, null
-    from (values ('item_id', t.item_id), ('item_label', t.item_label), ('account', t.account),
-      ('parent_id', t.parent_id), ('part_name', t.part_name)) as e (slot, expression)
-    where e.expression is not null
-    union all
-    select 'when', r.rule ->> 'when', e.event
-    from jsonb_array_elements(t.actions) as r (rule)
-    cross join unnest(array['insert', 'update', 'delete']) as e (event)
-    where r.rule ? 'when' and r.rule -> 'on' @> to_jsonb(e.event)
+    select e.slot, e.expression, v.event
+    from audit.expressions_of(t) as e
+    left join unnest(array['insert', 'update', 'delete']) as v (event)
+      on e.events @> to_jsonb(v.event)
+    where e.slot <> 'when' or v.event is not null
   loop
     perform audit.validate_expression(t, v_slot, v_expression, v_event);
   end loop;

@@ -47,15 +47,7 @@ begin
       order by y.tracked_id = v_layout.tracked_id desc, y.id
       limit 1;
     if not found then
-      insert into audit.layout (id, tracked_id, table_name, columns, names, secret, secret_numbers,
-        numbers, relation, made_at)
-      select coalesce(max(y.id), 0) + 1, v_layout.tracked_id, v_layout.table_name, v_layout.columns,
-          array(select e.c ->> 'name'
-            from jsonb_array_elements(v_layout.columns) with ordinality as e (c, n) order by e.n),
-          v_layout.secret, v_layout.secret_numbers, v_layout.numbers, v_layout.relation,
-          v_layout.made_at
-        from audit.layout as y
-        returning id into ours;
+      ours := audit.add_layout(v_layout);
       v_added := v_added || v_layout.tracked_id;
     end if;
     return next;

@@ -27,11 +27,7 @@ begin
     -- Of a partition's own triggers the event triggers and audit.check() know: to look through all
     -- partitions for each of them would take the square of their number.
     or (v_tracked.compiled -> 'triggers' ->> '_audit_update' like 'after update of %'
-      and exists (
-        select from pg_trigger as g
-        -- tgtype: 1 row, 2 before, 16 update.
-        where g.tgrelid = v_tracked.target and g.tgtype & 19 = 19
-          and not g.tgisinternal and g.tgname !~ '^_audit_'))
+      and (select r.has_before_update from audit.table_trait(v_tracked.target, false) as r))
   then
     raise exception 'table % has changed since its audit triggers were compiled',
       v_tracked.target
