@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from auditdb._actor.psycopg_setting import assignment
@@ -16,8 +16,9 @@ from auditdb._actor.scope import Actor
 from benchmarks.systems import AUDITDB, PEERS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from benchmarks.cases import Case
     from benchmarks.systems import System
 
 REQUEST = {
@@ -67,3 +68,28 @@ def naming(system: System, *, context: bool = False) -> list[str]:
 def transaction(system: System, statements: Sequence[str], *, context: bool = False) -> list[str]:
     """Return a transaction with an actor."""
     return ["begin", *naming(system, context=context), *statements, "commit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How statements come: many in a transaction or one in each, with a context or without."""
+
+    is_own: bool
+    context: bool
+
+    def title(self, case: Case) -> str:
+        """Return what a statement that comes so is called in a table."""
+        manner = "a transaction each" if self.is_own else "many in a transaction"
+        return f"{case.title}, {manner}{', with context' * self.context}"
+
+    def transactions(self, system: System, case: Case, numbers: Iterable[int]) -> list[list[str]]:
+        """Return the transactions that do it to the rows of these numbers."""
+        groups = [[n] for n in numbers] if self.is_own else [list(numbers)]
+        return [
+            transaction(system, [case.literal(n) for n in group], context=self.context)
+            for group in groups
+        ]
+
+
+MANNERS = tuple(Manner(is_own, context) for is_own in (False, True) for context in (False, True))
+"""All ways in which statements come."""

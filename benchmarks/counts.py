@@ -7,10 +7,11 @@ valgrind nothing is counted.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from benchmarks import databases
-from benchmarks.actors import BY_CALL, transaction
+from benchmarks.actors import BY_CALL, MANNERS, transaction
 from benchmarks.bulk import STATEMENTS
 from benchmarks.cases import CASES
 from benchmarks.counting import MARK, WARM, between_marks, has_valgrind, stopped
@@ -34,7 +35,6 @@ _APART = 20_600
 _BEFORE = 10
 """Statements of one row before those of many: a plan that is kept is made from what they found."""
 _FIRST = 5_000_000
-_CONTEXT = ", with context"
 
 # pgbench's own statements, of the n-th transaction.
 _TPCB = (
@@ -117,26 +117,17 @@ def _count(
 def one_row(system: System, count: int) -> Iterator[Part]:
     """Yield each kind of statement: many in a transaction, and a transaction each."""
     first = _FIRST
-    for is_own in (False, True):
-        for context in (False, True):
-            for case in CASES:
-                warm, counted = (
-                    [
-                        line
-                        for group in ([[n] for n in numbers] if is_own else [numbers])
-                        for line in transaction(
-                            system, [case.literal(n) for n in group], context=context
-                        )
-                    ]
-                    for numbers in (
-                        range(first, first + WARM),
-                        range(first + WARM, first + WARM + count),
-                    )
+    for manner in MANNERS:
+        for case in CASES:
+            warm, counted = (
+                list(chain.from_iterable(manner.transactions(system, case, numbers)))
+                for numbers in (
+                    range(first, first + WARM),
+                    range(first + WARM, first + WARM + count),
                 )
-                manner = "a transaction each" if is_own else "many in a transaction"
-                title = f"{case.title}, {manner}{_CONTEXT * context}"
-                yield Part(title, warm, counted, count)
-            first += _APART
+            )
+            yield Part(manner.title(case), warm, counted, count)
+        first += _APART
 
 
 def many_rows(system: System, before: int = 0) -> Iterator[Part]:

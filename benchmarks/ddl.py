@@ -93,31 +93,28 @@ def _many_tables(
 def _statements(session: Watched, system: System, name: str, beside: str, turns: Turns) -> None:
     """Measure each once, the first time in a session as well as later ones."""
     column = sql.Identifier(f"added_{name}")
-    statements: dict[str, tuple[sql.Composed | LiteralString, ...]] = {
-        "create temp table": (sql.SQL("create temp table {} (id int)").format(column),),
-        "alter table, add column": (
-            sql.SQL("alter table thing_1 add column {} text").format(column),
-        ),
+    statements = {
+        "create temp table": sql.SQL("create temp table {} (id int)").format(column),
+        "alter table, add column": sql.SQL("alter table thing_1 add column {} text").format(column),
     }
-    for title, commands in statements.items():
-        _one(session, title + beside, system, commands, turns)
+    for title, statement in statements.items():
+        _one(session, title + beside, system, statement, turns)
     if system is AUDITDB:
         for title, command in _ALONE.items():
             if title.startswith("compiling"):
                 session.connection.execute(_STALE)
-            _one(session, title + beside, system, (command,), turns)
+            _one(session, title + beside, system, command, turns)
 
 
 def _one(
     session: Watched,
     case: str,
     system: System,
-    commands: Sequence[sql.Composed | LiteralString],
+    command: sql.Composed | LiteralString,
     turns: Turns,
 ) -> None:
     before = session.cpu()
-    for command in commands:
-        session.connection.execute(command)
+    session.connection.execute(command)
     turns.add(case, system.name, "cpu", session.cpu() - before, "µs")
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks import databases
-from benchmarks.actors import transaction
+from benchmarks.actors import MANNERS
 from benchmarks.backend import Watched
 from benchmarks.cases import DELETE, INSERT, UPDATE
 from benchmarks.effort import effort as default_effort
@@ -56,23 +56,16 @@ def measure(
 
 def _measure(session: Watched, system: System, count: int, turns: Turns) -> None:
     first = _FIRST
-    for is_own in (False, True):
-        for context in (False, True):
-            for case in _CASES:
-                warm, counted = range(first, first + 1), range(first + 1, first + 1 + count)
-                for numbers in (warm, counted):
-                    groups = [[n] for n in numbers] if is_own else [list(numbers)]
-                    lines = [
-                        ";\n".join(
-                            transaction(system, [case.literal(one) for one in n], context=context)
-                        ).encode()
-                        for n in groups
-                    ]
-                    cost = session.cost(partial(_send, session, lines))
-                manner = "a transaction each" if is_own else "many in a transaction"
-                title = f"{case.title}, {manner}{', with context' * context}"
-                turns.add(title, system.name, "log", cost.log / count, "bytes")
-            first += _APART
+    for manner in MANNERS:
+        for case in _CASES:
+            for numbers in (range(first, first + 1), range(first + 1, first + 1 + count)):
+                lines = [
+                    ";\n".join(statements).encode()
+                    for statements in manner.transactions(system, case, numbers)
+                ]
+                cost = session.cost(partial(_send, session, lines))
+            turns.add(manner.title(case), system.name, "log", cost.log / count, "bytes")
+        first += _APART
 
 
 def _send(session: Watched, lines: Sequence[bytes]) -> None:
