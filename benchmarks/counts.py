@@ -1,7 +1,8 @@
 """Counts what users pay in instructions: statements with their transactions and actors.
 
-A backend runs alone under Callgrind for each system, so that no load blurs the numbers. Without
-valgrind nothing is counted.
+A backend runs alone under Callgrind for each system, so that no load blurs the numbers. It writes
+as a role of an application: PostgreSQL checks the rights of each function that a statement calls,
+for everybody but a superuser. Without valgrind nothing is counted.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _APART = 20_600
 _BEFORE = 10
 """Statements of one row before those of many: a plan that is kept is made from what they found."""
 _FIRST = 5_000_000
+_LOGIN = f"set session authorization {databases.APPLICATION}"
 
 # pgbench's own statements, of the n-th transaction.
 _TPCB = (
@@ -85,6 +87,9 @@ def measure(
     ready = databases.install(server, licenses, systems, progress)
     tellers = databases.install(server, pgbench, systems, progress)
     count = effort.counted
+    for workload, installed in ((licenses, ready), (pgbench, tellers)):
+        for system in installed:
+            databases.admit(server, workload, system)
     with stopped(server):
         for system in ready:
             _count(server, licenses, system, one_row(system, count), turns)
@@ -106,7 +111,7 @@ def _count(
     turns: Turns,
 ) -> None:
     chosen = list(parts)
-    lines = [line for part in chosen for line in part.lines()]
+    lines = [_LOGIN, *(line for part in chosen for line in part.lines())]
     counted = between_marks(server, databases.database_of(workload, system), lines)[1::2]
     for part, instructions in zip(chosen, counted, strict=True):
         turns.add(

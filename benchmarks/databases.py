@@ -38,6 +38,26 @@ insert into licensing.licenses (account_id, product_id, order_id, customer_id, l
   select 1 + g % 10, 1 + g % 10, 1 + g % 1000, 1 + g % 100, 'AAAA-BBBB-CCCC-' || g, 'note ' || g
   from generate_series(1, 20000) as g;
 """
+APPLICATION = "benchmark_application"
+"""A role that may write the application's tables and what peers log to: no superuser, as in use."""
+_APPLICATION = f"""
+do $$
+declare
+  v_schema name;
+begin
+  if not exists (select from pg_roles where rolname = '{APPLICATION}') then
+    create role {APPLICATION};
+  end if;
+  for v_schema in
+    select n.nspname from pg_namespace as n where n.nspname !~ '^(pg_|information_schema$|audit$)'
+  loop
+    execute format('grant usage on schema %1$I to {APPLICATION};
+      grant all on all tables in schema %1$I to {APPLICATION};
+      grant all on all sequences in schema %1$I to {APPLICATION}', v_schema);
+  end loop;
+end;
+$$;
+"""
 LICENSES = 20_000
 """Licenses in the template, with the ids from 1 on."""
 
@@ -129,6 +149,11 @@ def install(
 def database_of(workload: Workload, system: System) -> str:
     """Return the name of a system's database."""
     return f"{workload.template} {system.name}"
+
+
+def admit(server: Server, workload: Workload, system: System) -> None:
+    """Let APPLICATION write in a system's database."""
+    _execute(server, database_of(workload, system), _APPLICATION)
 
 
 def vacuum(server: Server, workload: Workload, system: System) -> None:

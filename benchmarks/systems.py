@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _FLOOR = """
-create function public.floor_row() returns trigger language plpgsql as $$
+create function public.floor_row() returns trigger language plpgsql security definer as $$
 begin
   insert into audit.log (account_id, action, item_type, item_id, item_label, parent_type, parent_id,
     actor_type, actor_id, actor_label, db_role, application, is_cascade, changes, context)

@@ -109,6 +109,7 @@
 \ir audit/compiler/row_record.sql
 \ir audit/compiler/part_identity.sql
 \ir audit/compiler/part_changes.sql
+\ir audit/compiler/cascade_gate.sql
 \ir audit/compiler/cascade_test.sql
 \ir audit/compiler/group_body.sql
 \ir audit/compiler/write_body.sql

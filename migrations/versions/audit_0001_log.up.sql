@@ -2715,6 +2715,8 @@ begin
       (select r::text from audit.table_trait(t.target) as r),
       (select string_agg(pg_get_constraintdef(c.oid), E'\n' order by c.conname)
        from pg_constraint as c where c.conrelid = t.target and c.contype in ('f', 'p')),
+      (select string_agg(k::text, E'\n' order by k.number) from audit.cascades_of(t) as k),
+      audit.cascade_gate(t),
       audit.role_for('audit_writer'), audit.role_for('audit_lookup'),
       t.account_tables, t.account_reader,
       concat_ws('|', t.id, t.slug, t.item_type, t.item_id, t.item_label, t.account, t.accounts,
@@ -2848,7 +2850,8 @@ comment on function audit.actor_variables() is
 -- audit.set_actor() would refuse counts as no actor, as a whole; that stands for the login role.
 -- audit.actor_now() reads by the same rules. A context that was checked has a blank before it, or
 -- two where more follows: the others need a function that catches errors. An expression costs more
--- to prepare in each transaction than to evaluate: so those for what is rare come last.
+-- to prepare in each transaction than to evaluate: so one question leads to all that is rare, and
+-- where no actor was named one is asked.
 create or replace function audit.read_actor()
   returns text
   language sql
@@ -2856,14 +2859,18 @@ create or replace function audit.read_actor()
   set search_path = pg_catalog, pg_temp
 as $$
   select
-E'  v_actor_type := split_part(v_actor, chr(31), 2);
-  v_actor_id := split_part(v_actor, chr(31), 3);
-  v_actor_label := nullif(split_part(v_actor, chr(31), 4), '''');
-  if split_part(v_actor, chr(31), 1) = extract(epoch from current_timestamp)::text
-    and v_actor_type <> all (''{"",database}'') and v_actor_id <> ''''
-  then
-    if split_part(v_actor, chr(31), 5) <> '''' then
-      if split_part(v_actor, chr(31), 5) like '' {%'' then
+E'  if split_part(v_actor, chr(31), 1) = extract(epoch from current_timestamp)::text then
+    v_actor_type := split_part(v_actor, chr(31), 2);
+    v_actor_id := split_part(v_actor, chr(31), 3);
+    v_actor_label := nullif(split_part(v_actor, chr(31), 4), '''');
+    if split_part(v_actor, chr(31), 5) <> ''''
+      or v_actor_id = '''' or v_actor_type in ('''', ''database'')
+    then
+      if v_actor_id = '''' or v_actor_type in ('''', ''database'') then
+        v_actor_type := ''database'';
+        v_actor_id := session_user;
+        v_actor_label := null;
+      elsif split_part(v_actor, chr(31), 5) like '' {%'' then
         v_context := split_part(v_actor, chr(31), 5)::jsonb;
       else
         v_context := case when split_part(v_actor, chr(31), 5) = ''  null'' then null
@@ -2881,7 +2888,6 @@ E'  v_actor_type := split_part(v_actor, chr(31), 2);
   else
     v_actor_type := ''database'';
     v_actor_id := session_user;
-    v_actor_label := null;
   end if;\n'
 $$;
 
@@ -3057,6 +3063,32 @@ revoke all on function audit.part_changes(audit.tracked, audit.row_sql, text) fr
 comment on function audit.part_changes(audit.tracked, audit.row_sql, text) is
   'SQL that puts the path of a part before the keys of its changes.';
 
+-- A row goes with its parent only in a transaction that deletes from the parent's table. PostgreSQL
+-- counts that for its statistics, where no writer can reach it, and asking for the number costs a
+-- tenth of looking for the parent. The counts are those of heap tables, and of each partition by
+-- itself; and a superuser may turn them off.
+create or replace function audit.cascade_gate(t audit.tracked)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select format(E'%s > 0\n    or current_setting(''track_counts'') = ''off''', string_agg(
+      format('pg_stat_get_xact_tuples_deleted(%L::regclass)',
+        format('%I.%I', n.nspname, c.relname)), E'\n    + ' order by n.nspname, c.relname))
+  from (select distinct k.target, k.reader from audit.cascades_of(t) as k) as k
+  join pg_class as c on c.oid = k.target
+  join pg_namespace as n on n.oid = c.relnamespace
+  left join pg_am as a on a.oid = c.relam
+  having bool_and(k.reader = 'inline' and c.relkind = 'r' and a.amname = 'heap'
+    and k.target <> t.target)
+$$;
+
+revoke all on function audit.cascade_gate(audit.tracked) from public;
+
+comment on function audit.cascade_gate(audit.tracked) is
+  'SQL that is false where no row can have gone with its parent; null where that is not known.';
+
 -- A row deleted by its parent's deletion: inside the cascade the parent is already invisible.
 create or replace function audit.cascade_test(t audit.tracked, old_side text default 'old')
   returns text
@@ -3157,9 +3189,12 @@ declare
   v_source text := case when is_row_level then '' else format('%1$s_rows as %1$s', v_side) end;
   v_changes text := audit.row_changes(t, v_side);
   v_cascade text := case event when 'delete' then audit.cascade_test(t, old_side) else 'false' end;
+  v_gate text := case event when 'delete' then audit.cascade_gate(t) end;
+  v_is_grouped boolean;
   v_record text;
   v_action text;
   v_condition text;
+  v_body text;
 begin
   select
       case when count(*) = 1 then min(quote_literal(r.action))
@@ -3172,16 +3207,27 @@ begin
   if v_action is null then
     return null;
   end if;
-  if (select bool_or(r.is_grouped) from audit.rules_of(t, event) as r) and not is_row_level then
-    return audit.group_body(t, v_row, v_action, v_changes, v_cascade, v_source, v_condition,
-      event = 'delete');
-  end if;
-  if t.part is null then
+  v_is_grouped := not is_row_level
+    and (select bool_or(r.is_grouped) from audit.rules_of(t, event) as r);
+  if not v_is_grouped and t.part is null then
     v_record := audit.row_record(t, v_side);
   end if;
-  return audit.insert_log(t, v_row, v_action,
-    case when v_record is null then audit.part_changes(t, v_row, v_changes) else 'null' end,
-    v_cascade, v_source, v_condition, v_record, event = 'delete');
+  if not v_is_grouped then
+    v_changes := case when v_record is null then audit.part_changes(t, v_row, v_changes)
+      else 'null' end;
+  end if;
+  select string_agg(case when v_is_grouped then
+        audit.group_body(t, v_row, v_action, v_changes, c.test, v_source, v_condition,
+          event = 'delete')
+      else
+        audit.insert_log(t, v_row, v_action, v_changes, c.test, v_source, v_condition, v_record,
+          event = 'delete')
+      end, E'  else\n' order by c.n)
+    into v_body
+    from unnest(case when v_gate is null then array[v_cascade] else array[v_cascade, 'false'] end)
+      with ordinality as c (test, n);
+  return case when v_gate is null then v_body
+    else format(E'  if %s\n  then\n%s  end if;\n', v_gate, v_body) end;
 end;
 $$;
 
@@ -3803,14 +3849,18 @@ comment on function audit.compile_partitioned(audit.tracked, text[], audit.compi
 --       v_renamed_changes := jsonb_set(coalesce(v_renamed_changes, '{}'), '{title}', jsonb_object(array['old', audit.as_compiled(old."title", null::pg_catalog.text), 'new', audit.as_compiled(new."title", null::pg_catalog.text)]::text[]));
 --     end if;
 --     if v_renamed_changes is not null then
---       v_actor_type := split_part(v_actor, chr(31), 2);
---       v_actor_id := split_part(v_actor, chr(31), 3);
---       v_actor_label := nullif(split_part(v_actor, chr(31), 4), '');
---       if split_part(v_actor, chr(31), 1) = extract(epoch from current_timestamp)::text
---         and v_actor_type <> all ('{"",database}') and v_actor_id <> ''
---       then
---         if split_part(v_actor, chr(31), 5) <> '' then
---           if split_part(v_actor, chr(31), 5) like ' {%' then
+--       if split_part(v_actor, chr(31), 1) = extract(epoch from current_timestamp)::text then
+--         v_actor_type := split_part(v_actor, chr(31), 2);
+--         v_actor_id := split_part(v_actor, chr(31), 3);
+--         v_actor_label := nullif(split_part(v_actor, chr(31), 4), '');
+--         if split_part(v_actor, chr(31), 5) <> ''
+--           or v_actor_id = '' or v_actor_type in ('', 'database')
+--         then
+--           if v_actor_id = '' or v_actor_type in ('', 'database') then
+--             v_actor_type := 'database';
+--             v_actor_id := session_user;
+--             v_actor_label := null;
+--           elsif split_part(v_actor, chr(31), 5) like ' {%' then
 --             v_context := split_part(v_actor, chr(31), 5)::jsonb;
 --           else
 --             v_context := case when split_part(v_actor, chr(31), 5) = '  null' then null
@@ -3828,7 +3878,6 @@ comment on function audit.compile_partitioned(audit.tracked, text[], audit.compi
 --       else
 --         v_actor_type := 'database';
 --         v_actor_id := session_user;
---         v_actor_label := null;
 --       end if;
 --       v_item_id := audit.as_compiled(new."id", null::pg_catalog.int4)::text;
 --       v_item_label := audit.as_compiled(new."title", null::pg_catalog.text)::text;

@@ -63,14 +63,18 @@
 --       v_renamed_changes := jsonb_set(coalesce(v_renamed_changes, '{}'), '{title}', jsonb_object(array['old', audit.as_compiled(old."title", null::pg_catalog.text), 'new', audit.as_compiled(new."title", null::pg_catalog.text)]::text[]));
 --     end if;
 --     if v_renamed_changes is not null then
---       v_actor_type := split_part(v_actor, chr(31), 2);
---       v_actor_id := split_part(v_actor, chr(31), 3);
---       v_actor_label := nullif(split_part(v_actor, chr(31), 4), '');
---       if split_part(v_actor, chr(31), 1) = extract(epoch from current_timestamp)::text
---         and v_actor_type <> all ('{"",database}') and v_actor_id <> ''
---       then
---         if split_part(v_actor, chr(31), 5) <> '' then
---           if split_part(v_actor, chr(31), 5) like ' {%' then
+--       if split_part(v_actor, chr(31), 1) = extract(epoch from current_timestamp)::text then
+--         v_actor_type := split_part(v_actor, chr(31), 2);
+--         v_actor_id := split_part(v_actor, chr(31), 3);
+--         v_actor_label := nullif(split_part(v_actor, chr(31), 4), '');
+--         if split_part(v_actor, chr(31), 5) <> ''
+--           or v_actor_id = '' or v_actor_type in ('', 'database')
+--         then
+--           if v_actor_id = '' or v_actor_type in ('', 'database') then
+--             v_actor_type := 'database';
+--             v_actor_id := session_user;
+--             v_actor_label := null;
+--           elsif split_part(v_actor, chr(31), 5) like ' {%' then
 --             v_context := split_part(v_actor, chr(31), 5)::jsonb;
 --           else
 --             v_context := case when split_part(v_actor, chr(31), 5) = '  null' then null
@@ -88,7 +92,6 @@
 --       else
 --         v_actor_type := 'database';
 --         v_actor_id := session_user;
---         v_actor_label := null;
 --       end if;
 --       v_item_id := audit.as_compiled(new."id", null::pg_catalog.int4)::text;
 --       v_item_label := audit.as_compiled(new."title", null::pg_catalog.text)::text;

@@ -3,7 +3,8 @@
 -- audit.set_actor() would refuse counts as no actor, as a whole; that stands for the login role.
 -- audit.actor_now() reads by the same rules. A context that was checked has a blank before it, or
 -- two where more follows: the others need a function that catches errors. An expression costs more
--- to prepare in each transaction than to evaluate: so those for what is rare come last.
+-- to prepare in each transaction than to evaluate: so one question leads to all that is rare, and
+-- where no actor was named one is asked.
 create or replace function audit.read_actor()
   returns text
   language sql
@@ -11,14 +12,18 @@ create or replace function audit.read_actor()
   set search_path = pg_catalog, pg_temp
 as $$
   select
-E'  v_actor_type := split_part(v_actor, chr(31), 2);
-  v_actor_id := split_part(v_actor, chr(31), 3);
-  v_actor_label := nullif(split_part(v_actor, chr(31), 4), '''');
-  if split_part(v_actor, chr(31), 1) = extract(epoch from current_timestamp)::text
-    and v_actor_type <> all (''{"",database}'') and v_actor_id <> ''''
-  then
-    if split_part(v_actor, chr(31), 5) <> '''' then
-      if split_part(v_actor, chr(31), 5) like '' {%'' then
+E'  if split_part(v_actor, chr(31), 1) = extract(epoch from current_timestamp)::text then
+    v_actor_type := split_part(v_actor, chr(31), 2);
+    v_actor_id := split_part(v_actor, chr(31), 3);
+    v_actor_label := nullif(split_part(v_actor, chr(31), 4), '''');
+    if split_part(v_actor, chr(31), 5) <> ''''
+      or v_actor_id = '''' or v_actor_type in ('''', ''database'')
+    then
+      if v_actor_id = '''' or v_actor_type in ('''', ''database'') then
+        v_actor_type := ''database'';
+        v_actor_id := session_user;
+        v_actor_label := null;
+      elsif split_part(v_actor, chr(31), 5) like '' {%'' then
         v_context := split_part(v_actor, chr(31), 5)::jsonb;
       else
         v_context := case when split_part(v_actor, chr(31), 5) = ''  null'' then null
@@ -36,7 +41,6 @@ E'  v_actor_type := split_part(v_actor, chr(31), 2);
   else
     v_actor_type := ''database'';
     v_actor_id := session_user;
-    v_actor_label := null;
   end if;\n'
 $$;
 
