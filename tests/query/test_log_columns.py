@@ -15,14 +15,17 @@ from typing import Any
 import psycopg
 import pytest
 
+from auditdb._connection.runner import Query, _for_psycopg
 from auditdb._export import versions
 from auditdb._export.formats import FORMATS
+from auditdb._query import months, rows
+from auditdb._query.filters import filtered
+from auditdb._query.statements import page_query
 from tests.conftest import _new_database
 from tests.docs import test_docs
 from tests.support import ROOT
 from tests.support.commands import add, environment
 from tests.support.exports import data, export, manifest
-from tests.support.helpers import value
 from tests.support.log_columns import (
     COLOUR,
     ITEM_VIEWS,
@@ -87,13 +90,18 @@ def scans(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def test_a_page_is_sorted_as_its_rows_are_stored(connection: psycopg.Connection) -> None:
     """Else each row would be taken apart and put together anew, not the page's alone."""
-    page = "explain (verbose, format json) select * from audit.events order by id limit 5"
-    (explained,) = value(connection, page)
-    outputs = {
-        tuple(column.rpartition(".")[2] for column in scan["Output"])
-        for scan in scans(explained["Plan"])
-    }
-    assert outputs == {tuple(columns(connection, "audit.log"))}
+    page = page_query(rows.COLUMNS, filtered(), months.Window(), 51, None)
+    in_sql = Query("select * from audit.events order by occurred_at desc, id desc limit 50", {})
+    for query in (page, in_sql):
+        explained = connection.execute(
+            b"explain (verbose, format json) " + _for_psycopg(query.text), query.values
+        ).fetchone()
+        assert explained is not None
+        outputs = {
+            tuple(column.rpartition(".")[2] for column in scan["Output"])
+            for scan in scans(explained[0][0]["Plan"])
+        }
+        assert outputs == {tuple(columns(connection, "audit.log"))}
 
 
 def check_comments(conn: psycopg.Connection) -> None:
