@@ -62,6 +62,7 @@
 \ir audit/tracking/follow_layouts.sql
 \ir audit/tracking/add_layout.sql
 \ir audit/tracking/settle_layout.sql
+\ir audit/api/name_now.sql
 \ir audit/api/record_values.sql
 \ir audit/api/record_text.sql
 \ir audit/api/record_changes.sql

@@ -27,9 +27,7 @@ OF_EVENTS = _OF_EVENTS.format(made_at=MOMENT.replace("occurred_at", "y.made_at")
 """All layouts of the declarations that the rows of `event` were written by, as Layouts reads them.
 """
 
-NAME_NOW = """coalesce(y.renamed ->> {key},
-  substring({key} from '^[^/]*/[^/]*/')
-    || (y.renamed ->> substring({key} from '^[^/]*/[^/]*/(.*)$')), {key})"""
+NAME_NOW = "case when y.renamed is null then {key} else audit.name_now(y.renamed, {key}) end"
 """What a column of a row with layout `y` is called now, as in audit.changes."""
 
 TABLE_NOW = """(select n.table_name from audit.layout as n

@@ -41,6 +41,8 @@ end;
 $$;
 
 -- The log itself: written by compiled triggers only, never changed, partitioned by time.
+-- What audit.events only computes with comes last: so a page that is sorted takes rows as they are
+-- stored, and copies none but those it shows.
 create table audit.log (
   -- Nothing is drawn from the writer's session: a sequence would change what lastval() says there.
   id          bigint           not null
@@ -63,12 +65,12 @@ create table audit.log (
   db_role     text collate "C" not null,
   application text             not null default '',
   is_cascade  boolean          not null default false,
-  is_deleted  boolean          not null default false,
+  context     jsonb,
   era         smallint         not null default 1,
   layout      integer,
   row_values  text,
   changes     jsonb,
-  context     jsonb
+  is_deleted  boolean          not null default false
 ) partition by range (occurred_at);
 
 -- Ids are compared as bytes: the same order in every engine, no index to rebuild with a new libc.
@@ -134,7 +136,8 @@ comment on column audit.log.on_behalf_of_label is
 comment on column audit.log.db_role is 'Login role of the session that wrote.';
 comment on column audit.log.application is 'The application_name of the session that wrote.';
 comment on column audit.log.is_cascade is 'Whether the row was written because a parent was deleted.';
-comment on column audit.log.is_deleted is 'Whether it is about rows that the action deleted.';
+comment on column audit.log.context is
+  'Request id, address, reason and the like, as given with the actor.';
 comment on column audit.log.era is
   'In which era (audit.era) it was written, which tx counts in; 0 where it was imported.';
 comment on column audit.log.layout is
@@ -144,8 +147,7 @@ comment on column audit.log.row_values is
   'is null then, and audit.events makes it of this.';
 comment on column audit.log.changes is
   'Changed columns as {"column": {"old": ..., "new": ...}}; a secret is {"redacted": true}.';
-comment on column audit.log.context is
-  'Request id, address, reason and the like, as given with the actor.';
+comment on column audit.log.is_deleted is 'Whether it is about rows that the action deleted.';
 
 -- The names of actions: kept for as long as the log may show them.
 create table audit.action (
@@ -1417,10 +1419,12 @@ begin
   returns %s
   language plpgsql
   immutable
-  cost 10000
+  cost %s
   set search_path = pg_catalog, pg_temp
 as %L', kind,
   'row_values text' || case when v_has_side then ', is_deleted boolean' else '' end, v_result,
+  -- What prints a record stands in the list of a select: it is to come after sort and limit.
+  case kind when 'text' then 10000 else 100 end,
   format(
 '
 declare
@@ -1612,6 +1616,28 @@ revoke all on function audit.settle_layout(audit.tracked) from public;
 
 comment on function audit.settle_layout(audit.tracked) is
   'The number of the layout that a tracked table writes now, made where it has none yet.';
+
+-- What a column is called now. The paths of parts are told apart by their slashes.
+create or replace function audit.name_now(renamed jsonb, name text)
+  returns text
+  language sql
+  immutable
+  cost 1
+  set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(
+    renamed ->> name,
+    substring(name from '^[^/]*/[^/]*/')
+      || (renamed ->> substring(name from '^[^/]*/[^/]*/(.*)$')),
+    name)
+$$;
+
+-- Whoever was granted a view of the log must be able to read it.
+grant execute on function audit.name_now(jsonb, text) to public;
+
+comment on function audit.name_now(jsonb, text) is
+  'Public. What a column, or the path of a part''s column, is called now, by what its layout has as '
+  'renamed.';
 
 -- The values in a record of the log. Made anew for each layout; here for none, since views name it.
 do $$
@@ -6897,35 +6923,24 @@ select
 from audit.log as e
 left join audit.layout as y on y.id = e.layout
 cross join lateral (
-  select u.key, u.key, u.value ->> 'old', u.value ->> 'new',
+  -- That a name may be another one now is behind a function of no cost to the planner: names are
+  -- compared before values are.
+  select case when y.renamed is null then u.key else audit.name_now(y.renamed, u.key) end,
+    u.key, u.value ->> 'old', u.value ->> 'new',
     coalesce((u.value ->> 'redacted')::boolean, false)
-  from jsonb_each(e.changes) as u
+  from jsonb_each(case when e.row_values is null then e.changes end) as u
   -- Equal pairs say which part of the item a row is about; they are no change.
-  where e.row_values is null and y.renamed is null
-    and (u.value -> 'old' is distinct from u.value -> 'new' or u.value ? 'redacted')
+  where u.value -> 'old' is distinct from u.value -> 'new' or u.value ? 'redacted'
   union all
-  -- All else behind one question, so that an update whose columns have kept their names costs little.
-  select r.*
-  from (select where e.row_values is not null or y.renamed is not null offset 0) as g
-  cross join lateral (
-    select coalesce(y.renamed ->> u.key,
-        substring(u.key from '^[^/]*/[^/]*/')
-          || (y.renamed ->> substring(u.key from '^[^/]*/[^/]*/(.*)$')), u.key),
-      u.key, u.value ->> 'old', u.value ->> 'new',
-      coalesce((u.value ->> 'redacted')::boolean, false)
-    from jsonb_each(e.changes) as u
-    where e.row_values is null
-      and (u.value -> 'old' is distinct from u.value -> 'new' or u.value ? 'redacted')
-    union all
-    select coalesce(y.renamed ->> v.key, v.key), v.key, case when e.is_deleted then v.value end,
-      case when not e.is_deleted then v.value end, false
-    from unnest(y.names, audit.record_values(e.layout, e.row_values)) as v (key, value)
-    where e.row_values is not null
-    union all
-    select coalesce(y.renamed ->> s.name, s.name), s.name, null, null, true
-    from unnest(y.secret) as s (name)
-    where e.row_values is not null
-  ) as r
+  -- Names come first, so that a record without a name that is asked for is not read; for whichever
+  -- of its names, it is read once. Secrets have no place in it.
+  select coalesce(y.renamed ->> n.name, n.name), n.name,
+    case when e.is_deleted then r.shown[n.place] end,
+    case when not e.is_deleted then r.shown[n.place] end,
+    n.place > cardinality(y.names)
+  from unnest(y.names || y.secret) with ordinality as n (name, place)
+  left join audit.record_values(e.layout, e.row_values) as r (shown) on true
+  where e.row_values is not null
 ) as c (column_name, column_then, old_value, new_value, is_redacted);
 
 revoke all on audit.changes from public;
