@@ -97,6 +97,7 @@
 \ir audit/compiler/bind_text.sql
 \ir audit/compiler/bind_row.sql
 \ir audit/compiler/fingerprint.sql
+\ir audit/compiler/compiler_functions.sql
 \ir audit/compiler/compiler_digest.sql
 \ir audit/compiler/inputs_of.sql
 \ir audit/compiler/function_settings.sql

@@ -2674,21 +2674,68 @@ revoke all on function audit.fingerprint(audit.tracked) from public;
 comment on function audit.fingerprint(audit.tracked) is
   'Digest of the columns and triggers that the compiled functions of a table rely on.';
 
+-- The functions whose text decides what a declaration compiles to, by their names: those of this
+-- schema but for trigger functions and for what is compiled. They are listed so that they are found
+-- without looking at what was compiled, however much of it there is.
+create or replace function audit.compiler_functions()
+  returns name[]
+  language sql
+  immutable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select '{
+  account_query, actor_now, actor_variables, add_layout, add_partition, add_row_trigger,
+  add_trigger, adopt_layouts, after_ddl, apply_declaration, as_compiled, audited_columns,
+  before_ddl, begin_era, belonging_query, bind_expression, bind_row, bind_text, bound_function,
+  bound_functions, builtin_name, cascade_test, cascades_of, check, check_event_triggers,
+  check_functions, check_guard, check_layouts, check_partitions, check_policies, check_readers,
+  check_rights, check_rows, check_sessions, check_spares, check_storage, check_tables,
+  check_triggers, check_untracked, check_writers, close_partition, column_numbers, columns_now,
+  columns_of, compile_function, compile_moves, compile_partitioned, compile_table,
+  compiler_digest, compiler_functions, condition_names, context_of, copy_comments,
+  declaration_of, default_actions, demand_actor, departed_body, departed_function,
+  departed_reader, derive_layouts, describe_rule, difference, element_of, equality_of, event,
+  expressions_of, fill_log, fingerprint, fold_name, follow_columns, follow_ddl, follow_layouts,
+  follow_names, follow_rules, foreign_key_of, function_settings, give_function, grant_reading,
+  grant_rights, group_body, has_own_policies, has_trigger, horizon, indent, inputs_of,
+  insert_log, install_compiled, interval_after, is_bound, is_builtin, is_current, is_filtered,
+  is_function_installed, is_installed, is_kept, is_partition_empty, is_stale, is_trusted,
+  item_log, json_value, layout_branch, layout_columns, layout_dispatcher, layout_of,
+  layout_printer, layout_reader, lookup_columns, lookup_join, lookup_name, lookup_query,
+  lookups_of, maintain, merge_body, moved_value, name_actions, name_of, name_types, names_in,
+  open_import, over_parameters, parent_columns, parent_query, part_changes, part_identity,
+  partition_list, partition_name, policy_ddl, presence_of, presented, presented_type,
+  problem_of_names, problem_of_rules, protect, quoted, read_actor, read_move, reader_function,
+  reader_functions, reader_of, reader_settings, reads_inline, record_changes, record_export,
+  record_value, refresh, remove_declaration, renamed_columns, revoke_reading,
+  rewrite_expression, role_for, role_rights, row_changes, row_names, row_record, rules_of,
+  secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
+  settle_readers, short_name, slug_for, spare_to_split, stale_tables, summarised_partitions,
+  table_trait, text_value, tokens_of, track, tree_log, triggered_relations, untrack,
+  update_body, update_insert, update_list, update_variables, utc, validate_bound,
+  validate_declaration, validate_expression, validate_expressions, validate_trackable,
+  validate_tree, widen, write_body, write_function, write_log_event, write_table_event
+  }'::name[]
+$$;
+
+revoke all on function audit.compiler_functions() from public;
+
+comment on function audit.compiler_functions() is 'Names of the functions that compile.';
+
 -- Which compiler this is: another version may compile the same declaration to something else.
 create or replace function audit.compiler_digest()
   returns text
-  language sql
+  language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select md5(string_agg(f.proname || f.prosrc, ''
-    order by f.proname collate "C", f.prosrc collate "C"))
-  from pg_proc as f
-  where f.pronamespace = 'audit'::regnamespace
-    -- But for what was compiled: what one table was given leaves the others as they are.
-    and f.prorettype <> 'trigger'::regtype
-    and f.proname !~ '^(layout_[0-9]+|record)_'
-    and coalesce(obj_description(f.oid, 'pg_proc'), '') !~ '^Compiled by audit\.track\(\)'
+begin
+  return md5(string_agg(f.proname || f.prosrc, ''
+      order by f.proname collate "C", f.prosrc collate "C"))
+    from pg_proc as f
+    where f.proname = any (audit.compiler_functions())
+      and f.pronamespace = 'audit'::regnamespace;
+end;
 $$;
 
 revoke all on function audit.compiler_digest() from public;
@@ -5700,7 +5747,9 @@ comment on function audit.renamed_columns(audit.tracked, audit.tracked) is
   'The renamed columns of a table as an entry of changes: {"renamed": {"new": {"then": "now"}}}.';
 
 -- Makes a declaration true: checked, stored, compiled, installed, and the fact itself in the log.
-create or replace function audit.apply_declaration(was audit.tracked, now audit.tracked)
+create or replace function audit.apply_declaration(
+  was audit.tracked, now audit.tracked, compiler text default audit.compiler_digest()
+)
   returns text
   language plpgsql
   set search_path = pg_catalog, pg_temp
@@ -5748,7 +5797,7 @@ begin
   now.compiled := to_jsonb(v_compiled);
   update audit.tracked as k
     set compiled = now.compiled, layout = now.layout, table_name = audit.name_of(now.target),
-      inputs = audit.inputs_of(now),
+      inputs = audit.inputs_of(now, compiler),
       trigger_count = (select count(*) from jsonb_object_keys(v_compiled.triggers))
     where k.id = now.id;
   perform audit.revoke_reading(was.tables);
@@ -5771,9 +5820,9 @@ begin
 end;
 $$;
 
-revoke all on function audit.apply_declaration(audit.tracked, audit.tracked) from public;
+revoke all on function audit.apply_declaration(audit.tracked, audit.tracked, text) from public;
 
-comment on function audit.apply_declaration(audit.tracked, audit.tracked) is
+comment on function audit.apply_declaration(audit.tracked, audit.tracked, text) is
   'Stores, compiles and installs a declaration; says whether it started, changed or is unchanged.';
 
 -- Takes a declaration away with all that was compiled from it, also when its table is gone already.
@@ -5953,7 +6002,8 @@ begin
       -- A restored table is another one, whose columns are numbered anew.
       and v_tracked.target = (select y.relation from audit.layout as y where y.id = v_tracked.layout);
     perform audit.validate_trackable(v_tracked.target);
-    if audit.apply_declaration(v_tracked, audit.follow_columns(v_tracked)) = 'changed' then
+    if audit.apply_declaration(v_tracked, audit.follow_columns(v_tracked), v_compiler) = 'changed'
+    then
       return next audit.name_of(v_tracked.target);
     end if;
   end loop;
