@@ -104,6 +104,8 @@ def _statements(session: Watched, system: System, name: str, beside: str, turns:
             if title.startswith("compiling"):
                 session.connection.execute(_STALE)
             _one(session, title + beside, system, command, turns)
+    # The table stays as it was, however many turns there were: it is other tables that are added.
+    session.connection.execute(sql.SQL("alter table thing_1 drop column {}").format(column))
 
 
 def _one(

@@ -98,6 +98,7 @@
 \ir audit/compiler/bind_text.sql
 \ir audit/compiler/bind_row.sql
 \ir audit/compiler/fingerprint.sql
+\ir audit/compiler/compiler_functions.sql
 \ir audit/compiler/compiler_digest.sql
 \ir audit/compiler/inputs_of.sql
 \ir audit/compiler/function_settings.sql
@@ -168,7 +169,7 @@
 \ir audit/tracking/follow_rules.sql
 \ir audit/tracking/follow_columns.sql
 \ir audit/tracking/is_stale.sql
-\ir audit/tracking/stale_tables.sql
+\ir audit/tracking/tables_named.sql
 \ir audit/tracking/default_actions.sql
 \ir audit/tracking/slug_for.sql
 \ir audit/tracking/name_actions.sql
@@ -182,6 +183,7 @@
 \ir audit/api/widen.sql
 \ir audit/triggers/before_ddl.sql
 \ir audit/triggers/after_ddl.sql
+\ir audit/triggers/after_drop.sql
 \ir audit/triggers/follow_ddl.sql
 
 -- Partitions: made ahead of time, closed when their time is over, protected like the log itself

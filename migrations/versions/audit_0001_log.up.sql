@@ -240,6 +240,10 @@ create table audit.tracked (
   constraint tracked_part_and_name_check check ((part is null) = (part_name is null))
 );
 
+create index tracked_tables_idx on audit.tracked using gin ((tables::oid[])) with (fastupdate = off);
+create index tracked_widened_idx on audit.tracked (id) where inputs = '';
+create index tracked_quoted_idx on audit.tracked (id) where right(table_name, 1) = '"';
+
 revoke all on audit.tracked from public;
 
 comment on table audit.tracked is 'One row for each tracked table: its declaration.';
@@ -299,6 +303,8 @@ create table audit.layout (
   constraint layout_pkey primary key (id),
   constraint layout_columns_is_array_check check (jsonb_typeof(columns) = 'array')
 );
+
+create index layout_tracked_id_idx on audit.layout (tracked_id, id);
 
 comment on table audit.layout is
   'One row for each shape that the rows of a tracked table had: its audited columns, in their order. '
@@ -1371,34 +1377,42 @@ revoke all on function audit.layout_printer(audit.layout) from public;
 comment on function audit.layout_printer(audit.layout) is
   'DDL of the function that prints the records of a layout as the text of changes.';
 
--- A tree of questions about a number, halved at each: of a thousand layouts ten are asked.
-create or replace function audit.layout_branch(ids integer[], call text, depth integer)
+-- A tree of questions about a number, halved at each: of a thousand layouts ten are asked. It is put
+-- together from its leaves, two and two, for it is made anew with every layout.
+create or replace function audit.layout_branch(ids integer[], call text)
   returns text
   language plpgsql
   immutable
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_middle integer := cardinality(ids) / 2;
-  v_indent text := repeat('  ', depth);
+  v_firsts integer[] := ids;
+  v_branches text[] := array(
+    select format(E'  if layout = %s then\n    return %s;\n  end if;\n', u.id, format(call, u.id))
+    from unnest(ids) with ordinality as u (id, n)
+    order by u.n);
 begin
-  if ids = '{}' then
-    return '';
-  end if;
-  if cardinality(ids) > 1 then
-    return format(E'%1$sif layout < %2$s then\n%3$s%1$selse\n%4$s%1$send if;\n', v_indent,
-      ids[v_middle + 1],
-      audit.layout_branch(ids[1 : v_middle], call, depth + 1),
-      audit.layout_branch(ids[v_middle + 1 : cardinality(ids)], call, depth + 1));
-  end if;
-  return format(E'%1$sif layout = %2$s then\n%1$s  return %3$s;\n%1$send if;\n', v_indent,
-    ids[1], format(call, ids[1]));
+  while cardinality(v_firsts) > 1 loop
+    select
+        array_agg(p.firsts[1] order by p.n),
+        array_agg(case when cardinality(p.firsts) = 1 then p.branches[1]
+          else format(E'  if layout < %s then\n%s  else\n%s  end if;\n',
+            p.firsts[2], p.branches[1], p.branches[2]) end order by p.n)
+      into v_firsts, v_branches
+      from (
+        select (u.n - 1) / 2 as n,
+          array_agg(u.first order by u.n) as firsts, array_agg(u.branch order by u.n) as branches
+        from unnest(v_firsts, v_branches) with ordinality as u (first, branch, n)
+        group by 1
+      ) as p;
+  end loop;
+  return coalesce(v_branches[1], '');
 end;
 $$;
 
-revoke all on function audit.layout_branch(integer[], text, integer) from public;
+revoke all on function audit.layout_branch(integer[], text) from public;
 
-comment on function audit.layout_branch(integer[], text, integer) is
+comment on function audit.layout_branch(integer[], text) is
   'SQL that calls the function of a layout by its number.';
 
 -- One function that reads the records of all layouts: it goes down a tree to the one of the row.
@@ -1441,7 +1455,7 @@ begin
     using errcode = ''UA003'', hint = ''Call audit.refresh(), which makes it anew.'';
 end;
 ',
-    v_result, audit.layout_branch(v_ids, format('audit.layout_%%s_%s(%s)', kind, v_arguments), 1),
+    v_result, audit.layout_branch(v_ids, format('audit.layout_%%s_%s(%s)', kind, v_arguments)),
     kind, case when v_has_side then '$1, $2' else '$1' end, kind, v_arguments));
 end;
 $$;
@@ -1452,17 +1466,18 @@ comment on function audit.layout_dispatcher(text) is
   'DDL of the function that reads a record of whichever layout.';
 
 -- The types of records and the functions that read them, made from audit.layout where they are
--- missing: for a new layout, and after a restore of data alone.
-create or replace function audit.derive_layouts()
+-- missing: for new layouts, the first of which is given, and after a restore of data alone.
+create or replace function audit.derive_layouts(first integer default 0)
   returns void
   language plpgsql
   set search_path = pg_catalog, pg_temp
+  set check_function_bodies = on
 as $$
 declare
   v_layout audit.layout;
   v_name text;
 begin
-  for v_layout in select * from audit.layout as y order by y.id loop
+  for v_layout in select * from audit.layout as y where y.id >= first order by y.id loop
     v_name := format('layout_%s', v_layout.id);
     if to_regtype(format('audit.%I', v_name)) is null then
       execute format('create type audit.%I as (%s)', v_name, (
@@ -1479,14 +1494,16 @@ begin
       execute audit.layout_printer(v_layout);
     end if;
   end loop;
+  -- A look at each of their branches takes longer than all the rest.
+  perform set_config('check_function_bodies', 'off', true);
   execute audit.layout_dispatcher('values');
   execute audit.layout_dispatcher('text');
 end;
 $$;
 
-revoke all on function audit.derive_layouts() from public;
+revoke all on function audit.derive_layouts(integer) from public;
 
-comment on function audit.derive_layouts() is
+comment on function audit.derive_layouts(integer) is
   'Makes the types and functions of audit.layout where they are missing.';
 
 -- When a tracked table has a new layout: how the columns of its earlier ones are called now. From the
@@ -1606,7 +1623,7 @@ begin
   v_new.numbers := audit.column_numbers(t.target);
   v_new.relation := t.target;
   v_layout := audit.add_layout(v_new);
-  perform audit.derive_layouts();
+  perform audit.derive_layouts(v_layout);
   perform audit.follow_layouts(t.id);
   return v_layout;
 end;
@@ -1766,10 +1783,13 @@ as $$
   from pg_class as c
   left join lateral (
     select g.tgtype
-    from pg_trigger as g
+    from (
+      select c.oid
+      union
+      select p.relid from pg_partition_tree(c.oid) as p where with_partitions and c.relkind = 'p'
+    ) as r (oid)
+    join pg_trigger as g on g.tgrelid = r.oid
     where not g.tgisinternal and g.tgname !~ '^_audit_'
-      and (g.tgrelid = c.oid
-        or (with_partitions and c.relkind = 'p' and g.tgrelid in (select relid from pg_partition_tree(c.oid))))
   ) as g on true
   where c.oid = table_trait.target
   group by c.oid, c.relkind
@@ -2700,21 +2720,68 @@ revoke all on function audit.fingerprint(audit.tracked) from public;
 comment on function audit.fingerprint(audit.tracked) is
   'Digest of the columns and triggers that the compiled functions of a table rely on.';
 
+-- The functions whose text decides what a declaration compiles to, by their names: those of this
+-- schema but for trigger functions and for what is compiled. They are listed so that they are found
+-- without looking at what was compiled, however much of it there is.
+create or replace function audit.compiler_functions()
+  returns name[]
+  language sql
+  immutable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select '{
+  account_query, actor_now, actor_variables, add_layout, add_partition, add_row_trigger,
+  add_trigger, adopt_layouts, after_ddl, after_drop, apply_declaration, as_compiled,
+  audited_columns, before_ddl, begin_era, belonging_query, bind_expression, bind_row, bind_text,
+  bound_function, bound_functions, builtin_name, cascade_test, cascades_of, check,
+  check_event_triggers, check_functions, check_guard, check_layouts, check_partitions,
+  check_policies, check_readers, check_rights, check_rows, check_sessions, check_spares,
+  check_storage, check_tables, check_triggers, check_untracked, check_writers, close_partition,
+  column_numbers, columns_now, columns_of, compile_function, compile_moves, compile_partitioned,
+  compile_table, compiler_digest, compiler_functions, condition_names, context_of,
+  copy_comments, declaration_of, default_actions, demand_actor, departed_body,
+  departed_function, departed_reader, derive_layouts, describe_rule, difference, element_of,
+  equality_of, event, expressions_of, fill_log, fingerprint, fold_name, follow_columns,
+  follow_ddl, follow_layouts, follow_names, follow_rules, foreign_key_of, function_settings,
+  give_function, grant_reading, grant_rights, group_body, has_own_policies, has_trigger,
+  horizon, indent, inputs_of, insert_log, install_compiled, interval_after, is_bound,
+  is_builtin, is_current, is_filtered, is_function_installed, is_installed, is_kept,
+  is_partition_empty, is_stale, is_trusted, item_log, json_value, layout_branch, layout_columns,
+  layout_dispatcher, layout_of, layout_printer, layout_reader, lookup_columns, lookup_join,
+  lookup_name, lookup_query, lookups_of, maintain, merge_body, moved_value, name_actions,
+  name_of, name_types, names_in, open_import, over_parameters, parent_columns, parent_query,
+  part_changes, part_identity, partition_list, partition_name, policy_ddl, presence_of,
+  presented, presented_type, problem_of_names, problem_of_rules, protect, quoted, read_actor,
+  read_move, reader_function, reader_functions, reader_of, reader_settings, reads_inline,
+  record_changes, record_export, record_value, refresh, remove_declaration, renamed_columns,
+  revoke_reading, rewrite_expression, role_for, role_rights, row_changes, row_names, row_record,
+  rules_of, secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
+  settle_readers, short_name, slug_for, spare_to_split, summarised_partitions, table_trait,
+  tables_named, text_value, tokens_of, track, tree_log, triggered_relations, untrack,
+  update_body, update_insert, update_list, update_variables, utc, validate_bound,
+  validate_declaration, validate_expression, validate_expressions, validate_trackable,
+  validate_tree, widen, write_body, write_function, write_log_event, write_table_event
+  }'::name[]
+$$;
+
+revoke all on function audit.compiler_functions() from public;
+
+comment on function audit.compiler_functions() is 'Names of the functions that compile.';
+
 -- Which compiler this is: another version may compile the same declaration to something else.
 create or replace function audit.compiler_digest()
   returns text
-  language sql
+  language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select md5(string_agg(f.proname || f.prosrc, ''
-    order by f.proname collate "C", f.prosrc collate "C"))
-  from pg_proc as f
-  where f.pronamespace = 'audit'::regnamespace
-    -- But for what was compiled: what one table was given leaves the others as they are.
-    and f.prorettype <> 'trigger'::regtype
-    and f.proname !~ '^(layout_[0-9]+|record)_'
-    and coalesce(obj_description(f.oid, 'pg_proc'), '') !~ '^Compiled by audit\.track\(\)'
+begin
+  return md5(string_agg(f.proname || f.prosrc, ''
+      order by f.proname collate "C", f.prosrc collate "C"))
+    from pg_proc as f
+    where f.proname = any (audit.compiler_functions())
+      and f.pronamespace = 'audit'::regnamespace;
+end;
 $$;
 
 revoke all on function audit.compiler_digest() from public;
@@ -4158,7 +4225,8 @@ begin
     join pg_namespace as n on n.oid = c.relnamespace
     cross join pg_roles as r
     where r.rolname in ('audit_writer', 'audit_lookup')
-      and not exists (select from audit.tracked as k where u.relation = any (k.tables))
+      and not exists (select from audit.tracked as k
+                      where k.tables::oid[] @> array[u.relation::oid])
       and exists (select from pg_attribute as a cross join lateral aclexplode(a.attacl) as x
                   where a.attrelid = c.oid and x.grantee = r.oid)
   loop
@@ -5614,44 +5682,46 @@ revoke all on function audit.is_stale(audit.tracked, oid[]) from public;
 comment on function audit.is_stale(audit.tracked, oid[]) is
   'Whether a tracked table, one of those touched, no longer fits what was compiled for it.';
 
--- Which tracked tables a command left different from what was compiled for them. Of those that it
--- did not touch only what costs next to nothing is asked, however many there are: a table or a
--- trigger that is gone (with something else, by a cascade), a name that is another one.
-create or replace function audit.stale_tables(touched oid[], may_drop boolean)
+-- A plain name stands in a text as a word, and is found by it, however many tables are tracked. Words
+-- are taken from the whole text, strings too, for what is executed there; an escape may stand
+-- before one. Other names are looked for as they are; in a long text all are, which takes less than its
+-- words do.
+create or replace function audit.tables_named(query text)
   returns setof regclass
   language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
-  set jit = off
 as $$
-declare
-  v_touched oid[] := array(
-    select unnest(touched) union select a.relid from unnest(touched) as r (id)
-    join pg_class as c on c.oid = r.id and c.relispartition
-    cross join lateral pg_partition_ancestors(c.oid) as a);
 begin
-  return query
-    select k.target from audit.tracked as k
-    where k.tables::oid[] && v_touched and audit.is_stale(k, v_touched);
-  if may_drop then
+  if length(query) > 10000 then
     return query
       select k.target
       from audit.tracked as k
-      left join pg_class as c on c.oid = k.target
-      left join pg_namespace as n on n.oid = c.relnamespace
-      where not k.tables::oid[] && v_touched
-        and (c.oid is null or format('%I.%I', n.nspname, c.relname) <> k.table_name
-          or k.trigger_count > (
-            select count(*) from pg_trigger as g
-            where g.tgrelid = k.target and g.tgname ~ '^_audit_' and g.tgenabled in ('A', 'D')));
+      join pg_class as c on c.oid = k.target
+      where strpos(lower(query), lower(c.relname)) > 0;
+    return;
   end if;
+  return query
+    select k.target
+    from (
+      select distinct w::name as name
+      from regexp_split_to_table(lower(query)
+        || case when strpos(query, E'\\') = 0 then ''
+          else ' ' || regexp_replace(lower(query), '\\.', ' ', 'g') end, '[^a-z0-9_]+') as w
+    ) as n
+    join pg_class as c on c.relname = n.name
+    join audit.tracked as k on k.target = c.oid
+    union
+    select k.target
+    from audit.tracked as k
+    join pg_class as c on c.oid = k.target
+    where right(k.table_name, 1) = '"' and strpos(lower(query), lower(c.relname)) > 0;
 end;
 $$;
 
-revoke all on function audit.stale_tables(oid[], boolean) from public;
+revoke all on function audit.tables_named(text) from public;
 
-comment on function audit.stale_tables(oid[], boolean) is
-  'The tracked tables that no longer fit what was compiled for them, after a command on some tables.';
+comment on function audit.tables_named(text) is 'The tracked tables that an SQL text names.';
 
 -- The actions of a table that declares none.
 create or replace function audit.default_actions(item_type text)
@@ -5775,7 +5845,9 @@ comment on function audit.renamed_columns(audit.tracked, audit.tracked) is
   'The renamed columns of a table as an entry of changes: {"renamed": {"new": {"then": "now"}}}.';
 
 -- Makes a declaration true: checked, stored, compiled, installed, and the fact itself in the log.
-create or replace function audit.apply_declaration(was audit.tracked, now audit.tracked)
+create or replace function audit.apply_declaration(
+  was audit.tracked, now audit.tracked, compiler text default audit.compiler_digest()
+)
   returns text
   language plpgsql
   set search_path = pg_catalog, pg_temp
@@ -5823,7 +5895,7 @@ begin
   now.compiled := to_jsonb(v_compiled);
   update audit.tracked as k
     set compiled = now.compiled, layout = now.layout, table_name = audit.name_of(now.target),
-      inputs = audit.inputs_of(now),
+      inputs = audit.inputs_of(now, compiler),
       trigger_count = (select count(*) from jsonb_object_keys(v_compiled.triggers))
     where k.id = now.id;
   perform audit.revoke_reading(was.tables);
@@ -5846,9 +5918,9 @@ begin
 end;
 $$;
 
-revoke all on function audit.apply_declaration(audit.tracked, audit.tracked) from public;
+revoke all on function audit.apply_declaration(audit.tracked, audit.tracked, text) from public;
 
-comment on function audit.apply_declaration(audit.tracked, audit.tracked) is
+comment on function audit.apply_declaration(audit.tracked, audit.tracked, text) is
   'Stores, compiles and installs a declaration; says whether it started, changed or is unchanged.';
 
 -- Takes a declaration away with all that was compiled from it, also when its table is gone already.
@@ -6028,7 +6100,8 @@ begin
       -- A restored table is another one, whose columns are numbered anew.
       and v_tracked.target = (select y.relation from audit.layout as y where y.id = v_tracked.layout);
     perform audit.validate_trackable(v_tracked.target);
-    if audit.apply_declaration(v_tracked, audit.follow_columns(v_tracked)) = 'changed' then
+    if audit.apply_declaration(v_tracked, audit.follow_columns(v_tracked), v_compiler) = 'changed'
+    then
       return next audit.name_of(v_tracked.target);
     end if;
   end loop;
@@ -6106,12 +6179,7 @@ begin
   end if;
   -- The command's target is not known yet: every tracked table that the text names is widened,
   -- which changes nothing but the cost of its next updates, until after_ddl() narrows it again.
-  for v_target in
-    select k.target
-    from audit.tracked as k
-    join pg_class as c on c.oid = k.target
-    where strpos(v_query, lower(c.relname)) > 0
-  loop
+  for v_target in select audit.tables_named(v_query) loop
     perform audit.widen(v_target);
   end loop;
 end;
@@ -6122,7 +6190,8 @@ revoke all on function audit.before_ddl() from public;
 comment on function audit.before_ddl() is
   'Event trigger: makes way for ALTER TABLE on the columns of tracked tables.';
 
--- After DDL on a tracked table its triggers are compiled anew in the same transaction.
+-- After DDL on a tracked table its triggers are compiled anew in the same transaction. Every command
+-- comes here, so what concerns no tracked table ends with one look into an index.
 create or replace function audit.after_ddl()
   returns event_trigger
   language plpgsql
@@ -6135,16 +6204,30 @@ as $$
 declare
   v_stack text;
   v_touched oid[];
+  v_roots oid[];
 begin
   get diagnostics v_stack = pg_context;
   if v_stack ~ 'function audit\.(install_compiled|remove_declaration)\(' then
     return;
   end if;
-  select array_agg(distinct coalesce(g.tgrelid, r.oid, c.objid))
-    into v_touched
+  select array_agg(t.oid), array_agg(a.relid) filter (where a.relid is not null)
+    into v_touched, v_roots
     from pg_event_trigger_ddl_commands() as c
-    left join pg_trigger as g on c.classid = 'pg_trigger'::regclass and g.oid = c.objid
-    left join pg_class as r on c.classid = 'pg_namespace'::regclass and r.relnamespace = c.objid;
+    cross join lateral (
+      select c.objid where c.classid <> all (array['pg_trigger', 'pg_namespace']::regclass[])
+      union all
+      select g.tgrelid from pg_trigger as g
+      where c.classid = 'pg_trigger'::regclass and g.oid = c.objid
+      union all
+      select r.oid from pg_class as r
+      where c.classid = 'pg_namespace'::regclass and r.relnamespace = c.objid
+    ) as t (oid)
+    left join lateral pg_partition_ancestors(t.oid) as a on true;
+  if tg_tag <> 'ALTER TABLE'
+    and not exists (select from audit.tracked as k where k.tables::oid[] && (v_touched || v_roots))
+  then
+    return;
+  end if;
   -- Triggers that the owner disabled stay so (a restore does it), but not in silence.
   perform audit.write_table_event('tracking_changed', audit.name_of(k.target),
       jsonb_build_object('triggers', jsonb_build_object('new', 'disabled')))
@@ -6154,9 +6237,10 @@ begin
                   where g.tgrelid = k.target and g.tgenabled = 'D' and g.tgname ~ '^_audit_');
   perform audit.refresh(s.target)
     from (
-      select s as target
-      from audit.stale_tables(coalesce(v_touched, '{}'),
-        tg_tag not in ('CREATE TABLE', 'CREATE TRIGGER', 'ALTER TRIGGER')) as s
+      select k.target
+      from audit.tracked as k
+      where k.tables::oid[] && (v_touched || v_roots)
+        and audit.is_stale(k, v_touched || v_roots)
       union
       -- What before_ddl() widened because the text names it, whether the command touched it or not.
       select k.target
@@ -6172,6 +6256,53 @@ revoke all on function audit.after_ddl() from public;
 
 comment on function audit.after_ddl() is
   'Event trigger: compiles tracked tables anew that a command has changed.';
+
+-- What went with something else, by a cascade, is no object of the command: a tracked table that is
+-- gone stops being tracked, and one that lost triggers gets them back.
+create or replace function audit.after_drop()
+  returns event_trigger
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+  set quote_all_identifiers = off
+  set jit = off
+as $$
+declare
+  v_stack text;
+  v_hit oid[];
+begin
+  get diagnostics v_stack = pg_context;
+  if v_stack ~ 'function audit\.(install_compiled|remove_declaration)\(' then
+    return;
+  end if;
+  select array_agg(case d.classid when 'pg_class'::regclass then d.objid
+      else to_regclass(format('%I.%I', d.address_names[1], d.address_names[2])) end)
+    into v_hit
+    from pg_event_trigger_dropped_objects() as d
+    where d.classid = 'pg_class'::regclass
+      or d.classid = 'pg_trigger'::regclass and d.address_names[3] ~ '^_audit_';
+  -- Whether DDL is followed is one thing, and this is a part of it.
+  if not exists (select from audit.tracked as k where k.target = any (v_hit::regclass[]))
+    or not exists (select from pg_event_trigger as e
+                   where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D')
+  then
+    return;
+  end if;
+  perform audit.refresh(k.target)
+    from audit.tracked as k
+    where k.target = any (v_hit::regclass[])
+      and (not exists (select from pg_class as c where c.oid = k.target)
+        or k.trigger_count > (
+          select count(*) from pg_trigger as g
+          where g.tgrelid = k.target and g.tgname ~ '^_audit_' and g.tgenabled in ('A', 'D')));
+end;
+$$;
+
+revoke all on function audit.after_drop() from public;
+
+comment on function audit.after_drop() is
+  'Event trigger: follows tracked tables and triggers of theirs that are gone.';
 
 -- Event triggers take a superuser; without them audit.refresh() is called by hand after DDL.
 create or replace function audit.follow_ddl()
@@ -6193,13 +6324,21 @@ begin
   if not exists (select from pg_event_trigger as e where e.evtname = 'audit_after_ddl') then
     create event trigger audit_after_ddl on ddl_command_end
       when tag in ('ALTER TABLE', 'ALTER SCHEMA', 'CREATE TABLE', 'CREATE TRIGGER',
-        'ALTER TRIGGER', 'DROP TRIGGER', 'DROP TABLE', 'DROP SCHEMA', 'DROP OWNED')
+        'ALTER TRIGGER')
       execute function audit.after_ddl();
     comment on event trigger audit_after_ddl is
       'Compiles tracked tables anew that a command has changed.';
   end if;
+  if not exists (select from pg_event_trigger as e where e.evtname = 'audit_after_drop') then
+    create event trigger audit_after_drop on sql_drop
+      when tag in ('ALTER TABLE', 'DROP TRIGGER', 'DROP TABLE', 'DROP SCHEMA', 'DROP OWNED')
+      execute function audit.after_drop();
+    comment on event trigger audit_after_drop is
+      'Follows tracked tables and triggers of theirs that are gone.';
+  end if;
   alter event trigger audit_before_ddl enable always;
   alter event trigger audit_after_ddl enable always;
+  alter event trigger audit_after_drop enable always;
 end;
 $$;
 
@@ -7326,7 +7465,7 @@ as $$
     case when e.oid is null then 'The event trigger is gone' else 'The event trigger is disabled, '
       'or not enabled always' end || ': triggers no longer follow changes of tables.',
     'select audit.follow_ddl();'
-  from unnest(array['audit_before_ddl', 'audit_after_ddl']) as n (name)
+  from unnest(array['audit_before_ddl', 'audit_after_ddl', 'audit_after_drop']) as n (name)
   left join pg_event_trigger as e on e.evtname = n.name
   where (e.oid is null or e.evtenabled <> 'A')
     and (select r.rolsuper from pg_class as c join pg_roles as r on r.oid = c.relowner

@@ -32,7 +32,8 @@ begin
       -- A restored table is another one, whose columns are numbered anew.
       and v_tracked.target = (select y.relation from audit.layout as y where y.id = v_tracked.layout);
     perform audit.validate_trackable(v_tracked.target);
-    if audit.apply_declaration(v_tracked, audit.follow_columns(v_tracked)) = 'changed' then
+    if audit.apply_declaration(v_tracked, audit.follow_columns(v_tracked), v_compiler) = 'changed'
+    then
       return next audit.name_of(v_tracked.target);
     end if;
   end loop;

@@ -38,7 +38,7 @@ begin
     using errcode = ''UA003'', hint = ''Call audit.refresh(), which makes it anew.'';
 end;
 ',
-    v_result, audit.layout_branch(v_ids, format('audit.layout_%%s_%s(%s)', kind, v_arguments), 1),
+    v_result, audit.layout_branch(v_ids, format('audit.layout_%%s_%s(%s)', kind, v_arguments)),
     kind, case when v_has_side then '$1, $2' else '$1' end, kind, v_arguments));
 end;
 $$;
