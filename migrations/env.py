@@ -24,6 +24,8 @@ HERE = Path(__file__)
 # Whoever comes second waits here, then finds nothing left to do. The lock ends with the
 # transaction, so that it works through a connection pooler and nothing can leave it behind.
 BEFORE = (
+    # Whatever others may create in the schemas of the session's search_path is not called.
+    "set local search_path = pg_catalog, pg_temp",
     "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('auditdb.migrations', 0))",
     HERE.with_name("guard.sql").read_text("utf-8"),
 )

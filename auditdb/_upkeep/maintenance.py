@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
+from auditdb._connection.own import execute_alone
 from auditdb.errors import LogBusy, translated
 
 if TYPE_CHECKING:
@@ -143,9 +144,11 @@ def _close(connection: psycopg.Connection[Any], name: str, patience: float) -> s
     try:
         with _lock_timeout(connection, patience):
             for (index,) in connection.execute(_LEFT_OVER, given).fetchall():
-                connection.execute(sql.SQL("drop index concurrently {}").format(sql.SQL(index)))
-            connection.execute(sql.SQL("reindex table concurrently {}").format(table))
-            connection.execute(sql.SQL("vacuum (freeze, analyze) {}").format(table))
+                execute_alone(
+                    connection, sql.SQL("drop index concurrently {}").format(sql.SQL(index))
+                )
+            execute_alone(connection, sql.SQL("reindex table concurrently {}").format(table))
+            execute_alone(connection, sql.SQL("vacuum (freeze, analyze) {}").format(table))
     except psycopg.errors.LockNotAvailable:
         return "a transaction is open that uses it"
     if connection.execute(_FROZEN, given).fetchone() != (True,):
