@@ -4,6 +4,12 @@
 -- partitions (partitions/), where those read it who may (rights/).
 \set ON_ERROR_STOP on
 
+-- All of it or nothing: nothing of others is found by its name, and a schema that is there already
+-- is somebody else's.
+begin;
+set local search_path = pg_catalog, pg_temp;
+create schema audit;
+
 -- What is kept: the log, the declarations, and what goes with them
 \ir audit/schema.sql
 \ir audit/rights/roles.sql
@@ -279,3 +285,5 @@
 \ir licensing/views/customer_log.sql
 \ir licensing/views/product_log.sql
 \ir licensing/rights.sql
+
+commit;
