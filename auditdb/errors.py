@@ -132,7 +132,7 @@ class MigrationFailed(AuditError):
 
 
 class LogBusy(AuditError):
-    """The log is in use, so maintenance could not go on."""
+    """The log is in use, so the command could not go on."""
 
 
 class InvalidCursor(AuditError):

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 config = context.config
 
 HERE = Path(__file__)
-# Whoever comes second waits here, then finds nothing left to do. The lock ends with the
-# transaction, so that it works through a connection pooler and nothing can leave it behind.
+# Whoever comes second waits in guard.sql, then finds nothing left to do. What is set ends with the
+# transaction, so that it works through a connection pooler.
 BEFORE = (
     # Whatever others may create in the schemas of the session's search_path is not called.
     "set local search_path = pg_catalog, pg_temp",
-    "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('auditdb.migrations', 0))",
+    # Nobody waits for ever for what others hold; a lock_timeout that is set stays.
+    """select pg_catalog.set_config('lock_timeout', case pg_catalog.current_setting('lock_timeout')
+      when '0' then '30s' else pg_catalog.current_setting('lock_timeout') end, true)""",
     HERE.with_name("guard.sql").read_text("utf-8"),
 )
 # A new version of the compiler reaches the tables that are tracked already.

@@ -125,6 +125,10 @@ begin
   if v_says is not null then
     raise exception using errcode = 'UA010', message = v_says, hint = v_hint;
   end if;
+  if v_is_ours then
+    -- One upgrade at a time: Alembic reads the table after this. Nobody but its owner can lock it so.
+    lock table audit.alembic_version in share row exclusive mode;
+  end if;
   perform set_config('search_path', v_path, true);
 end;
 $$

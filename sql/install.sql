@@ -158,6 +158,9 @@ create schema audit;
 \ir audit/api/begin_era.sql
 
 -- Tracking: declarations, and what becomes of them when their tables change
+\ir audit/tracking/bound_waits.sql
+\ir audit/tracking/holders_of.sql
+\ir audit/tracking/gave_up.sql
 \ir audit/tracking/validate_trackable.sql
 \ir audit/tracking/problem_of_rules.sql
 \ir audit/tracking/problem_of_names.sql

@@ -20,6 +20,11 @@ PATIENCE = 60.0
 """Seconds to go on trying while transactions are open that use the log."""
 
 _PAUSE = 0.2
+_IN_THE_WAY = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+)
 # Who waits for a lock that keeps writers out makes others wait behind it.
 _BRIEF = 0.02
 
@@ -124,17 +129,23 @@ def extend(
     while True:
         try:
             row = connection.execute("select audit.maintain(%s::interval)", [ahead]).fetchone()
-        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+        except _IN_THE_WAY as error:
             if time.monotonic() > deadline:
                 raise LogBusy(
+                    f"The log is in use, so maintenance could not go on: {said(error)}.",
                     hint="Its rows have a place all the same. Try again when long transactions "
-                    "have ended; pg_stat_activity lists them."
+                    "have ended; pg_stat_activity lists them.",
                 ) from error
             time.sleep(_PAUSE)
             continue
         if not row or not row[0]:
             return changes
         changes += row[0]
+
+
+def said(error: psycopg.Error) -> str:
+    """Return what the database said in an error, without a full stop."""
+    return (error.diag.message_primary or str(error)).rstrip(".")
 
 
 def _close(connection: psycopg.Connection[Any], name: str, patience: float) -> str | None:

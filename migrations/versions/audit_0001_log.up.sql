@@ -4886,6 +4886,96 @@ comment on function audit.begin_era() is
   'Public. To be called once after the log was restored on another server: exports then count from '
   'here.';
 
+-- Nobody waits for ever, and without a word, for a lock that somebody else holds. What the caller
+-- chose stays; he sets back what this returns.
+create or replace function audit.bound_waits()
+  returns text
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_before text := current_setting('lock_timeout');
+begin
+  if v_before = '0' then
+    perform set_config('lock_timeout', '10s', true);
+  end if;
+  return v_before;
+end;
+$$;
+
+revoke all on function audit.bound_waits() from public;
+
+comment on function audit.bound_waits() is
+  'Lets this transaction wait for a lock for ten seconds, unless lock_timeout is set; returns what '
+  'it was before.';
+
+-- Who is in the way: those who write or change these tables, and where there are none, who reads.
+create or replace function audit.holders_of(relations regclass[])
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with wanted as (
+    select r.relid from unnest(holders_of.relations) as r (relid)
+    union
+    select t.relid
+    from unnest(holders_of.relations) as r (relid)
+    cross join lateral pg_partition_tree(r.relid) as t
+  ), held as (
+    select l.relation, l.pid, l.virtualtransaction, l.mode = 'AccessShareLock' as is_reading
+    from pg_locks as l
+    where l.locktype = 'relation' and l.granted and l.pid is distinct from pg_backend_pid()
+      and l.database = (select d.oid from pg_database as d where d.datname = current_database())
+      and l.relation in (select w.relid from wanted as w)
+  ), holding as (
+    select distinct on (h.pid, h.virtualtransaction) h.*
+    from held as h
+    where not h.is_reading or not exists (select from held as w where not w.is_reading)
+    order by h.pid, h.virtualtransaction, h.relation
+  )
+  select coalesce(string_agg(
+      case when h.pid is null then format('prepared transaction %L of role %s', p.gid, p.owner)
+        else concat_ws(', ', format('process %s of role %s', h.pid, coalesce(a.usename, '?')),
+          'application ' || quote_literal(nullif(a.application_name, '')), a.state) end
+      || coalesce(', since ' || to_char(coalesce(a.xact_start, p.prepared),
+        'YYYY-MM-DD HH24:MI:SSOF'), '')
+      || format(', holds %s', h.relation::regclass), '; ' order by h.pid),
+    'who held it has let go of it since')
+  from holding as h
+  left join pg_stat_activity as a on a.pid = h.pid
+  -- A prepared transaction is known by the lock on its own number.
+  left join pg_locks as x
+    on h.pid is null and x.pid is null and x.locktype = 'transactionid'
+    and x.virtualtransaction = h.virtualtransaction
+  left join pg_prepared_xacts as p on p.transaction = x.transactionid
+$$;
+
+revoke all on function audit.holders_of(regclass[]) from public;
+
+comment on function audit.holders_of(regclass[]) is
+  'The sessions that hold locks on tables and their partitions, each with its role, its application '
+  'and since when.';
+
+-- The error for a wait that was too long: PostgreSQL's own does not say for whom.
+create or replace function audit.gave_up(relations regclass[])
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  raise exception 'gave up waiting for a lock: %', audit.holders_of(gave_up.relations)
+    using errcode = '55P03',
+      hint = 'Try again when that transaction has ended, or end it with pg_terminate_backend(). '
+        'How long to wait is lock_timeout, ten seconds where it is 0.';
+end;
+$$;
+
+revoke all on function audit.gave_up(regclass[]) from public;
+
+comment on function audit.gave_up(regclass[]) is
+  'Raises that a lock was not to be had, and who holds one on these tables.';
+
 -- What cannot be tracked is refused, with the reason and a way out.
 create or replace function audit.validate_trackable(target regclass)
   returns void
@@ -5843,9 +5933,15 @@ declare
   v_old audit.tracked;
   v_done text;
   v_other text;
+  v_waits constant text := audit.bound_waits();
 begin
   perform audit.validate_trackable(track.target);
-  lock table audit.tracked in share row exclusive mode;
+  begin
+    lock table audit.tracked in share row exclusive mode;
+  exception
+    when lock_not_available then
+      perform audit.gave_up(array['audit.tracked'::regclass]);
+  end;
   select * into v_old from audit.tracked as k where k.target = track.target;
   v_new := v_old;
   v_new.target := track.target;
@@ -5865,7 +5961,13 @@ begin
   v_new.actions := coalesce(track.actions, audit.default_actions(v_new.item_type));
   v_new.require_actor := coalesce(track.require_actor, false);
   v_new.on_truncate := coalesce(track.on_truncate, 'log');
-  v_done := audit.apply_declaration(v_old, v_new);
+  begin
+    v_done := audit.apply_declaration(v_old, v_new);
+  exception
+    when lock_not_available then
+      perform audit.gave_up(array[track.target]);
+  end;
+  perform set_config('lock_timeout', v_waits, true);
   -- Where both are said by name, the ids of one table are meant as those of the other.
   select string_agg(audit.name_of(k.target), ', ' order by k.id)
     into v_other
@@ -5902,14 +6004,21 @@ create or replace function audit.untrack(target regclass)
 as $$
 declare
   v_tracked audit.tracked;
+  v_waits constant text := audit.bound_waits();
+  v_is_tracked boolean;
 begin
   lock table audit.tracked in share row exclusive mode;
   select * into v_tracked from audit.tracked as k where k.target = untrack.target;
-  if not found then
-    return 'unchanged';
+  v_is_tracked := found;
+  if v_is_tracked then
+    perform audit.remove_declaration(v_tracked);
   end if;
-  perform audit.remove_declaration(v_tracked);
-  return 'stopped';
+  perform set_config('lock_timeout', v_waits, true);
+  return case when v_is_tracked then 'stopped' else 'unchanged' end;
+exception
+  when lock_not_available then
+    perform audit.gave_up(array['audit.tracked', untrack.target]);
+    return null;
 end;
 $$;
 
@@ -5930,34 +6039,46 @@ as $$
 declare
   v_tracked audit.tracked;
   v_compiler text := audit.compiler_digest();
+  v_waits constant text := audit.bound_waits();
+  v_found boolean := false;
 begin
-  lock table audit.tracked in share row exclusive mode;
-  -- After a restore of data alone.
-  if refresh.target is null
-    and exists (select from audit.check_layouts() as f where f.finding = 'layout_missing')
-  then
-    perform audit.derive_layouts();
-  end if;
-  for v_tracked in
-    select * from audit.tracked as k
-    where refresh.target is null or k.target = refresh.target
-    order by k.id
-  loop
-    if audit.name_of(v_tracked.target) is null then
-      perform audit.remove_declaration(v_tracked);
-      return next v_tracked.compiled ->> 'name';
-      continue;
+  begin
+    lock table audit.tracked in share row exclusive mode;
+    -- After a restore of data alone.
+    if refresh.target is null
+      and exists (select from audit.check_layouts() as f where f.finding = 'layout_missing')
+    then
+      perform audit.derive_layouts();
     end if;
-    continue when v_tracked.inputs = audit.inputs_of(v_tracked, v_compiler)
-      and audit.is_installed(v_tracked)
-      -- A restored table is another one, whose columns are numbered anew.
-      and v_tracked.target = (select y.relation from audit.layout as y where y.id = v_tracked.layout);
-    perform audit.validate_trackable(v_tracked.target);
-    if audit.apply_declaration(v_tracked, audit.follow_columns(v_tracked)) = 'changed' then
-      return next audit.name_of(v_tracked.target);
-    end if;
-  end loop;
-  if not found and refresh.target is not null then
+    for v_tracked in
+      select * from audit.tracked as k
+      where refresh.target is null or k.target = refresh.target
+      order by k.id
+    loop
+      v_found := true;
+      if audit.name_of(v_tracked.target) is null then
+        perform audit.remove_declaration(v_tracked);
+        return next v_tracked.compiled ->> 'name';
+        continue;
+      end if;
+      continue when v_tracked.inputs = audit.inputs_of(v_tracked, v_compiler)
+        and audit.is_installed(v_tracked)
+        -- A restored table is another one, whose columns are numbered anew.
+        and v_tracked.target = (select y.relation from audit.layout as y
+                                where y.id = v_tracked.layout);
+      perform audit.validate_trackable(v_tracked.target);
+      if audit.apply_declaration(v_tracked, audit.follow_columns(v_tracked)) = 'changed' then
+        return next audit.name_of(v_tracked.target);
+      end if;
+    end loop;
+  exception
+    when lock_not_available then
+      perform audit.gave_up('audit.tracked'::regclass || case
+        when refresh.target is null then array(select k.target from audit.tracked as k)
+        else array[refresh.target] end);
+  end;
+  perform set_config('lock_timeout', v_waits, true);
+  if not v_found and refresh.target is not null then
     raise exception 'table % is not tracked', refresh.target
       using errcode = 'UA009', hint = 'Declare it with audit.track().';
   end if;
@@ -6459,9 +6580,8 @@ declare
   v_added integer;
   v_spare text;
 begin
-  if not pg_try_advisory_xact_lock(hashtextextended('audit.maintain', 0)) then
-    return 0;
-  end if;
+  -- One at a time: a table of the log's own, which nobody but its owner can lock.
+  lock table audit.option in share row exclusive mode;
   if to_regclass('audit.log_future') is null then
     perform audit.add_partition('log_past', 'minvalue', v_now::text);
     perform audit.add_partition('log_future', v_spares_until::text, 'maxvalue');
@@ -6487,13 +6607,17 @@ begin
   execute format('alter table audit.log detach partition audit.%I', v_spare);
   if not audit.is_partition_empty(v_spare) then
     raise exception 'rows have come into audit.%', v_spare
-      using errcode = '55P03', hint = 'Call audit.maintain() again.';
+      using errcode = '40001', hint = 'Call audit.maintain() again.';
   end if;
   execute format('drop table audit.%I', v_spare);
   if v_spare = 'log_future' then
     perform audit.add_partition('log_future', v_spares_until::text, 'maxvalue');
   end if;
   return 1;
+exception
+  when lock_not_available then
+    perform audit.gave_up(array['audit.option', 'audit.log']);
+    return null;
 end;
 $$;
 
@@ -8105,34 +8229,43 @@ as $$
 declare
   v_relation regclass;
   v_grant text;
+  v_waits constant text := audit.bound_waits();
 begin
-  -- Of several upgrades at once the first grants; those after it find nothing to do.
-  perform pg_advisory_xact_lock(hashtextextended('audit.grant_rights', 0));
-  for v_relation in select p.relid from pg_partition_tree('audit.log') as p order by p.level desc
-  loop
-    perform audit.protect(v_relation);
-  end loop;
-
-  if to_regrole('audit_exporter') is not null then
-    foreach v_relation in array array['audit.presence', 'audit.belonging']::regclass[] loop
-      if not exists (select from pg_policy as p
-                     where p.polrelid = v_relation and p.polname = 'exporter_policy') then
-        execute format('create policy exporter_policy on %s for select to audit_exporter '
-          'using (not audit.has_own_policies())', audit.name_of(v_relation));
-      end if;
+  begin
+    -- Of several upgrades at once the first grants; those after it find nothing to do. A table of
+    -- the log's own, which nobody but its owner can lock.
+    lock table audit.option in share row exclusive mode;
+    for v_relation in select p.relid from pg_partition_tree('audit.log') as p order by p.level desc
+    loop
+      perform audit.protect(v_relation);
     end loop;
-  end if;
 
-  for v_grant in
-    select format('grant %s on %s%s to %I', r.privilege,
-      case when r.is_function then 'function ' else '' end, r.object, r.role)
-    from audit.role_rights() as r
-    where to_regrole(r.role) is not null
-      and not case when r.is_function then has_function_privilege(r.role, r.object, r.privilege)
-        else has_table_privilege(r.role, r.object, r.privilege) end
-  loop
-    execute v_grant;
-  end loop;
+    if to_regrole('audit_exporter') is not null then
+      foreach v_relation in array array['audit.presence', 'audit.belonging']::regclass[] loop
+        if not exists (select from pg_policy as p
+                       where p.polrelid = v_relation and p.polname = 'exporter_policy') then
+          execute format('create policy exporter_policy on %s for select to audit_exporter '
+            'using (not audit.has_own_policies())', audit.name_of(v_relation));
+        end if;
+      end loop;
+    end if;
+
+    for v_grant in
+      select format('grant %s on %s%s to %I', r.privilege,
+        case when r.is_function then 'function ' else '' end, r.object, r.role)
+      from audit.role_rights() as r
+      where to_regrole(r.role) is not null
+        and not case when r.is_function then has_function_privilege(r.role, r.object, r.privilege)
+          else has_table_privilege(r.role, r.object, r.privilege) end
+    loop
+      execute v_grant;
+    end loop;
+  exception
+    when lock_not_available then
+      perform audit.gave_up(
+        array['audit.option', 'audit.log', 'audit.presence', 'audit.belonging']);
+  end;
+  perform set_config('lock_timeout', v_waits, true);
 
   return query
     select format('create role %I nologin;', r.name)

@@ -297,7 +297,7 @@ def test_revisions_lean_on_nothing_of_ours(path: Path) -> None:
             else []
         )
     }
-    assert imported <= {"__future__", "pathlib", "alembic"}
+    assert imported <= {"__future__", "pathlib", "re", "alembic"}
     for kind in (".up.sql", ".down.sql"):
         assert path.with_suffix(kind).exists()
 
