@@ -272,6 +272,12 @@ def _translate(error: BaseException) -> AuditError:
         return PermissionDenied(
             f"PostgreSQL refused: {report.message}.", hint=report.hint or needed
         )
+    if "statement pooling mode" in report.message:
+        # As PgBouncer says it, where a transaction begins.
+        return DatabaseUnreachable(
+            "PgBouncer pools statements here, so that no transaction can be had.",
+            hint="Give the URL of a pool in transaction or session mode, or of the server itself.",
+        )
     if report.is_loss:
         return DatabaseUnreachable(f"The connection to the database was lost: {report.message}")
     found = _by_sqlstate().get(report.sqlstate or "", DatabaseFailed)

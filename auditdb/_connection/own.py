@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg import pq
+from psycopg import pq, sql
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -23,6 +23,14 @@ _PIN = b"set local search_path = pg_catalog, pg_temp"
 class OwnConnection(psycopg.Connection[tuple[Any, ...]]):
     """A connection on which a name without a schema is one of PostgreSQL's."""
 
+    _settings: tuple[sql.Composed, ...] = ()
+    """What each transaction sets beside the search_path."""
+
+    def set_in_each(self, setting: str, value: str) -> None:
+        """Have each transaction from now on begin with a setting, which ends with it."""
+        name = sql.SQL(".").join(map(sql.Identifier, setting.split(".")))
+        self._settings += (sql.SQL("set local {} = {}").format(name, value),)
+
     # psycopg offers no hook for the begin of a transaction. Every one it makes, for a statement, a
     # block or a cursor, goes through this method; tests say when that changes.
     def _exec_command(
@@ -30,7 +38,9 @@ class OwnConnection(psycopg.Connection[tuple[Any, ...]]):
     ) -> Generator[Any, Any, Any]:
         result = yield from super()._exec_command(command, result_format)
         if command == self._get_tx_start_command():
-            yield from super()._exec_command(_PIN)
+            statements: tuple[Any, ...] = (_PIN, *self._settings)
+            for statement in statements:
+                yield from super()._exec_command(statement)
         return result
 
     def execute(
