@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from alembic import context
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from auditdb import errors
-from auditdb._upkeep import database
+from auditdb._upkeep import database, patience
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -69,6 +70,8 @@ def run(**how: Any) -> None:
     only_looks = context.get_context().opts.get("dont_mutate", False)
     with context.begin_transaction():
         if not only_looks:
+            if witness := config.attributes.get("witness"):
+                witness.process = context.get_bind().scalar(text("select pg_backend_pid()"))
             for statement in BEFORE:
                 context.execute(statement)
             if interval := config.attributes.get("partition_interval"):
@@ -85,10 +88,13 @@ def run_online() -> None:
     """Run the revisions on the database."""
     url = find_url()
     try:
-        with database.engine(url).connect() as connection:
+        with patience.Witness(url) as witness, database.engine(url).connect() as connection:
+            config.attributes["witness"] = witness
             run(connection=connection)
     except DBAPIError as error:
         driver = errors.driver_error(error)
+        if isinstance(driver, psycopg.errors.LockNotAvailable):
+            raise witness.gave_up(driver) from driver
         if isinstance(driver, psycopg.OperationalError) and driver.sqlstate is None:
             raise database.unreachable(url, driver) from driver
         # SQLAlchemy's message would repeat the whole script.

@@ -35,24 +35,6 @@ INTERVALS = ("month", "quarter", "year")
 _ATTEMPTS = 4
 """How often an upgrade is tried that meets another one."""
 
-# After an error nobody knows what was waited for. It was something of the log, or of its tables.
-_HOLDERS = """
-select distinct on (l.pid) pg_catalog.concat_ws(', ',
-  'process ' || l.pid || ' of role ' || a.usename,
-  'application ' || pg_catalog.quote_literal(nullif(a.application_name, '')), a.state,
-  'since ' || pg_catalog.to_char(a.xact_start, 'YYYY-MM-DD HH24:MI:SSOF'),
-  'holds ' || l.relation::pg_catalog.regclass::pg_catalog.text)
-from pg_catalog.pg_locks as l
-join pg_catalog.pg_class as c on c.oid = l.relation
-join pg_catalog.pg_stat_activity as a on a.pid = l.pid
-where l.locktype = 'relation' and l.granted and a.datname = pg_catalog.current_database()
-  and c.relkind in ('r', 'p') and l.pid <> pg_catalog.pg_backend_pid()
-  and (c.relnamespace = pg_catalog.to_regnamespace('audit')
-    or exists (select from pg_catalog.pg_trigger as t
-               where t.tgrelid = c.oid and t.tgname like '\\_audit\\_%'))
-order by l.pid, l.mode = 'AccessShareLock', c.oid
-"""
-
 # A plain table: what else somebody gave this name could be code of theirs.
 _HAS_VERSIONS = """
 select from pg_catalog.pg_class as c
@@ -117,11 +99,6 @@ def _failing(url: str | None = None) -> Iterator[None]:
     try:
         with translated():
             yield
-    except DatabaseFailed as error:
-        cause = error.__cause__
-        if url is None or not isinstance(cause, psycopg.errors.LockNotAvailable):
-            raise
-        raise _busy(url, cause) from cause
     except CommandError as error:
         if url is not None:
             _refuse_newer(url)
@@ -129,20 +106,6 @@ def _failing(url: str | None = None) -> Iterator[None]:
     except AssertionError as error:
         # What Alembic says of steps on a branch that the database does not have.
         raise MigrationFailed("The database has no such revision.") from error
-
-
-def _busy(url: str, error: psycopg.Error) -> LogBusy:
-    """Return the error for a lock that was not to be had, naming who holds locks on the log."""
-    what = maintenance.said(error)
-    with database.connect(url, accept="any") as connection:
-        holders = [row[0] for row in connection.execute(_HOLDERS).fetchall()]
-    if holders and not what.startswith("gave up waiting"):
-        what = f"{what}: {'; '.join(holders)}"
-    return LogBusy(
-        f"Nothing was done: {what}.",
-        hint="Try again when that transaction has ended, or end it with pg_terminate_backend(). "
-        "How long to wait: PGOPTIONS='-c lock_timeout=60s'.",
-    )
 
 
 def _refuse_newer(url: str) -> None:

@@ -34,7 +34,7 @@ def owner(engine_database: str) -> Iterator[psycopg.Connection]:
 
 def brief(url: str) -> str:
     """Return the URL of sessions that wait for no lock for long."""
-    return url.replace("statement_timeout", "lock_timeout%3D300ms%20-c%20statement_timeout")
+    return url.replace("statement_timeout", "lock_timeout%3D3s%20-c%20statement_timeout")
 
 
 def named(session: psycopg.Connection) -> tuple[str, str]:
@@ -167,11 +167,22 @@ def test_an_upgrade_names_who_is_in_the_way(
     stranger.execute(lock.encode())
     with pytest.raises(auditdb.LogBusy) as caught:
         run(brief(engine_database))
-    for words in (*named(stranger), "since 20", "holds audit."):
+    for words in (*named(stranger), "idle in transaction, since 20"):
         assert words in caught.value.message
     assert "pg_terminate_backend" in (caught.value.hint or "")
     stranger.rollback()
     run(brief(engine_database))
+
+
+def test_an_install_names_who_makes_the_schema(empty_database: str) -> None:
+    with closing(psycopg.connect(empty_database, application_name="reporting")) as stranger:
+        stranger.execute("create schema audit")
+        with pytest.raises(auditdb.LogBusy) as caught:
+            migrate.upgrade(brief(empty_database))
+        for words in (*named(stranger), "idle in transaction, since 20"):
+            assert words in caught.value.message
+        stranger.rollback()
+        assert migrate.upgrade(brief(empty_database)) != ()
 
 
 def test_an_upgrade_bounds_its_waits_by_itself() -> None:
