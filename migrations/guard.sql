@@ -119,8 +119,8 @@ begin
   elsif v_defaults is not null then
     v_says := 'default privileges in schema audit would give others rights on the log: '
       || v_defaults;
-    v_hint := 'Drop the schema (drop schema audit;), or take them back: alter default privileges '
-      'in schema audit revoke …';
+    v_hint := 'Drop the schema (drop schema audit;), or take them back with alter default '
+      'privileges in schema audit; psql lists them with \ddp.';
   end if;
   if v_says is not null then
     raise exception using errcode = 'UA010', message = v_says, hint = v_hint;
