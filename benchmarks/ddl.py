@@ -72,7 +72,7 @@ def measure(
     for system in chosen:
         name = f"ddl {system.name}"
         server.execute("drop database if exists {} with (force)", name)
-        server.execute("create database {}", name)
+        server.execute("create database {} template template0", name)
         if system is AUDITDB:
             migrate.upgrade(server.url(name), "heads")
         with closing(Watched(server.url(name), ())) as session:

@@ -4,6 +4,12 @@
 -- partitions (partitions/), where those read it who may (rights/).
 \set ON_ERROR_STOP on
 
+-- All of it or nothing: nothing of others is found by its name, and a schema that is there already
+-- is somebody else's.
+begin;
+set local search_path = pg_catalog, pg_temp;
+create schema audit;
+
 -- What is kept: the log, the declarations, and what goes with them
 \ir audit/schema.sql
 \ir audit/rights/roles.sql
@@ -155,6 +161,9 @@
 \ir audit/api/begin_era.sql
 
 -- Tracking: declarations, and what becomes of them when their tables change
+\ir audit/tracking/bound_waits.sql
+\ir audit/tracking/holders_of.sql
+\ir audit/tracking/gave_up.sql
 \ir audit/tracking/validate_trackable.sql
 \ir audit/tracking/problem_of_rules.sql
 \ir audit/tracking/problem_of_names.sql
@@ -283,3 +292,5 @@
 \ir licensing/views/customer_log.sql
 \ir licensing/views/product_log.sql
 \ir licensing/rights.sql
+
+commit;

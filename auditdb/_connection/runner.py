@@ -9,6 +9,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from auditdb._connection import kinds
+from auditdb._connection.qualified import qualified
 from auditdb.errors import log_translated
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def _rows(conn: kinds.Sync, query: Query) -> Sequence[ResultRow]:
         if not kinds.is_psycopg(conn):
             from sqlalchemy import text
 
-            found: Any = cast("Any", conn).execute(text(query.text), query.values)
+            found: Any = cast("Any", conn).execute(text(qualified(query.text)), query.values)
             return cast("Sequence[ResultRow]", found.all())
         from psycopg import Cursor
         from psycopg.rows import tuple_row
@@ -190,7 +191,7 @@ async def _rows_async(conn: kinds.Async, query: Query) -> Sequence[ResultRow]:
         if not kinds.is_async_psycopg(conn):
             from sqlalchemy import text
 
-            found: Any = await cast("Any", conn).execute(text(query.text), query.values)
+            found: Any = await cast("Any", conn).execute(text(qualified(query.text)), query.values)
             return cast("Sequence[ResultRow]", found.all())
         from psycopg import AsyncCursor
         from psycopg.rows import tuple_row
@@ -201,4 +202,4 @@ async def _rows_async(conn: kinds.Async, query: Query) -> Sequence[ResultRow]:
 
 
 def _for_psycopg(text: str) -> bytes:
-    return PARAMETER.sub(r"%(\1)s", text.replace("%", "%%")).encode()
+    return PARAMETER.sub(r"%(\1)s", qualified(text).replace("%", "%%")).encode()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from auditdb._connection.own import OwnConnection
     from auditdb._export.export_request import Progress
     from auditdb._export.manifest import Manifest
     from auditdb._export.versions import FormatVersion
@@ -54,7 +55,7 @@ def run(url: str, place: Path, progress: Progress) -> Imported:
         again,
         database.connect(url, accept="same") as connection,
         log_translated(),
-        _alone(connection),
+        _alone(url, connection),
     ):
         _check_columns(connection, found.form.version)
         statements = Statements.of(found.form.version, _adopted(connection, found))
@@ -128,9 +129,9 @@ def _verified(place: Path) -> Manifest:
 
 
 @contextmanager
-def _alone(connection: psycopg.Connection[Any]) -> Iterator[None]:
+def _alone(url: str, connection: OwnConnection) -> Iterator[None]:
     """Keep other imports out of the database, and those who may not import."""
-    connection.execute("select set_config('statement_timeout', '0', false)")
+    connection.set_in_each("statement_timeout", "0")
     row = connection.execute(
         "select to_regclass('audit.era') is not null, current_user,"
         " pg_has_role(c.relowner, 'usage')"
@@ -144,16 +145,17 @@ def _alone(connection: psycopg.Connection[Any]) -> Iterator[None]:
             f"Role {role} may not import: only the owner of audit.log may add rows to it.",
             hint="Connect as the role that ran `auditdb upgrade`.",
         )
-    row = connection.execute(
-        "select pg_try_advisory_lock(hashtextextended('audit.import', 0))"
-    ).fetchone()
-    if row != (True,):
-        raise ImportFailed("Another import into this log is under way.", hint="Wait for it.")
-    try:
+    # In a transaction of its own, which ends with the import whatever becomes of that: a lock of
+    # the session would stay with a pooler. Nobody but the owner can lock the table so.
+    with database.connect(url, accept="same") as keeper, keeper.transaction():
+        keeper.execute("set local idle_in_transaction_session_timeout = 0")
+        try:
+            keeper.execute("lock table audit.era in share update exclusive mode nowait")
+        except psycopg.errors.LockNotAvailable as error:
+            raise ImportFailed(
+                "Another import into this log is under way.", hint="Wait for it."
+            ) from error
         yield
-    finally:
-        if not connection.closed:
-            connection.execute("select pg_advisory_unlock(hashtextextended('audit.import', 0))")
 
 
 def _check_columns(connection: psycopg.Connection[Any], version: FormatVersion) -> None:

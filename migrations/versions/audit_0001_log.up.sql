@@ -2733,34 +2733,35 @@ as $$
   account_query, actor_now, actor_variables, add_layout, add_partition, add_row_trigger,
   add_trigger, adopt_layouts, after_ddl, after_drop, apply_declaration, as_compiled,
   audited_columns, before_ddl, begin_era, belonging_query, bind_expression, bind_row, bind_text,
-  bound_function, bound_functions, builtin_name, cascade_gate, cascade_test, cascades_of, check,
-  check_event_triggers, check_functions, check_guard, check_layouts, check_partitions,
-  check_policies, check_readers, check_rights, check_rows, check_sessions, check_spares,
-  check_storage, check_tables, check_triggers, check_untracked, check_writers, close_partition,
-  column_numbers, columns_now, columns_of, compile_function, compile_moves, compile_partitioned,
-  compile_table, compiler_digest, compiler_functions, condition_names, context_of, copy_comments,
-  declaration_of, default_actions, demand_actor, departed_body, departed_function,
-  departed_reader, derive_layouts, describe_rule, difference, element_of, equality_of, event,
-  expressions_of, fill_log, fingerprint, fold_name, follow_columns, follow_ddl, follow_layouts,
-  follow_names, follow_rules, foreign_key_of, function_settings, give_function, grant_reading,
-  grant_rights, group_body, has_own_policies, has_trigger, horizon, indent, inputs_of, insert_log,
-  install_compiled, interval_after, is_bound, is_builtin, is_current, is_filtered,
-  is_function_installed, is_installed, is_kept, is_partition_empty, is_stale, is_trusted,
-  item_log, json_value, layout_branch, layout_columns, layout_dispatcher, layout_of,
-  layout_printer, layout_reader, lookup_columns, lookup_join, lookup_name, lookup_query,
-  lookups_of, maintain, merge_body, moved_value, name_actions, name_now, name_of, name_types,
-  names_in, open_import, over_parameters, parent_columns, parent_query, part_changes,
-  part_identity, partition_list, partition_name, policy_ddl, presence_of, presented,
-  presented_type, problem_of_names, problem_of_rules, protect, quoted, read_actor, read_move,
-  reader_function, reader_functions, reader_of, reader_settings, reads_inline, record_changes,
-  record_export, record_value, refresh, remove_declaration, renamed_columns, revoke_reading,
-  rewrite_expression, role_for, role_rights, row_changes, row_names, row_record, rules_of,
-  secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
-  settle_readers, short_name, slug_for, spare_to_split, summarised_partitions, table_trait,
-  tables_named, text_value, tokens_of, track, tree_log, triggered_relations, untrack, update_body,
-  update_insert, update_list, update_variables, utc, validate_bound, validate_declaration,
-  validate_expression, validate_expressions, validate_trackable, validate_tree, widen, write_body,
-  write_function, write_log_event, write_table_event
+  bound_function, bound_functions, bound_waits, builtin_name, cascade_gate, cascade_test,
+  cascades_of, check, check_event_triggers, check_functions, check_guard, check_layouts,
+  check_partitions, check_policies, check_readers, check_rights, check_rows, check_sessions,
+  check_spares, check_storage, check_tables, check_triggers, check_untracked, check_writers,
+  close_partition, column_numbers, columns_now, columns_of, compile_function, compile_moves,
+  compile_partitioned, compile_table, compiler_digest, compiler_functions, condition_names,
+  context_of, copy_comments, declaration_of, default_actions, demand_actor, departed_body,
+  departed_function, departed_reader, derive_layouts, describe_rule, difference, element_of,
+  equality_of, event, expressions_of, fill_log, fingerprint, fold_name, follow_columns,
+  follow_ddl, follow_layouts, follow_names, follow_rules, foreign_key_of, function_settings,
+  gave_up, give_function, grant_reading, grant_rights, group_body, has_own_policies, has_trigger,
+  holders_of, horizon, indent, inputs_of, insert_log, install_compiled, interval_after, is_bound,
+  is_builtin, is_current, is_filtered, is_function_installed, is_installed, is_kept,
+  is_partition_empty, is_stale, is_trusted, item_log, json_value, layout_branch, layout_columns,
+  layout_dispatcher, layout_of, layout_printer, layout_reader, lookup_columns, lookup_join,
+  lookup_name, lookup_query, lookups_of, maintain, merge_body, moved_value, name_actions,
+  name_now, name_of, name_types, names_in, open_import, over_parameters, parent_columns,
+  parent_query, part_changes, part_identity, partition_list, partition_name, policy_ddl,
+  presence_of, presented, presented_type, problem_of_names, problem_of_rules, protect, quoted,
+  read_actor, read_move, reader_function, reader_functions, reader_of, reader_settings,
+  reads_inline, record_changes, record_export, record_value, refresh, remove_declaration,
+  renamed_columns, revoke_reading, rewrite_expression, role_for, role_rights, row_changes,
+  row_names, row_record, rules_of, secret_columns, secret_numbers, set_actor, settings_for,
+  settings_of, settle_layout, settle_readers, short_name, slug_for, spare_to_split,
+  summarised_partitions, table_trait, tables_named, text_value, tokens_of, track, tree_log,
+  triggered_relations, untrack, update_body, update_insert, update_list, update_variables, utc,
+  validate_bound, validate_declaration, validate_expression, validate_expressions,
+  validate_trackable, validate_tree, widen, write_body, write_function, write_log_event,
+  write_table_event
   }'::name[]
 $$;
 
@@ -5029,6 +5030,96 @@ comment on function audit.begin_era() is
   'Public. To be called once after the log was restored on another server: exports then count from '
   'here.';
 
+-- Nobody waits for ever, and without a word, for a lock that somebody else holds. What the caller
+-- chose stays; he sets back what this returns.
+create or replace function audit.bound_waits()
+  returns text
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_before text := current_setting('lock_timeout');
+begin
+  if v_before = '0' then
+    perform set_config('lock_timeout', '10s', true);
+  end if;
+  return v_before;
+end;
+$$;
+
+revoke all on function audit.bound_waits() from public;
+
+comment on function audit.bound_waits() is
+  'Lets this transaction wait for a lock for ten seconds, unless lock_timeout is set; returns what '
+  'it was before.';
+
+-- Who is in the way: those who write or change these tables, and where there are none, who reads.
+create or replace function audit.holders_of(relations regclass[])
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with wanted as (
+    select r.relid from unnest(holders_of.relations) as r (relid)
+    union
+    select t.relid
+    from unnest(holders_of.relations) as r (relid)
+    cross join lateral pg_partition_tree(r.relid) as t
+  ), held as (
+    select l.relation, l.pid, l.virtualtransaction, l.mode = 'AccessShareLock' as is_reading
+    from pg_locks as l
+    where l.locktype = 'relation' and l.granted and l.pid is distinct from pg_backend_pid()
+      and l.database = (select d.oid from pg_database as d where d.datname = current_database())
+      and l.relation in (select w.relid from wanted as w)
+  ), holding as (
+    select distinct on (h.pid, h.virtualtransaction) h.*
+    from held as h
+    where not h.is_reading or not exists (select from held as w where not w.is_reading)
+    order by h.pid, h.virtualtransaction, h.relation
+  )
+  select coalesce(string_agg(
+      case when h.pid is null then format('prepared transaction %L of role %s', p.gid, p.owner)
+        else concat_ws(', ', format('process %s of role %s', h.pid, coalesce(a.usename, '?')),
+          'application ' || quote_literal(nullif(a.application_name, '')), a.state) end
+      || coalesce(', since ' || to_char(coalesce(a.xact_start, p.prepared),
+        'YYYY-MM-DD HH24:MI:SSOF'), '')
+      || format(', holds %s', h.relation::regclass), '; ' order by h.pid),
+    'who held it has let go of it since')
+  from holding as h
+  left join pg_stat_activity as a on a.pid = h.pid
+  -- A prepared transaction is known by the lock on its own number.
+  left join pg_locks as x
+    on h.pid is null and x.pid is null and x.locktype = 'transactionid'
+    and x.virtualtransaction = h.virtualtransaction
+  left join pg_prepared_xacts as p on p.transaction = x.transactionid
+$$;
+
+revoke all on function audit.holders_of(regclass[]) from public;
+
+comment on function audit.holders_of(regclass[]) is
+  'The sessions that hold locks on tables and their partitions, each with its role, its application '
+  'and since when.';
+
+-- The error for a wait that was too long: PostgreSQL's own does not say for whom.
+create or replace function audit.gave_up(relations regclass[])
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  raise exception 'gave up waiting for a lock: %', audit.holders_of(gave_up.relations)
+    using errcode = '55P03',
+      hint = 'Try again when that transaction has ended, or end it with pg_terminate_backend(). '
+        'How long to wait is lock_timeout, ten seconds where it is 0.';
+end;
+$$;
+
+revoke all on function audit.gave_up(regclass[]) from public;
+
+comment on function audit.gave_up(regclass[]) is
+  'Raises that a lock was not to be had, and who holds one on these tables.';
+
 -- What cannot be tracked is refused, with the reason and a way out.
 create or replace function audit.validate_trackable(target regclass)
   returns void
@@ -5990,9 +6081,15 @@ declare
   v_old audit.tracked;
   v_done text;
   v_other text;
+  v_waits constant text := audit.bound_waits();
 begin
   perform audit.validate_trackable(track.target);
-  lock table audit.tracked in share row exclusive mode;
+  begin
+    lock table audit.tracked in share row exclusive mode;
+  exception
+    when lock_not_available then
+      perform audit.gave_up(array['audit.tracked'::regclass]);
+  end;
   select * into v_old from audit.tracked as k where k.target = track.target;
   v_new := v_old;
   v_new.target := track.target;
@@ -6012,7 +6109,13 @@ begin
   v_new.actions := coalesce(track.actions, audit.default_actions(v_new.item_type));
   v_new.require_actor := coalesce(track.require_actor, false);
   v_new.on_truncate := coalesce(track.on_truncate, 'log');
-  v_done := audit.apply_declaration(v_old, v_new);
+  begin
+    v_done := audit.apply_declaration(v_old, v_new);
+  exception
+    when lock_not_available then
+      perform audit.gave_up(array[track.target]);
+  end;
+  perform set_config('lock_timeout', v_waits, true);
   -- Where both are said by name, the ids of one table are meant as those of the other.
   select string_agg(audit.name_of(k.target), ', ' order by k.id)
     into v_other
@@ -6049,14 +6152,21 @@ create or replace function audit.untrack(target regclass)
 as $$
 declare
   v_tracked audit.tracked;
+  v_waits constant text := audit.bound_waits();
+  v_is_tracked boolean;
 begin
   lock table audit.tracked in share row exclusive mode;
   select * into v_tracked from audit.tracked as k where k.target = untrack.target;
-  if not found then
-    return 'unchanged';
+  v_is_tracked := found;
+  if v_is_tracked then
+    perform audit.remove_declaration(v_tracked);
   end if;
-  perform audit.remove_declaration(v_tracked);
-  return 'stopped';
+  perform set_config('lock_timeout', v_waits, true);
+  return case when v_is_tracked then 'stopped' else 'unchanged' end;
+exception
+  when lock_not_available then
+    perform audit.gave_up(array['audit.tracked', untrack.target]);
+    return null;
 end;
 $$;
 
@@ -6077,35 +6187,48 @@ as $$
 declare
   v_tracked audit.tracked;
   v_compiler text := audit.compiler_digest();
+  v_waits constant text := audit.bound_waits();
+  v_found boolean := false;
 begin
-  lock table audit.tracked in share row exclusive mode;
-  -- After a restore of data alone.
-  if refresh.target is null
-    and exists (select from audit.check_layouts() as f where f.finding = 'layout_missing')
-  then
-    perform audit.derive_layouts();
-  end if;
-  for v_tracked in
-    select * from audit.tracked as k
-    where refresh.target is null or k.target = refresh.target
-    order by k.id
-  loop
-    if audit.name_of(v_tracked.target) is null then
-      perform audit.remove_declaration(v_tracked);
-      return next v_tracked.compiled ->> 'name';
-      continue;
-    end if;
-    continue when v_tracked.inputs = audit.inputs_of(v_tracked, v_compiler)
-      and audit.is_installed(v_tracked)
-      -- A restored table is another one, whose columns are numbered anew.
-      and v_tracked.target = (select y.relation from audit.layout as y where y.id = v_tracked.layout);
-    perform audit.validate_trackable(v_tracked.target);
-    if audit.apply_declaration(v_tracked, audit.follow_columns(v_tracked), v_compiler) = 'changed'
+  begin
+    lock table audit.tracked in share row exclusive mode;
+    -- After a restore of data alone.
+    if refresh.target is null
+      and exists (select from audit.check_layouts() as f where f.finding = 'layout_missing')
     then
-      return next audit.name_of(v_tracked.target);
+      perform audit.derive_layouts();
     end if;
-  end loop;
-  if not found and refresh.target is not null then
+    for v_tracked in
+      select * from audit.tracked as k
+      where refresh.target is null or k.target = refresh.target
+      order by k.id
+    loop
+      v_found := true;
+      if audit.name_of(v_tracked.target) is null then
+        perform audit.remove_declaration(v_tracked);
+        return next v_tracked.compiled ->> 'name';
+        continue;
+      end if;
+      continue when v_tracked.inputs = audit.inputs_of(v_tracked, v_compiler)
+        and audit.is_installed(v_tracked)
+        -- A restored table is another one, whose columns are numbered anew.
+        and v_tracked.target = (select y.relation from audit.layout as y
+                                where y.id = v_tracked.layout);
+      perform audit.validate_trackable(v_tracked.target);
+      if audit.apply_declaration(v_tracked, audit.follow_columns(v_tracked), v_compiler)
+        = 'changed'
+      then
+        return next audit.name_of(v_tracked.target);
+      end if;
+    end loop;
+  exception
+    when lock_not_available then
+      perform audit.gave_up('audit.tracked'::regclass || case
+        when refresh.target is null then array(select k.target from audit.tracked as k)
+        else array[refresh.target] end);
+  end;
+  perform set_config('lock_timeout', v_waits, true);
+  if not v_found and refresh.target is not null then
     raise exception 'table % is not tracked', refresh.target
       using errcode = 'UA009', hint = 'Declare it with audit.track().';
   end if;
@@ -6673,9 +6796,8 @@ declare
   v_added integer;
   v_spare text;
 begin
-  if not pg_try_advisory_xact_lock(hashtextextended('audit.maintain', 0)) then
-    return 0;
-  end if;
+  -- One at a time: a table of the log's own, which nobody but its owner can lock.
+  lock table audit.option in share row exclusive mode;
   if to_regclass('audit.log_future') is null then
     perform audit.add_partition('log_past', 'minvalue', v_now::text);
     perform audit.add_partition('log_future', v_spares_until::text, 'maxvalue');
@@ -6701,13 +6823,17 @@ begin
   execute format('alter table audit.log detach partition audit.%I', v_spare);
   if not audit.is_partition_empty(v_spare) then
     raise exception 'rows have come into audit.%', v_spare
-      using errcode = '55P03', hint = 'Call audit.maintain() again.';
+      using errcode = '40001', hint = 'Call audit.maintain() again.';
   end if;
   execute format('drop table audit.%I', v_spare);
   if v_spare = 'log_future' then
     perform audit.add_partition('log_future', v_spares_until::text, 'maxvalue');
   end if;
   return 1;
+exception
+  when lock_not_available then
+    perform audit.gave_up(array['audit.option', 'audit.log']);
+    return null;
 end;
 $$;
 
@@ -8159,9 +8285,17 @@ as $$
     format(case when c.relname ~ '_cc(new|old)[0-9]*$' then 'drop index %s;'
       else 'reindex index %s;' end, audit.name_of(i.indexrelid))
   from pg_partition_tree('audit.log') as p
-  join pg_index as i on i.indrelid = p.relid
+  join pg_class as r on r.oid = p.relid
+  join pg_index as i on i.indrelid in (r.oid, r.reltoastrelid)
   join pg_class as c on c.oid = i.indexrelid
   where not (i.indisvalid and i.indisready and i.indislive) and p.isleaf
+    -- Whoever is at it holds this lock: REINDEX on the index, CREATE INDEX on its table.
+    and not exists (
+      select from pg_locks as l
+      where l.mode = 'ShareUpdateExclusiveLock' and l.granted
+        and l.database = (select d.oid from pg_database as d where d.datname = current_database())
+        and l.relation = case when c.relname ~ '_cc(new|old)[0-9]*$' then i.indexrelid
+          else i.indrelid end)
   union all
   select 'encoding_wrong', 'error', quote_ident(d.datname),
     format('The encoding of the database is %s: it cannot hold every letter, or holds bytes that '
@@ -8308,34 +8442,43 @@ as $$
 declare
   v_relation regclass;
   v_grant text;
+  v_waits constant text := audit.bound_waits();
 begin
-  -- Of several upgrades at once the first grants; those after it find nothing to do.
-  perform pg_advisory_xact_lock(hashtextextended('audit.grant_rights', 0));
-  for v_relation in select p.relid from pg_partition_tree('audit.log') as p order by p.level desc
-  loop
-    perform audit.protect(v_relation);
-  end loop;
-
-  if to_regrole('audit_exporter') is not null then
-    foreach v_relation in array array['audit.presence', 'audit.belonging']::regclass[] loop
-      if not exists (select from pg_policy as p
-                     where p.polrelid = v_relation and p.polname = 'exporter_policy') then
-        execute format('create policy exporter_policy on %s for select to audit_exporter '
-          'using (not audit.has_own_policies())', audit.name_of(v_relation));
-      end if;
+  begin
+    -- Of several upgrades at once the first grants; those after it find nothing to do. A table of
+    -- the log's own, which nobody but its owner can lock.
+    lock table audit.option in share row exclusive mode;
+    for v_relation in select p.relid from pg_partition_tree('audit.log') as p order by p.level desc
+    loop
+      perform audit.protect(v_relation);
     end loop;
-  end if;
 
-  for v_grant in
-    select format('grant %s on %s%s to %I', r.privilege,
-      case when r.is_function then 'function ' else '' end, r.object, r.role)
-    from audit.role_rights() as r
-    where to_regrole(r.role) is not null
-      and not case when r.is_function then has_function_privilege(r.role, r.object, r.privilege)
-        else has_table_privilege(r.role, r.object, r.privilege) end
-  loop
-    execute v_grant;
-  end loop;
+    if to_regrole('audit_exporter') is not null then
+      foreach v_relation in array array['audit.presence', 'audit.belonging']::regclass[] loop
+        if not exists (select from pg_policy as p
+                       where p.polrelid = v_relation and p.polname = 'exporter_policy') then
+          execute format('create policy exporter_policy on %s for select to audit_exporter '
+            'using (not audit.has_own_policies())', audit.name_of(v_relation));
+        end if;
+      end loop;
+    end if;
+
+    for v_grant in
+      select format('grant %s on %s%s to %I', r.privilege,
+        case when r.is_function then 'function ' else '' end, r.object, r.role)
+      from audit.role_rights() as r
+      where to_regrole(r.role) is not null
+        and not case when r.is_function then has_function_privilege(r.role, r.object, r.privilege)
+          else has_table_privilege(r.role, r.object, r.privilege) end
+    loop
+      execute v_grant;
+    end loop;
+  exception
+    when lock_not_available then
+      perform audit.gave_up(
+        array['audit.option', 'audit.log', 'audit.presence', 'audit.belonging']);
+  end;
+  perform set_config('lock_timeout', v_waits, true);
 
   return query
     select format('create role %I nologin;', r.name)

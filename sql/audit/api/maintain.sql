@@ -21,9 +21,8 @@ declare
   v_added integer;
   v_spare text;
 begin
-  if not pg_try_advisory_xact_lock(hashtextextended('audit.maintain', 0)) then
-    return 0;
-  end if;
+  -- One at a time: a table of the log's own, which nobody but its owner can lock.
+  lock table audit.option in share row exclusive mode;
   if to_regclass('audit.log_future') is null then
     perform audit.add_partition('log_past', 'minvalue', v_now::text);
     perform audit.add_partition('log_future', v_spares_until::text, 'maxvalue');
@@ -49,13 +48,17 @@ begin
   execute format('alter table audit.log detach partition audit.%I', v_spare);
   if not audit.is_partition_empty(v_spare) then
     raise exception 'rows have come into audit.%', v_spare
-      using errcode = '55P03', hint = 'Call audit.maintain() again.';
+      using errcode = '40001', hint = 'Call audit.maintain() again.';
   end if;
   execute format('drop table audit.%I', v_spare);
   if v_spare = 'log_future' then
     perform audit.add_partition('log_future', v_spares_until::text, 'maxvalue');
   end if;
   return 1;
+exception
+  when lock_not_available then
+    perform audit.gave_up(array['audit.option', 'audit.log']);
+    return null;
 end;
 $$;
 
