@@ -137,7 +137,7 @@ def _check_increment(context: typer.Context, target: str, state: Path) -> None:
         raise typer.BadParameter(
             f"with --since-last, give a fixed time instead of {since}.", param_hint="--since"
         )
-    if target != "-" and state.absolute().is_relative_to(Path(target).absolute()):
+    if target != "-" and state.resolve().is_relative_to(Path(target).resolve()):
         raise typer.BadParameter(
             f"{state} lies in {target}, which holds the export alone.", param_hint="--since-last"
         )

@@ -24,8 +24,10 @@ def rows(path: Path, form: Form) -> Iterator[ExportedRow]:
             number += 1
             yield row
     except (ValueError, csv.Error, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise Malformed(f"after row {number}: {error}") from error
+        raise Malformed(f"after row {number}: {str(error)[:500]}") from error
     except Exception as error:
         if not form.is_broken(error):
             raise
-        raise Malformed(f"after row {number}: what is compressed is broken ({error})") from error
+        raise Malformed(
+            f"after row {number}: what is compressed is broken ({str(error)[:500]})"
+        ) from error

@@ -58,7 +58,7 @@ class ExportedRow:
 
     @property
     def cells(self) -> Mapping[str, Any]:
-        """The row as a line of JSON Lines reads; empty where its format is not imported.
+        """What the row says, with documents read; empty where its format is not imported.
 
         Raises ValueError where a cell cannot be read.
         """
@@ -119,6 +119,10 @@ class Format(ABC):
         return isinstance(error, self.broken)
 
 
+LONGEST = 16 << 20
+"""The most bytes of a row that is read, unless somebody asks for more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """How the rows of an export are written: what its manifest says of the data."""
@@ -128,6 +132,8 @@ class Form:
     spreadsheet: bool
     """Whether cells that a spreadsheet would run begin with an apostrophe."""
     version: FormatVersion
+    longest: int = LONGEST
+    """The most bytes of a row that is read: memory is bounded, whatever a file says."""
 
     @property
     def columns(self) -> dict[str, str]:
@@ -154,6 +160,13 @@ class Form:
         Raises ExportFailed where it is not installed.
         """
         return self.format.library() or self.compression.library()
+
+    def too_long(self) -> ValueError:
+        """Return the error for a row that is longer than any that is read."""
+        return ValueError(
+            f"the next row is longer than {self.longest >> 20} MiB;"
+            " where it is meant to be, --longest-row says how long"
+        )
 
     def check(self) -> None:
         """Raise ExportFailed where there is no such form, or no library for it."""

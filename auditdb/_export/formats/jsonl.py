@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from auditdb._export import row_key
+from auditdb._export import compression, row_key
 from auditdb._export.formats import documents, log_rows
 from auditdb._export.formats.base import ExportedRow, Format
 from auditdb._export.formats.text import TextWriter
@@ -62,7 +62,9 @@ class JsonLines(Format):
         """Yield the rows of a file with their lines."""
         names = form.version.names
         with form.compression.opened(path) as found:
-            for line in found:
+            for line in compression.lines(found, form.longest):
+                if len(line) > form.longest:
+                    raise form.too_long()
                 if not line.endswith(b"\n"):
                     raise ValueError("the last line is cut off")
                 text = line[:-1].decode()
