@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow.parquet
 import pytest
@@ -67,7 +67,7 @@ def packed(place: Path, compression: str, opened: Callable[[Path], Any], parts: 
     return place
 
 
-def _gzip(path: Path) -> IO[bytes]:
+def _gzip(path: Path) -> Any:
     return gzip.open(path, "wb", compresslevel=1)
 
 

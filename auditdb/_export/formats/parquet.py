@@ -30,7 +30,7 @@ GROUP_BYTES = 16 << 20
 """The most bytes of text that a row group is gathered up to."""
 _BATCH = 500
 """Rows that are turned into objects at a time, where they are short."""
-_BATCH_BYTES = 256 << 20
+_BATCH_BYTES = 128 << 20
 """The most bytes that they may take, when each has the longest values of a dictionary."""
 
 # How the values of a column come out of the database; a time as microseconds.
