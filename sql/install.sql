@@ -146,10 +146,14 @@
 \ir audit/writing/write_log_event.sql
 \ir audit/writing/log_truncate.sql
 \ir audit/writing/refuse_change.sql
+\ir audit/writing/add_era.sql
 \ir audit/writing/open_import.sql
 \ir audit/writing/adopt_layouts.sql
 \ir audit/api/record_export.sql
 \ir audit/api/begin_era.sql
+\ir audit/tracking/forget_layouts.sql
+\ir audit/writing/validate_undo.sql
+\ir audit/api/undo_import.sql
 
 -- Tracking: declarations, and what becomes of them when their tables change
 \ir audit/tracking/validate_trackable.sql
@@ -227,6 +231,7 @@
 \ir audit/check/check_partitions.sql
 \ir audit/check/check_spares.sql
 \ir audit/check/check_rows.sql
+\ir audit/check/check_import.sql
 \ir audit/check/check_storage.sql
 \ir audit/check/check_sessions.sql
 \ir audit/api/check.sql

@@ -136,7 +136,8 @@ comment on column audit.log.application is 'The application_name of the session 
 comment on column audit.log.is_cascade is 'Whether the row was written because a parent was deleted.';
 comment on column audit.log.is_deleted is 'Whether it is about rows that the action deleted.';
 comment on column audit.log.era is
-  'In which era (audit.era) it was written, which tx counts in; 0 where it was imported.';
+  'In which era (audit.era) it was written, which tx counts in; minus the number of the era where it '
+  'came with the import that began that one.';
 comment on column audit.log.layout is
   'Which layout (audit.layout) the row of the table had; null in rows about no row of a table.';
 comment on column audit.log.row_values is
@@ -165,6 +166,7 @@ comment on column audit.action.description is 'What the action means, in a sente
 insert into audit.action (action, label, description) values
   ('log_exported', 'Log exported', 'Rows of the log were exported by auditdb export.'),
   ('log_imported', 'Log imported', 'Rows of another log were imported by auditdb import.'),
+  ('log_import_undone', 'Import undone', 'The rows of an import were taken out of the log again.'),
   ('table_truncated', 'Table truncated', 'A tracked table was emptied by TRUNCATE.'),
   ('tracking_started', 'Tracking started', 'A table was declared to audit.track().'),
   ('tracking_changed', 'Tracking changed',
@@ -179,8 +181,11 @@ create table audit.era (
   kind     text        collate "C" not null,
   is_open  boolean     not null default false,
   began_at timestamptz not null default clock_timestamp(),
+  imported jsonb,
   constraint era_pkey primary key (number),
-  constraint era_kind_check check (kind in ('installed', 'restored', 'imported'))
+  constraint era_kind_check
+    check (kind in ('installed', 'restored', 'imported', 'undone', 'undo')),
+  constraint era_imported_check check ((kind in ('imported', 'undone')) = (imported is not null))
 );
 
 revoke all on audit.era from public;
@@ -190,10 +195,15 @@ comment on table audit.era is
 comment on column audit.era.number is 'Number of the era, from 1 on.';
 comment on column audit.era.log is 'Identity of the log, kept when it is restored elsewhere.';
 comment on column audit.era.server is 'Identifier of the server whose transaction ids count.';
-comment on column audit.era.kind is 'What began the era: installed, restored or imported.';
+comment on column audit.era.kind is
+  'What began the era: installed, restored, imported; undone, an import that was undone since; undo, '
+  'when it was.';
 comment on column audit.era.is_open is
   'Whether an import is under way, whose rows are not all there yet.';
 comment on column audit.era.began_at is 'When the era began.';
+comment on column audit.era.imported is
+  'What was imported: the hash, log and rows of the export, its first and last time (since, until), '
+  'how many rows were new, and which layouts. Its rows in audit.log have minus the number as era.';
 
 insert into audit.era (number, log, server, kind)
 select 1, gen_random_uuid(), s.system_identifier, 'installed'
@@ -4718,13 +4728,22 @@ revoke all on function audit.log_truncate() from public;
 
 comment on function audit.log_truncate() is 'Trigger that logs or refuses TRUNCATE.';
 
--- The guard of the log: rows are added, never changed, also not by the owner.
+-- The guard of the log: rows are added, never changed, also not by the owner. What an import brought
+-- leaves while audit.undo_import() undoes it.
 create or replace function audit.refuse_change()
   returns trigger
   language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
 begin
+  if tg_op = 'DELETE' then
+    if old.era < 0 and exists (
+      select from audit.era as e
+      where e.number = -old.era and e.kind = 'undone' and e.is_open)
+    then
+      return old;
+    end if;
+  end if;
   raise exception '% of %.% refused: the log is append-only',
     lower(tg_op), quote_ident(tg_table_schema), quote_ident(tg_table_name)
     using errcode = 'UA004',
@@ -4750,30 +4769,87 @@ create trigger refuse_truncate
 
 alter table audit.log enable always trigger refuse_truncate;
 
--- Before an import: exports wait until audit.begin_era() says that its rows are complete.
-create or replace function audit.open_import()
+-- Nobody is writing when an era begins, so that every row is visible, and every later one is of the new
+-- era. What an import has begun becomes it.
+create or replace function audit.add_era(kind text)
   returns integer
-  language sql
+  language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
-  insert into audit.era (number, log, server, kind, is_open)
-  select e.number + 1, e.log, (select s.system_identifier from pg_control_system() as s),
-    'imported', true
-  from audit.era as e
-  where e.number = (select max(m.number) from audit.era as m) and not e.is_open
-  returning number
+declare
+  v_number integer;
+begin
+  lock table only audit.log in access exclusive mode;
+  update audit.era as e
+    set is_open = false, began_at = clock_timestamp()
+    where e.is_open
+    returning e.number into v_number;
+  if not found then
+    insert into audit.era (number, log, server, kind)
+    select coalesce(max(e.number), 0) + 1,
+        coalesce((array_agg(e.log order by e.number desc))[1], gen_random_uuid()),
+        (select s.system_identifier from pg_control_system() as s), add_era.kind
+      from audit.era as e
+      returning number into v_number;
+  end if;
+  execute format('alter table only audit.log alter column era set default %s', v_number);
+  return v_number;
+end;
 $$;
 
-revoke all on function audit.open_import() from public;
+revoke all on function audit.add_era(text) from public;
 
-comment on function audit.open_import() is
-  'Begins an import of rows with transaction ids of another server; null where one was begun.';
+comment on function audit.add_era(text) is
+  'Begins an era, or the one that an import has opened; returns its number.';
+
+-- Before an import: exports wait until audit.add_era() says that its rows are complete. One that was
+-- broken off goes on; the rows of another one must not be left as they are, for nobody would know.
+create or replace function audit.open_import(imported jsonb)
+  returns integer
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_open audit.era;
+begin
+  select * into v_open from audit.era as e where e.is_open for update;
+  if found then
+    if v_open.imported -> 'sha256' is distinct from open_import.imported -> 'sha256'
+      or v_open.kind <> 'imported'
+    then
+      raise exception 'import % of another export was broken off, its sha256 is %',
+        v_open.number, v_open.imported ->> 'sha256'
+        using errcode = 'object_in_use',
+          hint = format('Run that import again, or undo it: auditdb import --undo %s',
+            v_open.number);
+    end if;
+    update audit.era as e
+      set imported = jsonb_set(e.imported, '{layouts}',
+        e.imported -> 'layouts' || (open_import.imported -> 'layouts'))
+      where e.number = v_open.number;
+    return v_open.number;
+  end if;
+  insert into audit.era (number, log, server, kind, is_open, imported)
+  select e.number + 1, e.log, (select s.system_identifier from pg_control_system() as s),
+      'imported', true, open_import.imported || '{"new_rows": 0}'
+    from audit.era as e
+    where e.number = (select max(m.number) from audit.era as m)
+    returning number into v_open.number;
+  return v_open.number;
+end;
+$$;
+
+revoke all on function audit.open_import(jsonb) from public;
+
+comment on function audit.open_import(jsonb) is
+  'Begins an import of rows with transaction ids of another server, or goes on with it; returns the '
+  'number of its era.';
 
 -- Before an import: the layouts that its rows name are here, whatever their numbers. A layout is
 -- known by what it says. One of a table of this database serves as it is; others are added, under a
 -- declaration that no table of this database has.
 create or replace function audit.adopt_layouts(log uuid, layouts jsonb)
-  returns table (theirs integer, ours integer)
+  returns table (theirs integer, ours integer, is_added boolean)
   language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
@@ -4817,7 +4893,8 @@ begin
         and (y.tracked_id = v_layout.tracked_id or y.tracked_id > 0)
       order by y.tracked_id = v_layout.tracked_id desc, y.id
       limit 1;
-    if not found then
+    is_added := not found;
+    if is_added then
       ours := audit.add_layout(v_layout);
       v_added := v_added || v_layout.tracked_id;
     end if;
@@ -4858,25 +4935,8 @@ create or replace function audit.begin_era()
   set search_path = pg_catalog, pg_temp
   set lock_timeout = '10s'
 as $$
-declare
-  v_number integer;
 begin
-  -- Nobody is writing now, so that every row is visible, and every later one is of the new era.
-  lock table only audit.log in access exclusive mode;
-  update audit.era as e
-    set is_open = false, began_at = clock_timestamp()
-    where e.is_open
-    returning e.number into v_number;
-  if not found then
-    insert into audit.era (number, log, server, kind)
-    select coalesce(max(e.number), 0) + 1,
-        coalesce((array_agg(e.log order by e.number desc))[1], gen_random_uuid()),
-        (select s.system_identifier from pg_control_system() as s), 'restored'
-      from audit.era as e
-      returning number into v_number;
-  end if;
-  execute format('alter table only audit.log alter column era set default %s', v_number);
-  return v_number;
+  return audit.add_era('restored');
 end;
 $$;
 
@@ -4885,6 +4945,165 @@ revoke all on function audit.begin_era() from public;
 comment on function audit.begin_era() is
   'Public. To be called once after the log was restored on another server: exports then count from '
   'here.';
+
+-- When an import is undone: the layouts that came with it. Those of a declaration of this database
+-- stay, for its tables may write in them by now.
+create or replace function audit.forget_layouts(numbers jsonb)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_layout audit.layout;
+  v_declarations integer[] := '{}';
+begin
+  if forget_layouts.numbers = '[]' then
+    return;
+  end if;
+  lock table audit.layout in share row exclusive mode;
+  for v_layout in
+    delete from audit.layout as y
+    where y.tracked_id < 0
+      and y.id in (select n::integer from jsonb_array_elements_text(forget_layouts.numbers) as n)
+    returning y.*
+  loop
+    execute format('drop function if exists audit.%I(text), audit.%I(text, boolean)',
+      format('layout_%s_values', v_layout.id), format('layout_%s_text', v_layout.id));
+    execute format('drop type if exists audit.%I', format('layout_%s', v_layout.id));
+    v_declarations := v_declarations || v_layout.tracked_id;
+  end loop;
+  if v_declarations <> '{}' then
+    perform audit.derive_layouts();
+    perform audit.follow_layouts(d.id) from (select distinct unnest(v_declarations) as id) as d;
+  end if;
+end;
+$$;
+
+revoke all on function audit.forget_layouts(jsonb) from public;
+
+comment on function audit.forget_layouts(jsonb) is
+  'Removes layouts that came with an import, with their types and functions.';
+
+-- What came after an import may rest on its rows: a later import left out those that were there, and
+-- an export has taken them elsewhere, where they would be rows of no log.
+create or replace function audit.validate_undo(era audit.era)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_later integer;
+  v_exported timestamptz;
+begin
+  select e.number into v_later
+    from audit.era as e
+    where e.number > era.number and e.kind = 'imported'
+    order by e.number desc
+    limit 1;
+  if found then
+    raise exception 'import % came after import %', v_later, era.number
+      using errcode = 'object_in_use',
+        hint = format('Undo that one first: select audit.undo_import(%s);', v_later);
+  end if;
+  select l.occurred_at into v_exported
+    from audit.log as l
+    where l.action = 'log_exported' and l.era >= era.number
+      -- So few partitions are read; the clock may have been set back a little.
+      and l.occurred_at >= era.began_at - interval '1 day'
+    order by l.occurred_at
+    limit 1;
+  if found then
+    raise exception 'the log was exported at %, after import %', v_exported, era.number
+      using errcode = 'object_in_use',
+        hint = 'What was exported may have its rows, so they stay.';
+  end if;
+end;
+$$;
+
+revoke all on function audit.validate_undo(audit.era) from public;
+
+comment on function audit.validate_undo(audit.era) is
+  'Refuses to undo an import that something else may refer to.';
+
+-- Takes back what an import brought. The log is append-only but for this: the rows of an import that
+-- nothing else refers to, with a row that says so, under the lock of the owner.
+create or replace function audit.undo_import(era integer)
+  returns bigint
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+  set lock_timeout = '10s'
+as $$
+declare
+  v_era audit.era;
+  v_partition text;
+  v_found bigint;
+  v_rows bigint := 0;
+begin
+  if not pg_try_advisory_xact_lock(hashtextextended('audit.import', 0)) then
+    raise exception 'an import into this log is under way'
+      using errcode = 'object_in_use', hint = 'Wait for it to end.';
+  end if;
+  select * into v_era from audit.era as e
+    where e.number = undo_import.era and e.kind = 'imported'
+    for update;
+  if not found then
+    raise exception 'there is no import % that could be undone', undo_import.era
+      using errcode = 'undefined_object',
+        hint = 'Those that can: select number, imported from audit.era where kind = ''imported'';';
+  end if;
+  perform audit.validate_undo(v_era);
+
+  -- What is undone and open is being undone: the guard lets its rows go.
+  update audit.era as e set kind = 'undone', is_open = true where e.number = v_era.number;
+  for v_partition in
+    select l.partition
+    from audit.partition_list() as l
+    where l.lower_bound <= (v_era.imported ->> 'until')::timestamptz
+      and l.upper_bound > (v_era.imported ->> 'since')::timestamptz
+  loop
+    execute format('delete from audit.%I where era = %s', v_partition, -v_era.number);
+    get diagnostics v_found = row_count;
+    v_rows := v_rows + v_found;
+    -- Its summary tells of rows that are gone.
+    if v_found > 0 then
+      delete from audit.closed_partition as c where c.partition = v_partition;
+    end if;
+  end loop;
+  if v_rows < (v_era.imported ->> 'new_rows')::bigint then
+    raise exception 'of the % rows of import % only % are in the log', v_era.imported ->> 'new_rows',
+      v_era.number, v_rows
+      using errcode = 'object_in_use',
+        hint = 'Attach the partitions that were detached since.';
+  end if;
+  perform audit.forget_layouts(v_era.imported -> 'layouts');
+
+  if v_rows = 0 and v_era.is_open then
+    delete from audit.era as e where e.number = v_era.number;
+    return 0;
+  end if;
+  if not v_era.is_open then
+    update audit.era as e set is_open = false where e.number = v_era.number;
+  end if;
+  perform audit.add_era('undo');
+  perform audit.write_log_event('log_import_undone', (
+      select l.account_id
+      from audit.log as l
+      where l.action = 'log_imported' and l.era >= v_era.number
+        and l.changes #> '{import,new}' = to_jsonb(v_era.number)
+        and l.occurred_at >= v_era.began_at - interval '1 day'
+      limit 1),
+    jsonb_build_object('import', v_era.number, 'rows', v_rows,
+      'sha256', v_era.imported -> 'sha256'));
+  return v_rows;
+end;
+$$;
+
+revoke all on function audit.undo_import(integer) from public;
+
+comment on function audit.undo_import(integer) is
+  'Public. Takes the rows of an import out of the log, whole or broken off, while nothing else refers '
+  'to them; returns how many.';
 
 -- What cannot be tracked is refused, with the reason and a way out.
 create or replace function audit.validate_trackable(target regclass)
@@ -6942,6 +7161,7 @@ left join lateral (
 left join (values
   ('log_exported', '{log}'::text[]),
   ('log_imported', '{log}'),
+  ('log_import_undone', '{log}'),
   ('table_truncated', '{table}'),
   ('tracking_started', '{table}'),
   ('tracking_changed', '{table}'),
@@ -7942,6 +8162,39 @@ revoke all on function audit.check_rows() from public;
 comment on function audit.check_rows() is
   'Findings: rows without an actor.';
 
+-- Whether an import is under way, or was left: exports are refused until it is whole or undone.
+create or replace function audit.check_import()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with open as (
+    select e.number, e.began_at, e.imported, exists (
+        select from pg_locks as l
+        where l.locktype = 'advisory' and l.objsubid = 1
+          and l.database = (select d.oid from pg_database as d where d.datname = current_database())
+          and (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('audit.import', 0)
+      ) as is_running
+    from audit.era as e
+    where e.is_open
+  )
+  select 'import_open', case when o.is_running then 'warning' else 'error' end, 'audit.log',
+    case when o.is_running
+      then format('An import is under way since %s: exports wait for it.', o.began_at)
+      else format('An import that began at %s was broken off, with %s rows of %s: exports are '
+        'refused. The same import can be run again; its sha256 is %s.', o.began_at,
+        o.imported ->> 'new_rows', o.imported ->> 'rows', o.imported ->> 'sha256') end,
+    case when o.is_running then '-- Wait for it to end.'
+      else format('select audit.undo_import(%s);', o.number) end
+  from open as o
+$$;
+
+revoke all on function audit.check_import() from public;
+
+comment on function audit.check_import() is
+  'Findings: an import that is not complete.';
+
 -- Whether the log can be found by its indexes, and holds every letter.
 create or replace function audit.check_storage()
   returns setof audit.finding
@@ -8078,6 +8331,8 @@ as $$
   select * from audit.check_partitions()
   union all
   select * from audit.check_spares()
+  union all
+  select * from audit.check_import()
   union all
   select * from audit.check_rows()
   union all
