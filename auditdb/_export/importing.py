@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from auditdb._export import actions, formats, import_check, log_columns, verify
 from auditdb._export.formats.base import LONGEST
+from auditdb._export.import_months import Months
 from auditdb._export.incoming import INCOMING, Statements, batches, send
 from auditdb._query import page_cursor
 from auditdb._upkeep import database
@@ -80,9 +81,11 @@ def run(url: str, place: Path, progress: Progress, *, longest: int = LONGEST) ->
         layouts = _adopted(connection, found)
         try:
             statements = Statements.of(found.form.version, layouts.ours)
-            for _ in import_check.run(connection, place, found, statements):
-                pass
+            months = Months(connection)
+            for moments in import_check.run(connection, place, found, statements):
+                months.add(moments)
             _try_to_end(connection, found)
+            months.make()
             era = _opened(connection, found, layouts)
         except (AuditError, psycopg.DatabaseError):
             _forget(connection, layouts)

@@ -7,6 +7,8 @@ from typing import Any
 
 from auditdb._query import page_cursor
 
+_EARLIEST = page_cursor.from_iso("4713-01-01T00:00:00.000000Z BC")
+_LATEST = page_cursor.from_iso("294240-01-01T00:00:00.000000Z")
 _LONGEST = len(str(-(2**63)))
 
 
@@ -34,10 +36,17 @@ class RowKey:
 def key_of(occurred_at: str, row_id: str, tx: str, account: str) -> RowKey:
     """Return the key of a row of an export; raises ValueError where it has none."""
     moment = page_cursor.from_iso(occurred_at)
-    # PostgreSQL goes on for thirty years, which no export as Parquet could say.
-    if moment >= 2**63:
-        raise ValueError(f"{occurred_at!r} is later than exports have")
+    check_moment(moment)
     return RowKey(moment, number(row_id), number(tx), account.encode())
+
+
+def check_moment(moment: int) -> None:
+    """Raise ValueError for a time, in microseconds since 1970, that no row of a log has.
+
+    Those that remain lie in an interval of partitions that begins and ends at a time of PostgreSQL.
+    """
+    if not _EARLIEST <= moment < _LATEST:
+        raise ValueError(f"a row has {moment} microseconds since 1970 as its time")
 
 
 def number(text: str) -> int:

@@ -13,7 +13,8 @@ from psycopg import sql
 from auditdb.errors import LogBusy, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import LiteralString
 
 PATIENCE = 60.0
 """Seconds to go on trying while transactions are open that use the log."""
@@ -23,8 +24,9 @@ _PAUSE = 0.2
 _BRIEF = 0.02
 
 # Closed are those whose time is over for a week, so that no transaction still writes there.
+# Bounds are texts, for they may be of years that Python has not.
 _DUE = """
-select l.partition, l.upper_bound,
+select l.partition, l.upper_bound::text,
   pg_has_role(c.relowner, 'usage') or (select r.rolsuper from pg_roles as r
                                        where r.rolname = current_user) as is_owner
 from audit.partition_list() as l
@@ -49,8 +51,8 @@ where c.oid = 'audit.log'::regclass
 """
 _OLDER_WRITERS = """
 select exists (select from pg_stat_activity as a
-               where a.backend_xid is not null and a.xact_start < %(upper)s)
-  or exists (select from pg_prepared_xacts as p where p.prepared < %(upper)s)
+               where a.backend_xid is not null and a.xact_start < %(upper)s::timestamptz)
+  or exists (select from pg_prepared_xacts as p where p.prepared < %(upper)s::timestamptz)
 """
 _FROZEN = "select relallvisible >= relpages from pg_class where oid = %(name)s::regclass"
 _BRIN_INDEXES = """
@@ -120,9 +122,27 @@ def extend(
     """Make partitions so far `ahead`; returns how many changes it took. Raises as maintain()."""
     deadline = time.monotonic() + patience
     changes = 0
+    while found := _step(connection, "select audit.maintain(%s::interval)", ahead, deadline):
+        changes += found
+    return changes
+
+
+def add_intervals(
+    connection: psycopg.Connection[Any], moments: Sequence[str], *, patience: float = PATIENCE
+) -> None:
+    """Make a partition of its own for the interval of each time. Raises as maintain()."""
+    deadline = time.monotonic() + patience
+    for moment in moments:
+        _step(connection, "select audit.add_interval(%s::timestamptz)", moment, deadline)
+
+
+def _step(
+    connection: psycopg.Connection[Any], query: LiteralString, given: str, deadline: float
+) -> int:
+    """Run a step that gives up where it would have to wait, until it is done."""
     while True:
         try:
-            row = connection.execute("select audit.maintain(%s::interval)", [ahead]).fetchone()
+            row = connection.execute(query, [given]).fetchone()
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
             if time.monotonic() > deadline:
                 raise LogBusy(
@@ -130,10 +150,8 @@ def extend(
                     "have ended; pg_stat_activity lists them."
                 ) from error
             time.sleep(_PAUSE)
-            continue
-        if not row or not row[0]:
-            return changes
-        changes += row[0]
+        else:
+            return int(row[0]) if row and row[0] else 0
 
 
 def _close(connection: psycopg.Connection[Any], name: str, patience: float) -> str | None:
@@ -162,6 +180,8 @@ def _summarise(connection: psycopg.Connection[Any], name: str) -> str | None:
             connection.execute("select audit.close_partition(%s)", [name])
     except psycopg.errors.LockNotAvailable:
         return "a transaction is open that writes to it"
+    except psycopg.errors.ProgramLimitExceeded:
+        return "a row of it has ids that are too long for an index"
     return None
 
 

@@ -6529,7 +6529,7 @@ as $$
         || to_char(upper_bound - interval '1 day', 'YYYY_MM')
     -- Bounds that somebody chose by hand.
     else to_char(lower_bound, 'YYYY_MM_DD') || '_to_' || to_char(upper_bound, 'YYYY_MM_DD')
-  end
+  end || case when lower_bound < '0001-01-01 00:00:00+00' then '_bc' else '' end
 $$;
 
 revoke all on function audit.partition_name(timestamptz, timestamptz) from public;
@@ -6577,13 +6577,136 @@ revoke all on function audit.is_partition_empty(text) from public;
 
 comment on function audit.is_partition_empty(text) is 'Whether a partition of the log has no rows.';
 
+-- A new partition between two times. What has its name was detached by somebody: its rows must not
+-- come back unasked.
+create or replace function audit.add_piece(lower_bound timestamptz, upper_bound timestamptz)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+  set datestyle = 'ISO'
+as $$
+declare
+  v_name text := case
+    when add_piece.lower_bound = '-infinity' then 'log_past'
+    when add_piece.upper_bound = 'infinity' then 'log_future'
+    else audit.partition_name(add_piece.lower_bound, add_piece.upper_bound)
+  end;
+begin
+  if to_regclass(format('audit.%I', v_name)) is not null then
+    raise exception 'audit.% is no partition of the log, and has the name of one', v_name
+      using errcode = 'object_not_in_prerequisite_state',
+        hint = 'Attach it again with audit.add_partition(), or rename it.';
+  end if;
+  perform audit.add_partition(v_name,
+    case when add_piece.lower_bound = '-infinity' then 'minvalue'
+      else add_piece.lower_bound::text end,
+    case when add_piece.upper_bound = 'infinity' then 'maxvalue'
+      else add_piece.upper_bound::text end);
+end;
+$$;
+
+revoke all on function audit.add_piece(timestamptz, timestamptz) from public;
+
+comment on function audit.add_piece(timestamptz, timestamptz) is
+  'Adds a new partition of the log between two times, with the name that belongs to it.';
+
+-- A time whose rows shall not lie with those of other times: history from before the log, or what a
+-- clock wrote that was ahead. What spans its interval and more is cut in pieces: the intervals that
+-- have rows, and what is between them. An empty partition goes; the rows of another one are moved,
+-- which keeps writers out as long as that takes.
+create or replace function audit.add_interval(moment timestamptz)
+  returns integer
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+  set datestyle = 'ISO'
+  set lock_timeout = '20ms'
+as $$
+declare
+  -- Beyond them an interval would begin or end where no time is.
+  v_earliest constant timestamptz := '4713-01-01 00:00:00+00 BC';
+  v_latest constant timestamptz := '294240-01-01 00:00:00+00';
+  v_every text := (select o.value from audit.option as o where o.name = 'partition_interval');
+  v_around record;
+  v_begin timestamptz;
+  v_end timestamptz;
+  v_cuts timestamptz[];
+  v_cut timestamptz;
+  v_at timestamptz;
+  v_columns text;
+begin
+  if add_interval.moment < v_earliest or add_interval.moment >= v_latest then
+    return 0;
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended('audit.maintain', 0));
+  v_begin := date_trunc(v_every, add_interval.moment);
+  v_end := audit.interval_after(add_interval.moment);
+  select * into v_around
+    from audit.partition_list() as l
+    where l.lower_bound <= add_interval.moment and l.upper_bound > add_interval.moment;
+  if not found then
+    perform audit.add_piece(
+      greatest(v_begin, (select max(l.upper_bound) from audit.partition_list() as l
+                         where l.upper_bound <= add_interval.moment)),
+      least(v_end, (select min(l.lower_bound) from audit.partition_list() as l
+                    where l.lower_bound > add_interval.moment)));
+    return 1;
+  end if;
+  if v_around.lower_bound >= v_begin and v_around.upper_bound <= v_end then
+    return 0;
+  end if;
+
+  execute format('alter table audit.log detach partition audit.%I', v_around.partition);
+  delete from audit.closed_partition as c where c.partition = v_around.partition;
+  execute format(
+    'select array_agg(c) from (select distinct date_trunc(%L, occurred_at) as c from audit.%I '
+    'where occurred_at >= %L and occurred_at < %L order by 1 desc limit 300) as c',
+    v_every, v_around.partition, v_earliest, v_latest) into v_cuts;
+  if v_cuts is null and audit.is_partition_empty(v_around.partition) then
+    execute format('drop table audit.%I', v_around.partition);
+  else
+    execute format('alter table audit.%I rename to moving', v_around.partition);
+  end if;
+  v_at := v_around.lower_bound;
+  for v_cut in select distinct c from unnest(v_cuts || v_begin) as c order by c loop
+    v_begin := greatest(v_cut, v_around.lower_bound);
+    v_end := least(audit.interval_after(v_cut), v_around.upper_bound);
+    if v_at < v_begin then
+      perform audit.add_piece(v_at, v_begin);
+    end if;
+    perform audit.add_piece(v_begin, v_end);
+    v_at := v_end;
+  end loop;
+  if v_at < v_around.upper_bound then
+    perform audit.add_piece(v_at, v_around.upper_bound);
+  end if;
+  if to_regclass('audit.moving') is not null then
+    select string_agg(quote_ident(a.attname), ', ') into v_columns
+      from pg_attribute as a
+      where a.attrelid = 'audit.log'::regclass and a.attnum > 0 and not a.attisdropped;
+    execute format('insert into audit.log (%1$s) select %1$s from audit.moving', v_columns);
+    drop table audit.moving;
+  end if;
+  return 1;
+end;
+$$;
+
+revoke all on function audit.add_interval(timestamptz) from public;
+
+comment on function audit.add_interval(timestamptz) is
+  'Makes a partition for the interval of a time alone; returns 1, or 0 where there is one.';
+
 -- Partitions for a span of the log that has none: one for each interval as long as they are wanted,
--- then spare ones, of a year at most. Rows fall into spares only if maintenance is forgotten. What
--- has the name of a partition was detached by somebody, who will not want it back.
+-- then spare ones, of a year at most. Rows fall into spares only if maintenance is forgotten. What is
+-- beyond them, before the rows of a clock that was ahead, is one; so is what is long past, between
+-- rows of history. What has the name of a partition was detached by somebody, who will not want it
+-- back.
 create or replace function audit.fill_log(
   lower_bound timestamptz,
   upper_bound timestamptz,
-  wanted_until timestamptz
+  wanted_until timestamptz,
+  spares_until timestamptz
 )
   returns integer
   language plpgsql
@@ -6597,8 +6720,12 @@ declare
   v_added integer := 0;
 begin
   while v_from < fill_log.upper_bound loop
-    if v_from < fill_log.wanted_until then
+    if fill_log.upper_bound < now() and fill_log.upper_bound > v_from + interval '20 years' then
+      v_to := fill_log.upper_bound;
+    elsif v_from < fill_log.wanted_until then
       v_to := audit.interval_after(v_from);
+    elsif v_from >= fill_log.spares_until then
+      v_to := fill_log.upper_bound;
     else
       v_to := date_trunc('year', v_from) + interval '1 year';
     end if;
@@ -6614,9 +6741,9 @@ begin
 end;
 $$;
 
-revoke all on function audit.fill_log(timestamptz, timestamptz, timestamptz) from public;
+revoke all on function audit.fill_log(timestamptz, timestamptz, timestamptz, timestamptz) from public;
 
-comment on function audit.fill_log(timestamptz, timestamptz, timestamptz) is
+comment on function audit.fill_log(timestamptz, timestamptz, timestamptz, timestamptz) is
   'Adds partitions of the log between two times; returns how many.';
 
 -- A spare that would rather be partitions of the interval, far enough ahead that no row is due; or
@@ -6681,9 +6808,16 @@ begin
   if not pg_try_advisory_xact_lock(hashtextextended('audit.maintain', 0)) then
     return 0;
   end if;
-  if to_regclass('audit.log_future') is null then
-    perform audit.add_partition('log_past', 'minvalue', v_now::text);
-    perform audit.add_partition('log_future', v_spares_until::text, 'maxvalue');
+  if not exists (select from audit.partition_list()) then
+    perform audit.add_piece('-infinity', v_now);
+    perform audit.add_piece(v_spares_until, 'infinity');
+  elsif to_regclass('audit.log_future') is null
+    and not exists (select from audit.partition_list() as l where l.upper_bound = 'infinity')
+  then
+    perform audit.add_piece(
+      greatest(v_spares_until, (select max(l.upper_bound) from audit.partition_list() as l)),
+      'infinity');
+    return 1;
   end if;
 
   for v_gap in
@@ -6693,7 +6827,8 @@ begin
     where p.upper_bound < p.next
     order by p.upper_bound
   loop
-    v_added := audit.fill_log(v_gap.lower_bound, v_gap.upper_bound, v_until);
+    v_added := audit.fill_log(v_gap.lower_bound, v_gap.upper_bound, v_until,
+      v_spares_until);
     if v_added > 0 then
       return v_added;
     end if;
@@ -8087,16 +8222,12 @@ begin
   end if;
   if v_future is not null then
     execute format('select max(occurred_at) from audit.%I', v_future) into v_until;
-    v_until := date_trunc('month', v_until) + interval '1 month';
   end if;
   if v_until is not null then
     return query select 'rows_in_catch_all', 'warning', format('audit.%I', v_future),
       'Rows lie in the partition for all that is to come: partitions were not made in time, or '
-      'the clock of the server was wrong. They can become a partition of their own.',
-      format('alter table audit.log detach partition audit.%1$I; '
-        'alter table audit.%1$I rename to %2$I; select audit.add_partition(%2$L, %3$L, %4$L); '
-        'select audit.add_partition(''log_future'', %4$L, ''maxvalue'');',
-        v_future, audit.partition_name(v_future_from, v_until), v_future_from, v_until);
+      'the clock of the server was wrong. They can have partitions of their own.',
+      format('select audit.add_interval(%L);', v_until);
   end if;
 end;
 $$;

@@ -17,7 +17,7 @@ STATE: tuple[LiteralString, ...] = (
     "select l::text from audit.log as l where action not like 'log\\_%' order by l::text",
     "select y::text from audit.layout as y order by y.id",
     "select proname from pg_proc where pronamespace = 'audit'::regnamespace order by 1",
-    "select typname from pg_type where typnamespace = 'audit'::regnamespace order by 1",
+    "select typname from pg_type where typname like '%layout\\_%' order by 1",
 )
 
 
@@ -180,7 +180,7 @@ def broken_off(
 ) -> None:
     """Import, and have the second file fail."""
     original = importing._load
-    loaded = []
+    loaded: list[int] = []
 
     def fail(*args: Any) -> int:
         if loaded:

@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from auditdb._export import row_key
 from auditdb._export.formats import documents, log_rows, parquet_pages
 from auditdb._export.formats.base import ExportedRow, Format, Written
 from auditdb._export.row_key import RowKey
@@ -148,8 +149,7 @@ def _key(cells: Sequence[Any], places: Sequence[int]) -> RowKey:
     moment, number, tx, account = (cells[place] for place in places)
     if moment is None or number is None or tx is None or account is None:
         raise ValueError("a row has no time, id, transaction or account")
-    if not page_cursor.is_time(moment):
-        raise ValueError(f"a row has {moment} microseconds since 1970 as its time")
+    row_key.check_moment(moment)
     return RowKey(moment, number, tx, account.encode())
 
 
