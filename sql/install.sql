@@ -195,7 +195,7 @@
 \ir audit/partitions/interval_after.sql
 \ir audit/partitions/is_partition_empty.sql
 \ir audit/partitions/add_piece.sql
-\ir audit/partitions/add_interval.sql
+\ir audit/api/add_interval.sql
 \ir audit/partitions/fill_log.sql
 \ir audit/partitions/spare_to_split.sql
 \ir audit/api/maintain.sql

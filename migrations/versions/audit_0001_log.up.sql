@@ -6695,7 +6695,7 @@ $$;
 revoke all on function audit.add_interval(timestamptz) from public;
 
 comment on function audit.add_interval(timestamptz) is
-  'Makes a partition for the interval of a time alone; returns 1, or 0 where there is one.';
+  'Public. Makes a partition for the interval of a time alone; returns 1, or 0 where there is one.';
 
 -- Partitions for a span of the log that has none: one for each interval as long as they are wanted,
 -- then spare ones, of a year at most. Rows fall into spares only if maintenance is forgotten. What is

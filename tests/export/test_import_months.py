@@ -132,7 +132,14 @@ def test_years_before_christ_have_names_of_their_own(engine_database: str, tmp_p
     load(engine_database, damage.written(tmp_path / "out", "parquet", early))
     assert set(partitions(engine_database)) == {"log_4713_01_bc", "log_0044_03_bc", "log_0044_03"}
     assert auditdb("maintain", "--url", engine_database).returncode == 0
-    assert auditdb("log", "--url", engine_database, "--json").returncode == 0
+    with psycopg.connect(engine_database) as there:
+        assert value(
+            there, "select 'log_past' = any (array_agg(partition)) from audit.closed_partition"
+        )
+    for options in ((), ("--account", "1"), ("--account", "1", "--item", "license:42")):
+        ran = auditdb("log", "--url", engine_database, "--json", "--all", *options)
+        assert ran.returncode == 0, ran.stderr
+        assert ran.stdout.count("license_updated") == 3
 
 
 def test_rows_that_lie_together_already_are_moved_to_their_months(

@@ -82,4 +82,4 @@ $$;
 revoke all on function audit.add_interval(timestamptz) from public;
 
 comment on function audit.add_interval(timestamptz) is
-  'Makes a partition for the interval of a time alone; returns 1, or 0 where there is one.';
+  'Public. Makes a partition for the interval of a time alone; returns 1, or 0 where there is one.';
