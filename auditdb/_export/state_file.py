@@ -58,7 +58,7 @@ def replace(path: Path, before: Watermark | None, new: StateFile) -> None:
         "job": new.job,
     }
     # Of a link the file that it leads to is replaced: the next export reads that one.
-    place = path.resolve()
+    place = files.real(path)
     with files.locked(place.parent, wait=True):
         found = _load(place)
         if found is not None and found.job == new.job:
