@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from auditdb._export import actions, formats, import_check, log_columns, verify
 from auditdb._export.formats.base import LONGEST
 from auditdb._export.import_months import Months
-from auditdb._export.incoming import INCOMING, Statements, batches, send
+from auditdb._export.incoming import INCOMING, Statements, batches_again, send
 from auditdb._query import page_cursor
 from auditdb._upkeep import database
 from auditdb.errors import (
@@ -288,7 +288,7 @@ def _load(
     new = 0
     with connection.transaction():
         connection.execute(INCOMING)
-        for batch in batches(path, found.form):
+        for batch in batches_again(path, found.form):
             send(connection, batch)
             added = connection.execute(statements.insert, {"era": -era}).fetchone()
             came = added[0] if added else 0

@@ -110,6 +110,10 @@ class Format(ABC):
     def read(self, path: Path, form: Form) -> Iterator[ExportedRow]:
         """Yield the rows of a file; raises ValueError and the like where it is not of `form`."""
 
+    def lines(self, path: Path, form: Form) -> Iterator[str]:
+        """Yield the lines of the rows of a file that was read before; raises as read()."""
+        return (row.line for row in self.read(path, form))
+
     def unguarded(self, cell: str) -> str:
         """Return what a cell was before what keeps a spreadsheet from running it."""
         return cell

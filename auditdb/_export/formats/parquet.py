@@ -34,6 +34,7 @@ _BATCH = 500
 _BATCH_BYTES = 128 << 20
 """The most bytes that they may take, when each has the longest values of a dictionary."""
 
+_encoded = json.JSONEncoder(ensure_ascii=False).encode
 # How the values of a column come out of the database; a time as microseconds.
 _BINARY = {"bigint": "int8", "timestamptz": "int8", "integer": "int4", "boolean": "bool"}
 
@@ -163,9 +164,9 @@ def _member(name: str, kind: str, cell: Any) -> str:
     elif cell is None:
         value = "null"
     elif kind == "timestamptz":
-        value = json.dumps(page_cursor.to_iso(cell))
+        value = f'"{page_cursor.to_iso(cell)}"'
     else:
-        value = json.dumps(str(cell) if kind == "bigint" else cell, ensure_ascii=False)
+        value = _encoded(str(cell) if kind == "bigint" else cell)
     return f'"{name}":{value}'
 
 
