@@ -155,10 +155,14 @@ create schema audit;
 \ir audit/writing/write_log_event.sql
 \ir audit/writing/log_truncate.sql
 \ir audit/writing/refuse_change.sql
+\ir audit/writing/add_era.sql
 \ir audit/writing/open_import.sql
 \ir audit/writing/adopt_layouts.sql
 \ir audit/api/record_export.sql
 \ir audit/api/begin_era.sql
+\ir audit/tracking/forget_layouts.sql
+\ir audit/writing/validate_undo.sql
+\ir audit/api/undo_import.sql
 
 -- Tracking: declarations, and what becomes of them when their tables change
 \ir audit/tracking/bound_waits.sql
@@ -203,6 +207,8 @@ create schema audit;
 \ir audit/partitions/partition_name.sql
 \ir audit/partitions/interval_after.sql
 \ir audit/partitions/is_partition_empty.sql
+\ir audit/partitions/add_piece.sql
+\ir audit/api/add_interval.sql
 \ir audit/partitions/fill_log.sql
 \ir audit/partitions/spare_to_split.sql
 \ir audit/api/maintain.sql
@@ -240,6 +246,7 @@ create schema audit;
 \ir audit/check/check_partitions.sql
 \ir audit/check/check_spares.sql
 \ir audit/check/check_rows.sql
+\ir audit/check/check_import.sql
 \ir audit/check/check_storage.sql
 \ir audit/check/check_sessions.sql
 \ir audit/api/check.sql

@@ -14,7 +14,8 @@ from auditdb._upkeep.patience import WaitedTooLong, execute_patiently
 from auditdb.errors import LogBusy, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import LiteralString
 
 PATIENCE = 60.0
 """Seconds to go on trying while transactions are open that use the log."""
@@ -29,8 +30,9 @@ _IN_THE_WAY = (
 _BRIEF = 0.02
 
 # Closed are those whose time is over for a week, so that no transaction still writes there.
+# Bounds are texts, for they may be of years that Python has not.
 _DUE = """
-select l.partition, l.upper_bound,
+select l.partition, l.upper_bound::text,
   pg_has_role(c.relowner, 'usage') or (select r.rolsuper from pg_roles as r
                                        where r.rolname = current_user) as is_owner
 from audit.partition_list() as l
@@ -55,8 +57,8 @@ where c.oid = 'audit.log'::regclass
 """
 _OLDER_WRITERS = """
 select exists (select from pg_stat_activity as a
-               where a.backend_xid is not null and a.xact_start < %(upper)s)
-  or exists (select from pg_prepared_xacts as p where p.prepared < %(upper)s)
+               where a.backend_xid is not null and a.xact_start < %(upper)s::timestamptz)
+  or exists (select from pg_prepared_xacts as p where p.prepared < %(upper)s::timestamptz)
 """
 _FROZEN = "select relallvisible >= relpages from pg_class where oid = %(name)s::regclass"
 _BRIN_INDEXES = """
@@ -156,9 +158,27 @@ def extend(
     """Make partitions so far `ahead`; returns how many changes it took. Raises as maintain()."""
     deadline = time.monotonic() + patience
     changes = 0
+    while found := _step(connection, "select audit.maintain(%s::interval)", ahead, deadline):
+        changes += found
+    return changes
+
+
+def add_intervals(
+    connection: psycopg.Connection[Any], moments: Sequence[str], *, patience: float = PATIENCE
+) -> None:
+    """Make a partition of its own for the interval of each time. Raises as maintain()."""
+    deadline = time.monotonic() + patience
+    for moment in moments:
+        _step(connection, "select audit.add_interval(%s::timestamptz)", moment, deadline)
+
+
+def _step(
+    connection: psycopg.Connection[Any], query: LiteralString, given: str, deadline: float
+) -> int:
+    """Run a step that gives up where it would have to wait, until it is done."""
     while True:
         try:
-            row = connection.execute("select audit.maintain(%s::interval)", [ahead]).fetchone()
+            row = connection.execute(query, [given]).fetchone()
         except _IN_THE_WAY as error:
             if time.monotonic() > deadline:
                 raise LogBusy(
@@ -167,10 +187,8 @@ def extend(
                     "have ended; pg_stat_activity lists them.",
                 ) from error
             time.sleep(_PAUSE)
-            continue
-        if not row or not row[0]:
-            return changes
-        changes += row[0]
+        else:
+            return int(row[0]) if row and row[0] else 0
 
 
 def said(error: psycopg.Error) -> str:
@@ -228,6 +246,8 @@ def _summarise(connection: psycopg.Connection[Any], name: str) -> str | None:
             connection.execute("select audit.close_partition(%s)", [name])
     except psycopg.errors.LockNotAvailable:
         return "a transaction is open that writes to it"
+    except psycopg.errors.ProgramLimitExceeded:
+        return "a row of it has ids that are too long for an index"
     return None
 
 

@@ -139,7 +139,8 @@ comment on column audit.log.is_cascade is 'Whether the row was written because a
 comment on column audit.log.context is
   'Request id, address, reason and the like, as given with the actor.';
 comment on column audit.log.era is
-  'In which era (audit.era) it was written, which tx counts in; 0 where it was imported.';
+  'In which era (audit.era) it was written, which tx counts in; minus the number of the era where it '
+  'came with the import that began that one.';
 comment on column audit.log.layout is
   'Which layout (audit.layout) the row of the table had; null in rows about no row of a table.';
 comment on column audit.log.row_values is
@@ -167,6 +168,7 @@ comment on column audit.action.description is 'What the action means, in a sente
 insert into audit.action (action, label, description) values
   ('log_exported', 'Log exported', 'Rows of the log were exported by auditdb export.'),
   ('log_imported', 'Log imported', 'Rows of another log were imported by auditdb import.'),
+  ('log_import_undone', 'Import undone', 'The rows of an import were taken out of the log again.'),
   ('table_truncated', 'Table truncated', 'A tracked table was emptied by TRUNCATE.'),
   ('tracking_started', 'Tracking started', 'A table was declared to audit.track().'),
   ('tracking_changed', 'Tracking changed',
@@ -181,8 +183,11 @@ create table audit.era (
   kind     text        collate "C" not null,
   is_open  boolean     not null default false,
   began_at timestamptz not null default clock_timestamp(),
+  imported jsonb,
   constraint era_pkey primary key (number),
-  constraint era_kind_check check (kind in ('installed', 'restored', 'imported'))
+  constraint era_kind_check
+    check (kind in ('installed', 'restored', 'imported', 'undone', 'undo')),
+  constraint era_imported_check check ((kind in ('imported', 'undone')) = (imported is not null))
 );
 
 revoke all on audit.era from public;
@@ -192,10 +197,15 @@ comment on table audit.era is
 comment on column audit.era.number is 'Number of the era, from 1 on.';
 comment on column audit.era.log is 'Identity of the log, kept when it is restored elsewhere.';
 comment on column audit.era.server is 'Identifier of the server whose transaction ids count.';
-comment on column audit.era.kind is 'What began the era: installed, restored or imported.';
+comment on column audit.era.kind is
+  'What began the era: installed, restored, imported; undone, an import that was undone since; undo, '
+  'when it was.';
 comment on column audit.era.is_open is
   'Whether an import is under way, whose rows are not all there yet.';
 comment on column audit.era.began_at is 'When the era began.';
+comment on column audit.era.imported is
+  'What was imported: the hash, log and rows of the export, its first and last time (since, until), '
+  'how many rows were new, and which layouts. Its rows in audit.log have minus the number as era.';
 
 insert into audit.era (number, log, server, kind)
 select 1, gen_random_uuid(), s.system_identifier, 'installed'
@@ -2730,37 +2740,38 @@ create or replace function audit.compiler_functions()
   set search_path = pg_catalog, pg_temp
 as $$
   select '{
-  account_query, actor_now, actor_variables, add_layout, add_partition, add_row_trigger,
-  add_trigger, adopt_layouts, after_ddl, after_drop, apply_declaration, as_compiled,
-  audited_columns, before_ddl, begin_era, belonging_query, bind_expression, bind_row, bind_text,
-  bound_function, bound_functions, bound_waits, builtin_name, cascade_gate, cascade_test,
-  cascades_of, check, check_event_triggers, check_functions, check_guard, check_layouts,
-  check_partitions, check_policies, check_readers, check_rights, check_rows, check_sessions,
-  check_spares, check_storage, check_tables, check_triggers, check_untracked, check_writers,
-  close_partition, column_numbers, columns_now, columns_of, compile_function, compile_moves,
-  compile_partitioned, compile_table, compiler_digest, compiler_functions, condition_names,
-  context_of, copy_comments, declaration_of, default_actions, demand_actor, departed_body,
-  departed_function, departed_reader, derive_layouts, describe_rule, difference, element_of,
-  equality_of, event, expressions_of, fill_log, fingerprint, fold_name, follow_columns,
-  follow_ddl, follow_layouts, follow_names, follow_rules, foreign_key_of, function_settings,
-  gave_up, give_function, grant_reading, grant_rights, group_body, has_own_policies, has_trigger,
-  holders_of, horizon, indent, inputs_of, insert_log, install_compiled, interval_after, is_bound,
-  is_builtin, is_current, is_filtered, is_function_installed, is_installed, is_kept,
-  is_partition_empty, is_stale, is_trusted, item_log, json_value, layout_branch, layout_columns,
-  layout_dispatcher, layout_of, layout_printer, layout_reader, lookup_columns, lookup_join,
-  lookup_name, lookup_query, lookups_of, maintain, merge_body, moved_value, name_actions,
-  name_now, name_of, name_types, names_in, open_import, over_parameters, parent_columns,
-  parent_query, part_changes, part_identity, partition_list, partition_name, policy_ddl,
-  presence_of, presented, presented_type, problem_of_names, problem_of_rules, protect, quoted,
-  read_actor, read_move, reader_function, reader_functions, reader_of, reader_settings,
-  reads_inline, record_changes, record_export, record_value, refresh, remove_declaration,
-  renamed_columns, revoke_reading, rewrite_expression, role_for, role_rights, row_changes,
-  row_names, row_record, rules_of, secret_columns, secret_numbers, set_actor, settings_for,
-  settings_of, settle_layout, settle_readers, short_name, slug_for, spare_to_split,
-  summarised_partitions, table_trait, tables_named, text_value, tokens_of, track, tree_log,
-  triggered_relations, untrack, update_body, update_insert, update_list, update_variables, utc,
-  validate_bound, validate_declaration, validate_expression, validate_expressions,
-  validate_trackable, validate_tree, widen, write_body, write_function, write_log_event,
+  account_query, actor_now, actor_variables, add_era, add_interval, add_layout, add_partition,
+  add_piece, add_row_trigger, add_trigger, adopt_layouts, after_ddl, after_drop,
+  apply_declaration, as_compiled, audited_columns, before_ddl, begin_era, belonging_query,
+  bind_expression, bind_row, bind_text, bound_function, bound_functions, bound_waits,
+  builtin_name, cascade_gate, cascade_test, cascades_of, check, check_event_triggers,
+  check_functions, check_guard, check_import, check_layouts, check_partitions, check_policies,
+  check_readers, check_rights, check_rows, check_sessions, check_spares, check_storage,
+  check_tables, check_triggers, check_untracked, check_writers, close_partition, column_numbers,
+  columns_now, columns_of, compile_function, compile_moves, compile_partitioned, compile_table,
+  compiler_digest, compiler_functions, condition_names, context_of, copy_comments, declaration_of,
+  default_actions, demand_actor, departed_body, departed_function, departed_reader,
+  derive_layouts, describe_rule, difference, element_of, equality_of, event, expressions_of,
+  fill_log, fingerprint, fold_name, follow_columns, follow_ddl, follow_layouts, follow_names,
+  follow_rules, foreign_key_of, forget_layouts, function_settings, gave_up, give_function,
+  grant_reading, grant_rights, group_body, has_own_policies, has_trigger, holders_of, horizon,
+  indent, inputs_of, insert_log, install_compiled, interval_after, is_bound, is_builtin,
+  is_current, is_filtered, is_function_installed, is_installed, is_kept, is_partition_empty,
+  is_stale, is_trusted, item_log, json_value, layout_branch, layout_columns, layout_dispatcher,
+  layout_of, layout_printer, layout_reader, lookup_columns, lookup_join, lookup_name,
+  lookup_query, lookups_of, maintain, merge_body, moved_value, name_actions, name_now, name_of,
+  name_types, names_in, open_import, over_parameters, parent_columns, parent_query, part_changes,
+  part_identity, partition_list, partition_name, policy_ddl, presence_of, presented,
+  presented_type, problem_of_names, problem_of_rules, protect, quoted, read_actor, read_move,
+  reader_function, reader_functions, reader_of, reader_settings, reads_inline, record_changes,
+  record_export, record_value, refresh, remove_declaration, renamed_columns, revoke_reading,
+  rewrite_expression, role_for, role_rights, row_changes, row_names, row_record, rules_of,
+  secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
+  settle_readers, short_name, slug_for, spare_to_split, summarised_partitions, table_trait,
+  tables_named, text_value, tokens_of, track, tree_log, triggered_relations, undo_import, untrack,
+  update_body, update_insert, update_list, update_variables, utc, validate_bound,
+  validate_declaration, validate_expression, validate_expressions, validate_trackable,
+  validate_tree, validate_undo, widen, write_body, write_function, write_log_event,
   write_table_event
   }'::name[]
 $$;
@@ -4862,13 +4873,22 @@ revoke all on function audit.log_truncate() from public;
 
 comment on function audit.log_truncate() is 'Trigger that logs or refuses TRUNCATE.';
 
--- The guard of the log: rows are added, never changed, also not by the owner.
+-- The guard of the log: rows are added, never changed, also not by the owner. What an import brought
+-- leaves while audit.undo_import() undoes it.
 create or replace function audit.refuse_change()
   returns trigger
   language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
 begin
+  if tg_op = 'DELETE' then
+    if old.era < 0 and exists (
+      select from audit.era as e
+      where e.number = -old.era and e.kind = 'undone' and e.is_open)
+    then
+      return old;
+    end if;
+  end if;
   raise exception '% of %.% refused: the log is append-only',
     lower(tg_op), quote_ident(tg_table_schema), quote_ident(tg_table_name)
     using errcode = 'UA004',
@@ -4894,30 +4914,87 @@ create trigger refuse_truncate
 
 alter table audit.log enable always trigger refuse_truncate;
 
--- Before an import: exports wait until audit.begin_era() says that its rows are complete.
-create or replace function audit.open_import()
+-- Nobody is writing when an era begins, so that every row is visible, and every later one is of the new
+-- era. What an import has begun becomes it.
+create or replace function audit.add_era(kind text)
   returns integer
-  language sql
+  language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
-  insert into audit.era (number, log, server, kind, is_open)
-  select e.number + 1, e.log, (select s.system_identifier from pg_control_system() as s),
-    'imported', true
-  from audit.era as e
-  where e.number = (select max(m.number) from audit.era as m) and not e.is_open
-  returning number
+declare
+  v_number integer;
+begin
+  lock table only audit.log in access exclusive mode;
+  update audit.era as e
+    set is_open = false, began_at = clock_timestamp()
+    where e.is_open
+    returning e.number into v_number;
+  if not found then
+    insert into audit.era (number, log, server, kind)
+    select coalesce(max(e.number), 0) + 1,
+        coalesce((array_agg(e.log order by e.number desc))[1], gen_random_uuid()),
+        (select s.system_identifier from pg_control_system() as s), add_era.kind
+      from audit.era as e
+      returning number into v_number;
+  end if;
+  execute format('alter table only audit.log alter column era set default %s', v_number);
+  return v_number;
+end;
 $$;
 
-revoke all on function audit.open_import() from public;
+revoke all on function audit.add_era(text) from public;
 
-comment on function audit.open_import() is
-  'Begins an import of rows with transaction ids of another server; null where one was begun.';
+comment on function audit.add_era(text) is
+  'Begins an era, or the one that an import has opened; returns its number.';
+
+-- Before an import: exports wait until audit.add_era() says that its rows are complete. One that was
+-- broken off goes on; the rows of another one must not be left as they are, for nobody would know.
+create or replace function audit.open_import(imported jsonb)
+  returns integer
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_open audit.era;
+begin
+  select * into v_open from audit.era as e where e.is_open for update;
+  if found then
+    if v_open.imported -> 'sha256' is distinct from open_import.imported -> 'sha256'
+      or v_open.kind <> 'imported'
+    then
+      raise exception 'import % of another export was broken off, its sha256 is %',
+        v_open.number, v_open.imported ->> 'sha256'
+        using errcode = 'object_in_use',
+          hint = format('Run that import again, or undo it: auditdb import --undo %s',
+            v_open.number);
+    end if;
+    update audit.era as e
+      set imported = jsonb_set(e.imported, '{layouts}',
+        e.imported -> 'layouts' || (open_import.imported -> 'layouts'))
+      where e.number = v_open.number;
+    return v_open.number;
+  end if;
+  insert into audit.era (number, log, server, kind, is_open, imported)
+  select e.number + 1, e.log, (select s.system_identifier from pg_control_system() as s),
+      'imported', true, open_import.imported || '{"new_rows": 0}'
+    from audit.era as e
+    where e.number = (select max(m.number) from audit.era as m)
+    returning number into v_open.number;
+  return v_open.number;
+end;
+$$;
+
+revoke all on function audit.open_import(jsonb) from public;
+
+comment on function audit.open_import(jsonb) is
+  'Begins an import of rows with transaction ids of another server, or goes on with it; returns the '
+  'number of its era.';
 
 -- Before an import: the layouts that its rows name are here, whatever their numbers. A layout is
 -- known by what it says. One of a table of this database serves as it is; others are added, under a
 -- declaration that no table of this database has.
 create or replace function audit.adopt_layouts(log uuid, layouts jsonb)
-  returns table (theirs integer, ours integer)
+  returns table (theirs integer, ours integer, is_added boolean)
   language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
@@ -4961,7 +5038,8 @@ begin
         and (y.tracked_id = v_layout.tracked_id or y.tracked_id > 0)
       order by y.tracked_id = v_layout.tracked_id desc, y.id
       limit 1;
-    if not found then
+    is_added := not found;
+    if is_added then
       ours := audit.add_layout(v_layout);
       v_added := v_added || v_layout.tracked_id;
     end if;
@@ -5002,25 +5080,8 @@ create or replace function audit.begin_era()
   set search_path = pg_catalog, pg_temp
   set lock_timeout = '10s'
 as $$
-declare
-  v_number integer;
 begin
-  -- Nobody is writing now, so that every row is visible, and every later one is of the new era.
-  lock table only audit.log in access exclusive mode;
-  update audit.era as e
-    set is_open = false, began_at = clock_timestamp()
-    where e.is_open
-    returning e.number into v_number;
-  if not found then
-    insert into audit.era (number, log, server, kind)
-    select coalesce(max(e.number), 0) + 1,
-        coalesce((array_agg(e.log order by e.number desc))[1], gen_random_uuid()),
-        (select s.system_identifier from pg_control_system() as s), 'restored'
-      from audit.era as e
-      returning number into v_number;
-  end if;
-  execute format('alter table only audit.log alter column era set default %s', v_number);
-  return v_number;
+  return audit.add_era('restored');
 end;
 $$;
 
@@ -5029,6 +5090,168 @@ revoke all on function audit.begin_era() from public;
 comment on function audit.begin_era() is
   'Public. To be called once after the log was restored on another server: exports then count from '
   'here.';
+
+-- When an import is undone: the layouts that came with it. Those of a declaration of this database
+-- stay, for its tables may write in them by now.
+create or replace function audit.forget_layouts(numbers jsonb)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_layout audit.layout;
+  v_declarations integer[] := '{}';
+begin
+  if forget_layouts.numbers = '[]' then
+    return;
+  end if;
+  lock table audit.layout in share row exclusive mode;
+  for v_layout in
+    delete from audit.layout as y
+    where y.tracked_id < 0
+      and y.id in (select n::integer from jsonb_array_elements_text(forget_layouts.numbers) as n)
+    returning y.*
+  loop
+    execute format('drop function if exists audit.%I(text), audit.%I(text, boolean)',
+      format('layout_%s_values', v_layout.id), format('layout_%s_text', v_layout.id));
+    execute format('drop type if exists audit.%I', format('layout_%s', v_layout.id));
+    v_declarations := v_declarations || v_layout.tracked_id;
+  end loop;
+  if v_declarations <> '{}' then
+    perform audit.derive_layouts();
+    perform audit.follow_layouts(d.id) from (select distinct unnest(v_declarations) as id) as d;
+  end if;
+end;
+$$;
+
+revoke all on function audit.forget_layouts(jsonb) from public;
+
+comment on function audit.forget_layouts(jsonb) is
+  'Removes layouts that came with an import, with their types and functions.';
+
+-- What came after an import may rest on its rows: a later import left out those that were there, and
+-- an export has taken them elsewhere, where they would be rows of no log.
+create or replace function audit.validate_undo(era audit.era)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_later integer;
+  v_exported timestamptz;
+begin
+  select e.number into v_later
+    from audit.era as e
+    where e.number > era.number and e.kind = 'imported'
+    order by e.number desc
+    limit 1;
+  if found then
+    raise exception 'import % came after import %', v_later, era.number
+      using errcode = 'object_in_use',
+        hint = format('Undo that one first: select audit.undo_import(%s);', v_later);
+  end if;
+  select l.occurred_at into v_exported
+    from audit.log as l
+    where l.action = 'log_exported' and l.era >= era.number
+      -- So few partitions are read; the clock may have been set back a little.
+      and l.occurred_at >= era.began_at - interval '1 day'
+    order by l.occurred_at
+    limit 1;
+  if found then
+    raise exception 'the log was exported at %, after import %', v_exported, era.number
+      using errcode = 'object_in_use',
+        hint = 'What was exported may have its rows, so they stay.';
+  end if;
+end;
+$$;
+
+revoke all on function audit.validate_undo(audit.era) from public;
+
+comment on function audit.validate_undo(audit.era) is
+  'Refuses to undo an import that something else may refer to.';
+
+-- Takes back what an import brought. The log is append-only but for this: the rows of an import that
+-- nothing else refers to, with a row that says so, under the lock of the owner.
+create or replace function audit.undo_import(era integer)
+  returns bigint
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+  set lock_timeout = '10s'
+as $$
+declare
+  v_era audit.era;
+  v_partition text;
+  v_found bigint;
+  v_rows bigint := 0;
+begin
+  begin
+    lock table audit.era in share update exclusive mode;
+  exception
+    when lock_not_available then
+      raise exception 'an import into this log is under way'
+        using errcode = 'object_in_use', hint = 'Wait for it to end.';
+  end;
+  select * into v_era from audit.era as e
+    where e.number = undo_import.era and e.kind = 'imported'
+    for update;
+  if not found then
+    raise exception 'there is no import % that could be undone', undo_import.era
+      using errcode = 'undefined_object',
+        hint = 'Those that can: select number, imported from audit.era where kind = ''imported'';';
+  end if;
+  perform audit.validate_undo(v_era);
+
+  -- What is undone and open is being undone: the guard lets its rows go.
+  update audit.era as e set kind = 'undone', is_open = true where e.number = v_era.number;
+  for v_partition in
+    select l.partition
+    from audit.partition_list() as l
+    where l.lower_bound <= (v_era.imported ->> 'until')::timestamptz
+      and l.upper_bound > (v_era.imported ->> 'since')::timestamptz
+  loop
+    execute format('delete from audit.%I where era = %s', v_partition, -v_era.number);
+    get diagnostics v_found = row_count;
+    v_rows := v_rows + v_found;
+    -- Its summary tells of rows that are gone.
+    if v_found > 0 then
+      delete from audit.closed_partition as c where c.partition = v_partition;
+    end if;
+  end loop;
+  if v_rows < (v_era.imported ->> 'new_rows')::bigint then
+    raise exception 'of the % rows of import % only % are in the log', v_era.imported ->> 'new_rows',
+      v_era.number, v_rows
+      using errcode = 'object_in_use',
+        hint = 'Attach the partitions that were detached since.';
+  end if;
+  perform audit.forget_layouts(v_era.imported -> 'layouts');
+
+  if v_rows = 0 and v_era.is_open then
+    delete from audit.era as e where e.number = v_era.number;
+    return 0;
+  end if;
+  if not v_era.is_open then
+    update audit.era as e set is_open = false where e.number = v_era.number;
+  end if;
+  perform audit.add_era('undo');
+  perform audit.write_log_event('log_import_undone', (
+      select l.account_id
+      from audit.log as l
+      where l.action = 'log_imported' and l.era >= v_era.number
+        and l.changes #> '{import,new}' = to_jsonb(v_era.number)
+        and l.occurred_at >= v_era.began_at - interval '1 day'
+      limit 1),
+    jsonb_build_object('import', v_era.number, 'rows', v_rows,
+      'sha256', v_era.imported -> 'sha256'));
+  return v_rows;
+end;
+$$;
+
+revoke all on function audit.undo_import(integer) from public;
+
+comment on function audit.undo_import(integer) is
+  'Public. Takes the rows of an import out of the log, whole or broken off, while nothing else refers '
+  'to them; returns how many.';
 
 -- Nobody waits for ever, and without a word, for a lock that somebody else holds. What the caller
 -- chose stays; he sets back what this returns.
@@ -6647,7 +6870,7 @@ as $$
         || to_char(upper_bound - interval '1 day', 'YYYY_MM')
     -- Bounds that somebody chose by hand.
     else to_char(lower_bound, 'YYYY_MM_DD') || '_to_' || to_char(upper_bound, 'YYYY_MM_DD')
-  end
+  end || case when lower_bound < '0001-01-01 00:00:00+00' then '_bc' else '' end
 $$;
 
 revoke all on function audit.partition_name(timestamptz, timestamptz) from public;
@@ -6695,13 +6918,137 @@ revoke all on function audit.is_partition_empty(text) from public;
 
 comment on function audit.is_partition_empty(text) is 'Whether a partition of the log has no rows.';
 
+-- A new partition between two times. What has its name was detached by somebody: its rows must not
+-- come back unasked.
+create or replace function audit.add_piece(lower_bound timestamptz, upper_bound timestamptz)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+  set datestyle = 'ISO'
+as $$
+declare
+  v_name text := case
+    when add_piece.lower_bound = '-infinity' then 'log_past'
+    when add_piece.upper_bound = 'infinity' then 'log_future'
+    else audit.partition_name(add_piece.lower_bound, add_piece.upper_bound)
+  end;
+begin
+  if to_regclass(format('audit.%I', v_name)) is not null then
+    raise exception 'audit.% is no partition of the log, and has the name of one', v_name
+      using errcode = 'object_not_in_prerequisite_state',
+        hint = 'Attach it again with audit.add_partition(), or rename it.';
+  end if;
+  perform audit.add_partition(v_name,
+    case when add_piece.lower_bound = '-infinity' then 'minvalue'
+      else add_piece.lower_bound::text end,
+    case when add_piece.upper_bound = 'infinity' then 'maxvalue'
+      else add_piece.upper_bound::text end);
+end;
+$$;
+
+revoke all on function audit.add_piece(timestamptz, timestamptz) from public;
+
+comment on function audit.add_piece(timestamptz, timestamptz) is
+  'Adds a new partition of the log between two times, with the name that belongs to it.';
+
+-- A time whose rows shall not lie with those of other times: history from before the log, or what a
+-- clock wrote that was ahead. What spans its interval and more is cut in pieces: the intervals that
+-- have rows, and what is between them. An empty partition goes; the rows of another one are moved,
+-- which keeps writers out as long as that takes.
+create or replace function audit.add_interval(moment timestamptz)
+  returns integer
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+  set datestyle = 'ISO'
+  set lock_timeout = '20ms'
+as $$
+declare
+  -- Beyond them an interval would begin or end where no time is.
+  v_earliest constant timestamptz := '4713-01-01 00:00:00+00 BC';
+  v_latest constant timestamptz := '294240-01-01 00:00:00+00';
+  v_every text := (select o.value from audit.option as o where o.name = 'partition_interval');
+  v_around record;
+  v_begin timestamptz;
+  v_end timestamptz;
+  v_cuts timestamptz[];
+  v_cut timestamptz;
+  v_at timestamptz;
+  v_columns text;
+begin
+  if add_interval.moment < v_earliest or add_interval.moment >= v_latest then
+    return 0;
+  end if;
+  -- As audit.maintain() does.
+  lock table audit.option in share row exclusive mode;
+  v_begin := date_trunc(v_every, add_interval.moment);
+  v_end := audit.interval_after(add_interval.moment);
+  select * into v_around
+    from audit.partition_list() as l
+    where l.lower_bound <= add_interval.moment and l.upper_bound > add_interval.moment;
+  if not found then
+    perform audit.add_piece(
+      greatest(v_begin, (select max(l.upper_bound) from audit.partition_list() as l
+                         where l.upper_bound <= add_interval.moment)),
+      least(v_end, (select min(l.lower_bound) from audit.partition_list() as l
+                    where l.lower_bound > add_interval.moment)));
+    return 1;
+  end if;
+  if v_around.lower_bound >= v_begin and v_around.upper_bound <= v_end then
+    return 0;
+  end if;
+
+  execute format('alter table audit.log detach partition audit.%I', v_around.partition);
+  delete from audit.closed_partition as c where c.partition = v_around.partition;
+  execute format(
+    'select array_agg(c) from (select distinct date_trunc(%L, occurred_at) as c from audit.%I '
+    'where occurred_at >= %L and occurred_at < %L order by 1 desc limit 300) as c',
+    v_every, v_around.partition, v_earliest, v_latest) into v_cuts;
+  if v_cuts is null and audit.is_partition_empty(v_around.partition) then
+    execute format('drop table audit.%I', v_around.partition);
+  else
+    execute format('alter table audit.%I rename to moving', v_around.partition);
+  end if;
+  v_at := v_around.lower_bound;
+  for v_cut in select distinct c from unnest(v_cuts || v_begin) as c order by c loop
+    v_begin := greatest(v_cut, v_around.lower_bound);
+    v_end := least(audit.interval_after(v_cut), v_around.upper_bound);
+    if v_at < v_begin then
+      perform audit.add_piece(v_at, v_begin);
+    end if;
+    perform audit.add_piece(v_begin, v_end);
+    v_at := v_end;
+  end loop;
+  if v_at < v_around.upper_bound then
+    perform audit.add_piece(v_at, v_around.upper_bound);
+  end if;
+  if to_regclass('audit.moving') is not null then
+    select string_agg(quote_ident(a.attname), ', ') into v_columns
+      from pg_attribute as a
+      where a.attrelid = 'audit.log'::regclass and a.attnum > 0 and not a.attisdropped;
+    execute format('insert into audit.log (%1$s) select %1$s from audit.moving', v_columns);
+    drop table audit.moving;
+  end if;
+  return 1;
+end;
+$$;
+
+revoke all on function audit.add_interval(timestamptz) from public;
+
+comment on function audit.add_interval(timestamptz) is
+  'Public. Makes a partition for the interval of a time alone; returns 1, or 0 where there is one.';
+
 -- Partitions for a span of the log that has none: one for each interval as long as they are wanted,
--- then spare ones, of a year at most. Rows fall into spares only if maintenance is forgotten. What
--- has the name of a partition was detached by somebody, who will not want it back.
+-- then spare ones, of a year at most. Rows fall into spares only if maintenance is forgotten. What is
+-- beyond them, before the rows of a clock that was ahead, is one; so is what is long past, between
+-- rows of history. What has the name of a partition was detached by somebody, who will not want it
+-- back.
 create or replace function audit.fill_log(
   lower_bound timestamptz,
   upper_bound timestamptz,
-  wanted_until timestamptz
+  wanted_until timestamptz,
+  spares_until timestamptz
 )
   returns integer
   language plpgsql
@@ -6715,8 +7062,12 @@ declare
   v_added integer := 0;
 begin
   while v_from < fill_log.upper_bound loop
-    if v_from < fill_log.wanted_until then
+    if fill_log.upper_bound < now() and fill_log.upper_bound > v_from + interval '20 years' then
+      v_to := fill_log.upper_bound;
+    elsif v_from < fill_log.wanted_until then
       v_to := audit.interval_after(v_from);
+    elsif v_from >= fill_log.spares_until then
+      v_to := fill_log.upper_bound;
     else
       v_to := date_trunc('year', v_from) + interval '1 year';
     end if;
@@ -6732,9 +7083,9 @@ begin
 end;
 $$;
 
-revoke all on function audit.fill_log(timestamptz, timestamptz, timestamptz) from public;
+revoke all on function audit.fill_log(timestamptz, timestamptz, timestamptz, timestamptz) from public;
 
-comment on function audit.fill_log(timestamptz, timestamptz, timestamptz) is
+comment on function audit.fill_log(timestamptz, timestamptz, timestamptz, timestamptz) is
   'Adds partitions of the log between two times; returns how many.';
 
 -- A spare that would rather be partitions of the interval, far enough ahead that no row is due; or
@@ -6798,9 +7149,16 @@ declare
 begin
   -- One at a time: a table of the log's own, which nobody but its owner can lock.
   lock table audit.option in share row exclusive mode;
-  if to_regclass('audit.log_future') is null then
-    perform audit.add_partition('log_past', 'minvalue', v_now::text);
-    perform audit.add_partition('log_future', v_spares_until::text, 'maxvalue');
+  if not exists (select from audit.partition_list()) then
+    perform audit.add_piece('-infinity', v_now);
+    perform audit.add_piece(v_spares_until, 'infinity');
+  elsif to_regclass('audit.log_future') is null
+    and not exists (select from audit.partition_list() as l where l.upper_bound = 'infinity')
+  then
+    perform audit.add_piece(
+      greatest(v_spares_until, (select max(l.upper_bound) from audit.partition_list() as l)),
+      'infinity');
+    return 1;
   end if;
 
   for v_gap in
@@ -6810,7 +7168,8 @@ begin
     where p.upper_bound < p.next
     order by p.upper_bound
   loop
-    v_added := audit.fill_log(v_gap.lower_bound, v_gap.upper_bound, v_until);
+    v_added := audit.fill_log(v_gap.lower_bound, v_gap.upper_bound, v_until,
+      v_spares_until);
     if v_added > 0 then
       return v_added;
     end if;
@@ -7271,6 +7630,7 @@ left join lateral (
 left join (values
   ('log_exported', '{log}'::text[]),
   ('log_imported', '{log}'),
+  ('log_import_undone', '{log}'),
   ('table_truncated', '{table}'),
   ('tracking_started', '{table}'),
   ('tracking_changed', '{table}'),
@@ -8196,16 +8556,12 @@ begin
   end if;
   if v_future is not null then
     execute format('select max(occurred_at) from audit.%I', v_future) into v_until;
-    v_until := date_trunc('month', v_until) + interval '1 month';
   end if;
   if v_until is not null then
     return query select 'rows_in_catch_all', 'warning', format('audit.%I', v_future),
       'Rows lie in the partition for all that is to come: partitions were not made in time, or '
-      'the clock of the server was wrong. They can become a partition of their own.',
-      format('alter table audit.log detach partition audit.%1$I; '
-        'alter table audit.%1$I rename to %2$I; select audit.add_partition(%2$L, %3$L, %4$L); '
-        'select audit.add_partition(''log_future'', %4$L, ''maxvalue'');',
-        v_future, audit.partition_name(v_future_from, v_until), v_future_from, v_until);
+      'the clock of the server was wrong. They can have partitions of their own.',
+      format('select audit.add_interval(%L);', v_until);
   end if;
 end;
 $$;
@@ -8270,6 +8626,40 @@ revoke all on function audit.check_rows() from public;
 
 comment on function audit.check_rows() is
   'Findings: rows without an actor.';
+
+-- Whether an import is under way, or was left: exports are refused until it is whole or undone.
+create or replace function audit.check_import()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with open as (
+    select e.number, e.began_at, e.imported, exists (
+        select from pg_locks as l
+        join pg_stat_activity as a on a.pid = l.pid
+        where l.relation = 'audit.era'::regclass and l.mode = 'ShareUpdateExclusiveLock'
+          and l.granted and a.backend_type <> 'autovacuum worker'
+          and l.database = (select d.oid from pg_database as d where d.datname = current_database())
+      ) as is_running
+    from audit.era as e
+    where e.is_open
+  )
+  select 'import_open', case when o.is_running then 'warning' else 'error' end, 'audit.log',
+    case when o.is_running
+      then format('An import is under way since %s: exports wait for it.', o.began_at)
+      else format('An import that began at %s was broken off, with %s rows of %s: exports are '
+        'refused. The same import can be run again; its sha256 is %s.', o.began_at,
+        o.imported ->> 'new_rows', o.imported ->> 'rows', o.imported ->> 'sha256') end,
+    case when o.is_running then '-- Wait for it to end.'
+      else format('select audit.undo_import(%s);', o.number) end
+  from open as o
+$$;
+
+revoke all on function audit.check_import() from public;
+
+comment on function audit.check_import() is
+  'Findings: an import that is not complete.';
 
 -- Whether the log can be found by its indexes, and holds every letter.
 create or replace function audit.check_storage()
@@ -8415,6 +8805,8 @@ as $$
   select * from audit.check_partitions()
   union all
   select * from audit.check_spares()
+  union all
+  select * from audit.check_import()
   union all
   select * from audit.check_rows()
   union all

@@ -304,7 +304,7 @@ def test_the_catalogue_has_every_action_with_its_meaning(connection: psycopg.Con
     catalogue = {row["action"]: row for row in read(connection, "select * from audit.actions")}
     assert len(ACTIONS) == len(set(ACTIONS)) == len(PLATFORM) + 1 == 43
     about_tables = {"table_truncated", "tracking_started", "tracking_changed", "tracking_stopped"}
-    about_the_log = {"log_exported", "log_imported"}
+    about_the_log = {"log_exported", "log_imported", "log_import_undone"}
     assert set(catalogue) == {*ACTIONS, *about_tables, *about_the_log}
     for action, row in catalogue.items():
         assert row["label"].strip(), action

@@ -221,7 +221,9 @@ def test_35_no_setting_is_named_after_rows(conn: psycopg.Connection) -> None:
         for argument in re.findall(r"(?:set_config|current_setting)\((.{9})", source)
     ]
     assert calls
-    assert {call for call in calls if not re.match(r"'(audit\.\w+|applicat|track_co)", call)} == set()
+    assert {
+        call for call in calls if not re.match(r"'(audit\.\w+|applicat|track_co)", call)
+    } == set()
 
 
 def test_36_no_row_takes_a_transaction_id_of_its_own(conn: psycopg.Connection) -> None:

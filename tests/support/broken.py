@@ -249,6 +249,11 @@ BROKEN = (
         [("log_granted", "audit.log_past to pg_monitor")],
     ),
     Broken(
+        "an import that was broken off",
+        'select audit.open_import(\'{"sha256": "x", "rows": 5, "layouts": []}\')',
+        [("import_open", "audit.log")],
+    ),
+    Broken(
         "a partition without row security",
         "alter table audit.log_past disable row level security",
         [("row_security_missing", "audit.log_past")],

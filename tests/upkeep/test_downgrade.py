@@ -15,7 +15,7 @@ from tests.support.helpers import platform, value
 from tests.support.servers import Server
 
 ENGINE = {
-    *("log_exported", "log_imported", "table_truncated"),
+    *("log_exported", "log_imported", "log_import_undone", "table_truncated"),
     *("tracking_changed", "tracking_started", "tracking_stopped"),
 }
 CATALOGUE = "select array_agg(action::text) from audit.actions"

@@ -23,9 +23,16 @@ declare
 begin
   -- One at a time: a table of the log's own, which nobody but its owner can lock.
   lock table audit.option in share row exclusive mode;
-  if to_regclass('audit.log_future') is null then
-    perform audit.add_partition('log_past', 'minvalue', v_now::text);
-    perform audit.add_partition('log_future', v_spares_until::text, 'maxvalue');
+  if not exists (select from audit.partition_list()) then
+    perform audit.add_piece('-infinity', v_now);
+    perform audit.add_piece(v_spares_until, 'infinity');
+  elsif to_regclass('audit.log_future') is null
+    and not exists (select from audit.partition_list() as l where l.upper_bound = 'infinity')
+  then
+    perform audit.add_piece(
+      greatest(v_spares_until, (select max(l.upper_bound) from audit.partition_list() as l)),
+      'infinity');
+    return 1;
   end if;
 
   for v_gap in
@@ -35,7 +42,8 @@ begin
     where p.upper_bound < p.next
     order by p.upper_bound
   loop
-    v_added := audit.fill_log(v_gap.lower_bound, v_gap.upper_bound, v_until);
+    v_added := audit.fill_log(v_gap.lower_bound, v_gap.upper_bound, v_until,
+      v_spares_until);
     if v_added > 0 then
       return v_added;
     end if;

@@ -97,7 +97,8 @@ comment on column audit.log.is_cascade is 'Whether the row was written because a
 comment on column audit.log.context is
   'Request id, address, reason and the like, as given with the actor.';
 comment on column audit.log.era is
-  'In which era (audit.era) it was written, which tx counts in; 0 where it was imported.';
+  'In which era (audit.era) it was written, which tx counts in; minus the number of the era where it '
+  'came with the import that began that one.';
 comment on column audit.log.layout is
   'Which layout (audit.layout) the row of the table had; null in rows about no row of a table.';
 comment on column audit.log.row_values is
