@@ -47,7 +47,7 @@ begin
   alter table audit.log detach partition audit.log_past;
   drop table audit.log_past;
   perform audit.add_partition('log_past', 'minvalue', v_begin::text);
-  perform audit.fill_log(v_begin, date_trunc('month', now(), 'UTC'), now());
+  perform audit.fill_log(v_begin, date_trunc('month', now(), 'UTC'), now(), now());
 end
 $$
 """

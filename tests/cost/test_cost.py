@@ -19,18 +19,22 @@ DESIGNS = ("unaudited", "auditdb")
 TOLERANCE = 0.05
 LEAST = 0.01
 """Share of a statement that does not count, where next to nothing is added."""
+PAGE = 0.04
+"""The same for buffers: of the statement without audit it may be one more or less."""
 
 Shares: TypeAlias = dict[str, dict[str, float]]
 
 pytestmark = pytest.mark.slow
 
 
-def slower(found: dict[str, float], kept: dict[str, float]) -> dict[str, tuple[float, float]]:
+def slower(
+    found: dict[str, float], kept: dict[str, float], least: float = LEAST
+) -> dict[str, tuple[float, float]]:
     """Return the cases to which more is added than was: what was kept, what was found."""
     return {
         title: (kept[title], share)
         for title, share in found.items()
-        if share > max(kept[title] * (1 + TOLERANCE), kept[title] + LEAST)
+        if share > max(kept[title] * (1 + TOLERANCE), kept[title] + least)
     }
 
 
@@ -58,7 +62,8 @@ def found(own: Server) -> Shares:
 
 @pytest.mark.parametrize("kind", ["buffers", "wal"])
 def test_nothing_became_slower(own: Server, found: Shares, kind: str) -> None:
-    assert slower(found[kind], cost.reference()[str(own.version)][kind]) == {}
+    least = PAGE if kind == "buffers" else LEAST
+    assert slower(found[kind], cost.reference()[str(own.version)][kind], least) == {}
 
 
 @pytest.mark.once
