@@ -49,6 +49,7 @@ migration: .venv/dev.stamp ## Make the files of a new migration (m="redact colum
 
 draft: .venv/dev.stamp ## Write the first migration of each branch from sql/, until it is released
 	$(BIN)/python scripts/migration.py draft
+	$(BIN)/python scripts/facts.py
 
 seal: .venv/dev.stamp ## Release the migrations: from now on their files are never edited
 	$(BIN)/python scripts/migration.py seal

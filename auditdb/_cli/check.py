@@ -5,30 +5,38 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from auditdb._cli.arguments import Url
 from auditdb._cli.saying import outcome, say
 from auditdb._upkeep import database
+from auditdb._upkeep.check import SEVERITIES, is_at_least
 from auditdb._upkeep.check import check as look
 
 if TYPE_CHECKING:
-    from auditdb._upkeep.check import Finding
+    from auditdb._upkeep.finding import Finding
+
+
+FailOn = Literal["error", "warning"]
 
 
 def check(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON Lines, one for each finding.")
     ] = False,
+    fail_on: Annotated[
+        FailOn,
+        typer.Option("--fail-on", help="From which findings on to exit with 1."),
+    ] = "error",
     url: Url = None,
 ) -> None:
-    """Look for what is wrong with the log; exit with 1 if anything is, and say what fixes it."""
+    """Look for what is wrong with the log, say what fixes it, and exit with 1 on errors."""
     with outcome():
         where = database.resolve(url)
         with database.connect(where) as connection:
-            findings = look(connection)
+            findings = look(connection, severity="info")
         if as_json:
             for finding in findings:
                 line = json.dumps(asdict(finding), ensure_ascii=True)
@@ -40,12 +48,16 @@ def check(
             tables.Terminal(highlight=False).print(tables.findings_table(findings))
         else:
             typer.echo("All is well.")
-        if findings:
+        is_well = all(found.severity == "info" for found in findings)
+        if is_well and not as_json and findings:
+            typer.echo("All is well.")
+        if not is_well:
             say(f"{database.describe(where)}: {_count(findings)}.")
+        if any(is_at_least(found.severity, fail_on) for found in findings):
             raise typer.Exit(1)
 
 
 def _count(findings: tuple[Finding, ...]) -> str:
-    errors = sum(found.severity == "error" for found in findings)
-    parts = [(errors, "error"), (len(findings) - errors, "warning")]
+    numbers = [sum(found.severity == one for found in findings) for one in SEVERITIES[:2]]
+    parts = zip(numbers, ("error", "warning"), strict=True)
     return " and ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in parts if n)

@@ -9,7 +9,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from auditdb._connection import kinds
-from auditdb.errors import log_translated
+from auditdb.errors import AuditError, log_translated
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -121,7 +121,12 @@ def _run(conn: kinds.Sync, reading: Reading[T]) -> T:
     try:
         query = next(reading)
         while True:
-            query = reading.send(_rows(conn, query))
+            try:
+                rows = _rows(conn, query)
+            except AuditError as error:
+                query = reading.throw(error)
+            else:
+                query = reading.send(rows)
     except StopIteration as done:
         return cast("T", done.value)
 
@@ -130,7 +135,12 @@ async def _run_async(conn: kinds.Async, reading: Reading[T]) -> T:
     try:
         query = next(reading)
         while True:
-            query = reading.send(await _rows_async(conn, query))
+            try:
+                rows = await _rows_async(conn, query)
+            except AuditError as error:
+                query = reading.throw(error)
+            else:
+                query = reading.send(rows)
     except StopIteration as done:
         return cast("T", done.value)
 
@@ -174,7 +184,7 @@ def _rows(conn: kinds.Sync, query: Query) -> Sequence[ResultRow]:
             from sqlalchemy import text
 
             found: Any = cast("Any", conn).execute(text(query.text), query.values)
-            return cast("Sequence[ResultRow]", found.all())
+            return cast("Sequence[ResultRow]", found.all() if found.returns_rows else ())
         from psycopg import Cursor
         from psycopg.rows import tuple_row
 
@@ -182,7 +192,7 @@ def _rows(conn: kinds.Sync, query: Query) -> Sequence[ResultRow]:
         # are no tuples. A statement that is not prepared is planned for the values at hand.
         with Cursor(conn, row_factory=tuple_row) as cursor:
             cursor.execute(_for_psycopg(query.text), query.values, prepare=False)
-            return cursor.fetchall()
+            return cursor.fetchall() if cursor.description else ()
 
 
 async def _rows_async(conn: kinds.Async, query: Query) -> Sequence[ResultRow]:
@@ -191,13 +201,13 @@ async def _rows_async(conn: kinds.Async, query: Query) -> Sequence[ResultRow]:
             from sqlalchemy import text
 
             found: Any = await cast("Any", conn).execute(text(query.text), query.values)
-            return cast("Sequence[ResultRow]", found.all())
+            return cast("Sequence[ResultRow]", found.all() if found.returns_rows else ())
         from psycopg import AsyncCursor
         from psycopg.rows import tuple_row
 
         async with AsyncCursor(conn, row_factory=tuple_row) as cursor:
             await cursor.execute(_for_psycopg(query.text), query.values, prepare=False)
-            return await cursor.fetchall()
+            return await cursor.fetchall() if cursor.description else ()
 
 
 def _for_psycopg(text: str) -> bytes:
