@@ -234,6 +234,7 @@
 \ir audit/check/check_changes.sql
 \ir audit/check/check_eras.sql
 \ir audit/check/check_summaries.sql
+\ir audit/check/check_counts.sql
 \ir audit/check/check_strangers.sql
 \ir audit/check/check_sessions.sql
 \ir audit/check/check_size.sql

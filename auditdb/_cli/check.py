@@ -30,13 +30,19 @@ def check(
         FailOn,
         typer.Option("--fail-on", help="From which findings on to exit with 1."),
     ] = "error",
+    is_thorough: Annotated[
+        bool,
+        typer.Option(
+            "--thorough", help="Compile each declaration anew, and count closed partitions: slow."
+        ),
+    ] = False,
     url: Url = None,
 ) -> None:
     """Look for what is wrong with the log, say what fixes it, and exit with 1 on errors."""
     with outcome():
         where = database.resolve(url)
         with database.connect(where) as connection:
-            findings = look(connection, severity="info")
+            findings = look(connection, severity="info", thorough=is_thorough)
         if as_json:
             for finding in findings:
                 line = json.dumps(asdict(finding), ensure_ascii=True)

@@ -23,6 +23,11 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 
 _CHECK = "select finding, severity, object, message, mend from audit.check({})"
 _PENDING_AFTER = "cast(cast(:pending_after as text) as interval)"
+_THOROUGH = """
+select finding, severity, object, message, mend from audit.check_compiled()
+union all
+select finding, severity, object, message, mend from audit.check_counts()
+"""
 _READABLE = """
 select has_table_privilege('audit.tracked'::regclass, 'select')
 """
@@ -49,7 +54,10 @@ _UNKNOWN = Finding(
 
 @helper
 def check(
-    *, pending_after: timedelta | None = None, severity: Severity = "warning"
+    *,
+    pending_after: timedelta | None = None,
+    severity: Severity = "warning",
+    thorough: bool = False,
 ) -> Reading[tuple[Finding, ...]]:
     """Return what is wrong with the log of the database; nothing where all is well.
 
@@ -58,8 +66,9 @@ def check(
     installed is compared with what auditdb installs, by asking the catalogue; then audit.check()
     is asked, if its code is what it was. Transactions are found that have been pending for longer
     than `pending_after`, by default one hour. Of findings less bad than `severity` nothing is
-    said: with info it is also told how large the log is, and how long its partitions last. Nothing
-    is written, and no writer waits.
+    said: with info it is also told how large the log is, and how long its partitions last. What is
+    `thorough` compiles each declaration anew and reads closed partitions whole, which takes a while
+    and the rights of the log's owner. Nothing is written, and no writer waits.
 
     Raises SchemaMissing where the database has no log, SchemaBehind where its log has no
     audit.check() yet, PermissionDenied, and other errors of the database as AuditError.
@@ -69,7 +78,7 @@ def check(
     """
     if severity not in SEVERITIES:
         raise ValueError("A severity is error, warning or info.")
-    found = yield from facts.pinned(_look(pending_after))
+    found = yield from facts.pinned(_look(pending_after, thorough=thorough))
     return tuple(f for f in found if is_at_least(f.severity, severity))
 
 
@@ -79,7 +88,7 @@ def is_at_least(one: str, other: Severity) -> bool:
     return order.index(one) <= order.index(other)
 
 
-def _look(pending_after: timedelta | None) -> Reading[list[Finding]]:
+def _look(pending_after: timedelta | None, *, thorough: bool) -> Reading[list[Finding]]:
     ours = yield from _compare()
     if any(map(tampering.is_of_code, ours)):
         return [*ours, _NOT_ASKED]
@@ -88,7 +97,8 @@ def _look(pending_after: timedelta | None) -> Reading[list[Finding]]:
     else:
         text = _CHECK.format(_PENDING_AFTER)
         rows = yield Query(text, {"pending_after": _interval(pending_after)})
-    asked = [Finding(*row) for row in rows]
+    more = (yield Query(_THOROUGH, {})) if thorough else ()
+    asked = [Finding(*row) for row in (*rows, *more)]
     return [*_not_told(ours, asked), *asked]
 
 

@@ -64,6 +64,7 @@ def differences(installed: Facts, found: Facts) -> Iterator[Difference]:
     roles = {key.object for key in found if key.kind == "role"}
     expected = {k: v for k, v in installed.items() if k.kind != "partition"}
     partitions = {key.object for key in found if key.kind == "partition"}
+    log = Key("relation", "audit.log", "")
     for key, value in installed.items():
         if key.kind == "partition":
             expected |= {key._replace(object=name): value for name in partitions}
@@ -73,21 +74,36 @@ def differences(installed: Facts, found: Facts) -> Iterator[Difference]:
             continue
         if now is None and not _must_be(key, roles, found):
             continue
+        of_log = log._replace(trait=key.trait)
+        is_of_log = key.kind == "partition" and found.get(of_log) == now != expected.get(of_log)
+        if is_of_log:
+            continue  # what partitions have from the log is told of the log alone
         yield Difference(key, was, now)
 
 
 def _must_be(key: Key, roles: set[str], found: Facts) -> bool:
+    """Return whether something that was installed has to be there."""
     if key.kind in ("event trigger", "role"):
         return False
-    if "audit.alembic_version" in key.object:
+    if "audit.alembic_version" in key.object and key.kind != "relation":
         # A log that psql installed has none.
-        return Key("relation", key.object, "kind") in found and key.kind == "relation"
+        return Key("relation", "audit.alembic_version", "kind") in found
+    if key.kind in ("grant", "owner") and not _is_there(key.object, found):
+        return False
     if key.kind == "grant" and key.trait in _OURS:
         return key.trait in roles
     if key.trait.startswith("policy "):
         role = key.trait.removeprefix("policy ").removesuffix("_policy")
         return role == "account" or f"audit_{role}" in roles
-    return True
+    return key.object != "audit.alembic_version"
+
+
+def _is_there(thing: str, found: Facts) -> bool:
+    """Return whether what somebody owns, or has a right on, exists at all."""
+    if thing.startswith("function "):
+        return Key("function", thing.removeprefix("function "), "signature") in found
+    name = thing.removeprefix("type ")
+    return thing.startswith("schema ") or Key("relation", name, "kind") in found
 
 
 def findings(
@@ -319,4 +335,3 @@ def _granting(verb: str, role: str, those: list[tuple[str, str]]) -> str:
     if len(those) > _MANY:
         return REPAIR
     return " ".join(mending.granting(verb, role, privilege, thing) for privilege, thing in those)
-

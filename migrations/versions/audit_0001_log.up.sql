@@ -8227,6 +8227,48 @@ revoke all on function audit.check_summaries() from public;
 comment on function audit.check_summaries() is
   'Findings: closed partitions that are not what is known of them.';
 
+-- Whether closed partitions hold as many rows of each account as they did when they were closed. It
+-- reads them whole, so audit.check() leaves it out, and auditdb check --thorough asks.
+create or replace function audit.check_counts()
+  returns setof audit.finding
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
+  set standard_conforming_strings = on
+as $$
+declare
+  v_partition text;
+  v_accounts bigint;
+begin
+  for v_partition in
+    select c.partition
+    from audit.closed_partition as c
+    join audit.partition_list() as l on l.partition = c.partition
+    order by c.lower_bound
+  loop
+    execute format(
+      'select count(*) from (select l.account_id, count(*) as rows from audit.%1$I as l group by 1) as l '
+      'full join (select p.account_id, p.rows from audit.presence as p where p.partition = %1$L '
+      'and p.item_type = '''' and p.item_id = '''') as p on p.account_id = l.account_id '
+      'where p.rows is distinct from l.rows', v_partition)
+      into v_accounts;
+    if v_accounts > 0 then
+      return query select 'summary_wrong', 'error', format('audit.%I', v_partition),
+        format('Of %s accounts it has not as many rows as it had when it was closed: rows are gone or '
+          'came past its trigger, or its summary was changed.', v_accounts),
+        format('delete from audit.closed_partition where partition = %L; -- compare it with an '
+          'export; then: auditdb maintain', v_partition);
+    end if;
+  end loop;
+end;
+$$;
+
+revoke all on function audit.check_counts() from public;
+
+comment on function audit.check_counts() is
+  'Findings: closed partitions with more rows or fewer than they were closed with.';
+
 -- What hands the log to others beside its views: materialised views, which hold its rows without its
 -- policies, and functions that read it with the rights of their owner. The text of a function is
 -- searched for the names, so one that puts them together is not found.
@@ -8362,14 +8404,15 @@ create or replace function audit.check_size()
   set search_path = pg_catalog, pg_temp
 as $$
   with partition as (
-    select l.lower_bound, l.upper_bound, pg_total_relation_size(c.oid) as bytes, c.reltuples
+    select l.lower_bound, l.upper_bound, pg_relation_size(c.oid) > 0 as has_rows,
+      pg_total_relation_size(c.oid) as bytes, c.reltuples
     from audit.partition_list() as l
     join pg_class as c on c.oid = to_regclass(format('audit.%I', l.partition))
   ), filled as (
     select p.*, extract(epoch from least(p.upper_bound, now()) - p.lower_bound) as seconds
     from partition as p
     where p.upper_bound > now() - interval '3 months' and p.lower_bound < now()
-      and isfinite(p.lower_bound)
+      and isfinite(p.lower_bound) and p.has_rows
   )
   select 'log_size', 'info', 'audit.log',
     format('The log takes %s, with %s rows or so in %s partitions.', pg_size_pretty(sum(p.bytes)),

@@ -2,14 +2,9 @@
 
 from dataclasses import dataclass, field
 
-ROW = (
-    "insert into audit.log (action, item_type, item_id, actor_type, actor_id, db_role{columns})"
-    " values ('a', 't', '1', 'x', 'x', 'x'{values})"
+REPLACED = (
+    "create or replace function {0} returns {1} language plpgsql {2} as $f$ begin {3} end $f$"
 )
-NOW = "(select l.partition from audit.partition_list() as l where now() >= l.lower_bound and now() < l.upper_bound)"
-"""The name of the partition that rows come into now."""
-
-REPLACED = "create or replace function {0} returns {1} language plpgsql {2} as $f$ begin {3} end $f$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +15,21 @@ class Tampered:
     statements: str
     found: list[tuple[str, str]]
     needs_superuser: bool = False
-    is_of_data: bool = field(default=False, kw_only=True)
-    """Whether what repairs it is not one statement that can be run as it is."""
+    more: tuple[str, ...] = field(default=(), kw_only=True)
+    """The codes of further findings, which follow from it."""
+    is_mended: bool = field(default=True, kw_only=True)
+    """Whether all of it is repaired by what the findings say."""
 
 
 def replaced(name: str, result: str, body: str, options: str = "") -> str:
     return REPLACED.format(f"audit.{name}", result, options, body)
 
 
+IS_CURRENT = "audit.is_current(tracked_id integer, fingerprint text, VARIADIC tables regclass[])"
+SET_ACTOR = (
+    "audit.set_actor(actor_type text, actor_id anycompatible, actor_label text, context text)"
+)
+LOSE = "create function public.lose() returns trigger language plpgsql as 'begin return null; end';"
 CODE = [("check_not_asked", "audit.check(interval)")]
 
 TAMPERED = (
@@ -41,13 +43,7 @@ TAMPERED = (
         "is_current says yes",
         "create or replace function audit.is_current(tracked_id integer, fingerprint text,"
         " variadic tables regclass[]) returns boolean language sql immutable as 'select true'",
-        [
-            (
-                "code_changed",
-                "audit.is_current(tracked_id integer, fingerprint text, VARIADIC tables regclass[])",
-            ),
-            *CODE,
-        ],
+        [("code_changed", IS_CURRENT), *CODE],
     ),
     Tampered(
         "log_truncate silent",
@@ -76,7 +72,7 @@ TAMPERED = (
         "do $d$ declare v text; begin select replace(pg_get_functiondef(p.oid), 'v_', 'w_') into v"
         " from pg_proc as p where p.proname = 'set_actor' and p.prosrc ~ 'v_' limit 1;"
         " execute v; end $d$",
-        [("code_changed", "audit.set_actor(...)"), *CODE],
+        [("code_changed", SET_ACTOR), *CODE],
     ),
     Tampered(
         "check says that all is well",
@@ -88,7 +84,7 @@ TAMPERED = (
     Tampered(
         "a part of check says so",
         "create or replace function audit.check_guard() returns setof audit.finding language sql"
-        " stable as 'select null::text, null::text, null::text, null::text, null::text where false'",
+        " stable as 'select f.* from unnest(null::audit.finding[]) as f'",
         [("code_changed", "audit.check_guard()"), *CODE],
     ),
     Tampered(
@@ -137,15 +133,8 @@ TAMPERED = (
     ),
     Tampered(
         "a function of somebody else",
-        "alter function audit.set_actor(text, text, text, jsonb, text, text, text)"
-        " owner to audit_reader",
-        [
-            (
-                "owner_changed",
-                "function audit.set_actor(...)",
-            ),
-            *CODE,
-        ],
+        "alter function audit.log_truncate() owner to audit_reader",
+        [("owner_changed", "function audit.log_truncate()"), *CODE],
         needs_superuser=True,
     ),
     Tampered(
@@ -157,12 +146,16 @@ TAMPERED = (
         "a function more",
         "create function audit.helper() returns int language sql as 'select 1'",
         [("code_extra", "audit.helper()")],
+        more=("triggers_stale",),
     ),
     Tampered(
         "PostgreSQL's own name for another function",
         "create function pg_catalog.current_setting(varchar, boolean) returns text language sql"
         " as 'select null::text'",
-        [("code_shadowed", "function pg_catalog.current_setting(character varying, boolean)"), *CODE],
+        [
+            ("code_shadowed", "function pg_catalog.current_setting(character varying, boolean)"),
+            *CODE,
+        ],
         needs_superuser=True,
     ),
     Tampered(
@@ -182,7 +175,7 @@ TAMPERED = (
     ),
 )
 
-TABLES = (
+OTHERS = (
     # -- the log and its partitions --
     Tampered(
         "a rule on the log",
@@ -196,13 +189,14 @@ TABLES = (
     ),
     Tampered(
         "a trigger before rows of the log",
-        "create function public.lose() returns trigger language plpgsql as 'begin return null; end';"
+        f"{LOSE}"
         "create trigger a before insert on audit.log for each row execute function public.lose()",
         [("trigger_extra", "a on audit.log")],
+        more=("trigger_extra",),
     ),
     Tampered(
         "a trigger on one partition",
-        "create function public.lose() returns trigger language plpgsql as 'begin return null; end';"
+        f"{LOSE}"
         "create trigger a before insert on audit.log_past for each row"
         " execute function public.lose()",
         [("trigger_extra", "a on audit.log_past")],
@@ -217,13 +211,14 @@ TABLES = (
             ("guard_missing", "refuse_change on audit.log"),
             ("trigger_extra", "refuse_change on audit.log"),
         ],
+        more=("trigger_extra",),
     ),
     Tampered(
         "the guard for some rows alone",
         "drop trigger refuse_change on audit.log; create trigger refuse_change before update or"
         " delete on audit.log for each row when (old.item_id <> '1') execute function"
         " audit.refuse_change(); alter table audit.log enable always trigger refuse_change",
-        [("guard_changed", "refuse_change on audit.log"), ("guard_changed", "*")],
+        [("guard_changed", "refuse_change on audit.log")],
     ),
     Tampered(
         "a partition unlogged",
@@ -248,13 +243,12 @@ TABLES = (
     Tampered(
         "a column more",
         "alter table audit.log add column note text",
-        [("table_changed", "audit.log"), ("partition_changed", "*")],
+        [("table_changed", "audit.log")],
     ),
     Tampered(
         "a column of another type",
-        "drop view audit.changes, audit.events cascade;"
-        "alter table audit.log alter column era type bigint",
-        [("table_changed", "audit.log")],
+        "alter table audit.option alter column value type varchar(9)",
+        [("table_changed", "audit.option")],
     ),
     Tampered(
         "statistics of what belongs to accounts",
@@ -269,7 +263,7 @@ TABLES = (
     Tampered(
         "a constraint that refuses an action",
         "alter table audit.log add constraint c check (action <> 'license_deleted') not valid",
-        [("table_changed", "audit.log"), ("partition_changed", "*")],
+        [("table_changed", "audit.log")],
     ),
     Tampered(
         "a partition made by hand",
@@ -278,7 +272,6 @@ TABLES = (
         " from (minvalue) to (%L)', (select min(lower_bound) from audit.partition_list()));"
         " end $d$",
         [
-            ("partition_changed", "audit.log_past"),
             ("guard_missing", "refuse_truncate on audit.log_past"),
             ("policy_missing", "account_policy on audit.log_past"),
             ("policy_missing", "exporter_policy on audit.log_past"),
@@ -296,6 +289,7 @@ TABLES = (
         "alter table audit.log owner to audit_reader",
         [("owner_changed", "audit.log")],
         needs_superuser=True,
+        more=("function_owner", "function_rights", "triggers_stale"),
     ),
     # -- beside it --
     Tampered(
@@ -361,7 +355,7 @@ TABLES = (
     Tampered(
         "a view with the rights of its owner",
         "alter view audit.changes set (security_invoker = off)",
-        [("code_changed", "audit.changes"), *CODE],
+        [("view_bypasses", "audit.changes")],
     ),
     # -- rights --
     Tampered(
@@ -441,18 +435,18 @@ TABLES = (
         "insert into audit.era (number, log, server, kind) select 2, log, server, 'restored'"
         " from audit.era",
         [("era_wrong", "audit.era")],
-        is_of_data=True,
+        is_mended=False,
     ),
     Tampered(
         "an era of another log",
         "update audit.era set number = 0, log = gen_random_uuid()",
         [("era_wrong", "audit.era")],
-        is_of_data=True,
+        is_mended=False,
     ),
     Tampered(
         "a partition closed before its time",
         "insert into audit.closed_partition (partition, lower_bound, upper_bound)"
-        f" select l.partition, l.lower_bound, l.upper_bound from audit.partition_list() as l"
+        " select l.partition, l.lower_bound, l.upper_bound from audit.partition_list() as l"
         " where l.partition = 'log_past'",
         [("summary_wrong", "audit.log_past")],
     ),
