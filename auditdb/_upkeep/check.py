@@ -40,7 +40,7 @@ _NOT_ASKED = Finding(
     "audit.check(interval)",
     "Because the code of the log is not what auditdb installed, it was not called, and what it "
     "looks for was not looked for. Check again when the code is repaired.",
-    tampering.REPAIR,
+    "auditdb check",
 )
 _UNKNOWN = Finding(
     "code_unknown",
@@ -135,8 +135,11 @@ def _compiled(found: Facts) -> Reading[frozenset[str] | None]:
 
 def _not_told(ours: Iterable[Finding], asked: Iterable[Finding]) -> Iterator[Finding]:
     """Yield those of `ours` that are about something that audit.check() has not told of."""
-    told = {found.object for found in asked if found.severity != "info"}
-    yield from (found for found in ours if found.object not in told)
+    told = {(found.finding, found.object) for found in asked}
+    parts = {found.object for found in asked if " on " in found.object}
+    for found in ours:
+        if found.object not in parts and (found.finding, found.object) not in told:
+            yield found
 
 
 def _interval(span: timedelta) -> str:

@@ -32,7 +32,7 @@ ANY_PARTITION = "*"
 
 # What a statement is read by, and the texts that the catalogue is shown as.
 PINNED = {
-    "search_path": "pg_catalog",
+    "search_path": "pg_catalog, pg_temp",
     "quote_all_identifiers": "off",
     "standard_conforming_strings": "on",
     "transform_null_equals": "off",

@@ -33,7 +33,8 @@ with log as (
   where i.inhparent = (select l.oid from log as l)
 ), relation as (
   select c.*, p.oid is not null as is_partition,
-    case when p.oid is null then 'relation' else 'partition' end as kind,
+    case when p.oid is not null then 'partition' when c.relkind = 'c' then 'type'
+      else 'relation' end as kind,
     coalesce(p.name, format('audit.%I', c.relname)) as name
   from pg_class as c
   left join partition as p on p.oid = c.oid
@@ -116,12 +117,13 @@ select case when c.is_partition then c.kind else 'owner' end,
   case when c.is_partition then 'owner' else '' end, r.name
 from relation as c join role as r on r.oid = c.relowner
 union all
--- Views: whose columns come from where they are named alike, which 15 alone prints
+-- Views, without what one version prints and another does not: the tables before the names of
+-- columns, and parentheses; nor the names that a restore gives to columns that had none
 select 'view', r.name, f.trait, f.value
 from relation as r
 cross join lateral (values
-  ('definition', md5(regexp_replace(regexp_replace(pg_get_viewdef(r.oid),
-    '\m[a-z]\w*\.', '', 'g'), '[\s()]+', '', 'g'))),
+  ('definition', md5(regexp_replace(pg_get_viewdef(r.oid),
+    '\m[a-z]\w*\.|\s+AS\s+(\w+|"[^"]+")|[\s()]+', '', 'g'))),
   ('reads', (
     select md5(string_agg(x.name, ' ' order by x.name collate "C"))
     from (
@@ -169,7 +171,7 @@ cross join lateral (values
       pg_get_expr(d.adbin, d.adrelid))
     else pg_get_expr(d.adbin, d.adrelid) end),
   -- Partitions that were attached may have theirs in another order.
-  (' place', case when r.kind = 'relation' then (
+  (' place', case when not r.is_partition then (
     select count(*) from pg_attribute as b
     where b.attrelid = r.oid and b.attnum between 1 and a.attnum and not b.attisdropped)::text end),
   (' storage', case when r.relkind in ('r', 'p') and a.attstorage <> (

@@ -17,9 +17,9 @@ def granting(verb: str, role: str, privilege: str, thing: str) -> str:
     """Return the statement that grants or revokes a privilege, as facts name it."""
     column = re.fullmatch(r'((?:"[^"]*"|[^".]+)\.(?:"[^"]*"|[^".]+))\.(.+)', thing)
     what = privilege.removesuffix(" with grant option")
+    option = "grant option for " if what != privilege and verb == "revoke" else ""
     if column and not thing.startswith(("function ", "type ", "schema ")):
         what, thing = f"{what} ({column[2]})", column[1]
-    option = "grant option for " if what != privilege and verb == "revoke" else ""
     by = "from" if verb == "revoke" else "to"
     return f"{verb} {option}{what} on {thing} {by} {role};"
 
@@ -43,6 +43,8 @@ def statements(key: Key, was: str | None, now: str | None) -> Iterator[str]:
         yield from _setting(key.object)
     elif key.kind == "role":
         yield from _role(key.object, now or "")
+    elif key.kind == "type":
+        yield from _attribute(key, was, now)
     elif key.kind in ("relation", "partition"):
         family = key.trait.partition(" ")[0]
         yield from _RELATION.get(family, _none)(key, was, now)
@@ -117,6 +119,18 @@ def _column(key: Key, was: str | None, now: str | None) -> Iterator[str]:
         yield from _retyped(change, was, now)
 
 
+def _attribute(key: Key, was: str | None, now: str | None) -> Iterator[str]:
+    name = key.trait.removeprefix("column ")
+    if " " in name or name == key.trait:
+        return
+    if was is None:
+        yield f"alter type {key.object} drop attribute {name};"
+    elif now is None:
+        yield f"alter type {key.object} add attribute {name} {was};"
+    else:
+        yield f"alter type {key.object} alter attribute {name} type {was};"
+
+
 _STORAGE = {"p": "plain", "e": "external", "m": "main", "x": "extended"}
 
 
@@ -158,13 +172,14 @@ def _trigger(key: Key, was: str | None, now: str | None) -> Iterator[str]:
     name = key.trait.removeprefix("trigger ")
     made = _TRIGGER.fullmatch(was or "")
     state = (now or "").rpartition(" ")[2] if now else ""
-    same = made is not None and now is not None and _TRIGGER.fullmatch(now)
-    if not (same and made and same[2] == made[2]):
+    there = _TRIGGER.fullmatch(now or "")
+    is_same = made is not None and there is not None and there[2] == made[2]
+    if not is_same:
         if now is not None:
             yield f"drop trigger {name} on {key.object};"
         if made is not None:
             yield f"create trigger {made[2].replace('<table>', key.object)};"
-    if made is not None and made[3] == "always" and (state != "always" or now is None):
+    if made is not None and made[3] == "always" and not (is_same and state == "always"):
         yield f"alter table {key.object} enable always trigger {name};"
 
 

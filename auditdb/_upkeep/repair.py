@@ -32,7 +32,7 @@ _AFTER = (
     "select audit.refresh()",
 )
 # Done by hand: columns hold data, roles and settings are of others too.
-_BY_HAND = frozenset({"role", "setting", "shadow", "version"})
+_BY_HAND = frozenset({"grant", "role", "setting", "shadow", "version"})
 
 
 def repair(connection: psycopg.Connection[Any]) -> tuple[str, ...]:
@@ -57,10 +57,12 @@ def repair(connection: psycopg.Connection[Any]) -> tuple[str, ...]:
             connection.execute(statement.encode())
         # What was made anew has the rights that everything new has.
         _, found = _state(connection)
-        left = [*_tables(_wrong(installed, found)), *_rights(installed, found), *_AFTER]
-        for statement in left:
+        rights = list(tampering.rights(tampering.differences(installed, found), installed))
+        granting = (mending.granting(*right) for right in rights)
+        for statement in (*_tables(_wrong(installed, found)), *granting, *_AFTER):
             connection.execute(statement.replace(tampering.OWNER, owner).encode())
-    return tuple(dict.fromkeys(one.key.object for one in wrong))
+    names = [*(one.key.object for one in wrong), *(thing for *_, thing in rights)]
+    return tuple(dict.fromkeys(name.removeprefix("function ") for name in names))
 
 
 def _wrong(installed: Facts, found: Facts) -> list[Difference]:
@@ -122,15 +124,9 @@ def _code(
 def _tables(wrong: Iterable[Difference]) -> Iterator[str]:
     statements: dict[str, None] = {}
     for one in wrong:
-        if one.key.kind not in ("function", "view", "grant"):
+        if one.key.kind not in ("function", "view"):
             statements |= dict.fromkeys(mending.statements(one.key, one.was, one.now))
     yield from statements
-
-
-def _rights(installed: Facts, found: Facts) -> Iterator[str]:
-    differences = tampering.differences(installed, found)
-    for verb, role, privilege, thing in tampering.rights(differences, installed):
-        yield mending.granting(verb, role, privilege, thing)
 
 
 def _definitions(revision: str) -> Iterator[tuple[str, str]]:

@@ -33,7 +33,7 @@ _MANY = 5
 def is_of_code(finding: Finding) -> bool:
     """Return whether after this finding functions of schema audit are not to be called."""
     if finding.finding == "owner_changed":
-        return finding.object.startswith(("function ", "schema "))
+        return finding.object.startswith(("function ", "schema ", "audit.log"))
     return finding.severity == "error" and finding.finding in _CODE
 
 
@@ -74,6 +74,9 @@ def differences(installed: Facts, found: Facts) -> Iterator[Difference]:
             continue
         if now is None and not _must_be(key, roles, found):
             continue
+        constraint = key._replace(trait=key.trait.replace("index ", "constraint ", 1))
+        if constraint != key and constraint in expected.keys() | found.keys():
+            continue  # it comes and goes with its constraint
         of_log = log._replace(trait=key.trait)
         is_of_log = key.kind == "partition" and found.get(of_log) == now != expected.get(of_log)
         if is_of_log:
@@ -102,8 +105,9 @@ def _is_there(thing: str, found: Facts) -> bool:
     """Return whether what somebody owns, or has a right on, exists at all."""
     if thing.startswith("function "):
         return Key("function", thing.removeprefix("function "), "signature") in found
-    name = thing.removeprefix("type ")
-    return thing.startswith("schema ") or Key("relation", name, "kind") in found
+    if thing.startswith("type "):
+        return Key("type", thing.removeprefix("type "), "kind") in found
+    return thing.startswith("schema ") or Key("relation", thing, "kind") in found
 
 
 def findings(
@@ -133,7 +137,7 @@ def _findings(
         if key.kind == "grant":
             continue
         if _is_whole(key, installed):
-            if key.object not in extra:
+            if key.kind != "owner" and key.object not in extra:
                 extra.add(key.object)
                 yield from _extra(key, installed, found, compiled)
         elif placed := _place(difference):
@@ -158,7 +162,7 @@ def _extra(
     key: Key, installed: Facts, found: Facts, compiled: frozenset[str] | None
 ) -> Iterator[Finding]:
     name = key.object
-    if key.kind == "owner" or _LAYOUT.fullmatch(name):
+    if _LAYOUT.fullmatch(name):
         return
     if key.kind == "function":
         bare = name.partition("(")[0]
@@ -172,7 +176,7 @@ def _extra(
             f"drop function {name};",
         )  # fmt: skip
         return
-    what = found.get(Key("relation", name, "kind"), "type")
+    what = found.get(Key(key.kind, name, "kind"), "type")
     columns = {k for k in installed if k.object == "audit.log" and k.trait.startswith("column")}
     if what == "table" and all(
         key._replace(kind="relation", trait=k.trait) in found
@@ -221,7 +225,13 @@ def _place(one: Difference) -> tuple[str, str, str] | None:
         return code, "error", f"{label} on {key.object}"
     if family == "index":
         return _index(one)
-    if key.trait == "options" and key.object not in _VIEWS:
+    if key.trait == "options" and key.object in _VIEWS:
+        return "view_bypasses", "error", key.object
+    if key.trait == "row security" and "disabled" in (one.now or ""):
+        return "row_security_missing", "error", key.object
+    if key.trait == "persistence" and (is_partition or key.object == "audit.log"):
+        return "log_unlogged", "error", key.object
+    if key.trait == "options":
         return "options_changed", "info", key.object
     if family == "sequence":
         return "sequence_changed", "error", key.object
@@ -299,7 +309,7 @@ def _is_new(thing: str, installed: Facts) -> bool:
     kind, _, name = thing.partition(" ")
     if kind == "function":
         return Key("function", name, "signature") not in installed
-    return kind == "type" and Key("relation", name, "kind") not in installed
+    return kind == "type" and Key("type", name, "kind") not in installed
 
 
 def _privileges(listed: str | None) -> set[str]:

@@ -276,6 +276,7 @@ OTHERS = (
             ("policy_missing", "account_policy on audit.log_past"),
             ("policy_missing", "exporter_policy on audit.log_past"),
             ("row_security_missing", "audit.log_past"),
+            ("partition_changed", "audit.log_past"),
         ],
     ),
     Tampered(
@@ -287,9 +288,9 @@ OTHERS = (
     Tampered(
         "the log of somebody else",
         "alter table audit.log owner to audit_reader",
-        [("owner_changed", "audit.log")],
+        [("owner_changed", "audit.log"), *CODE],
         needs_superuser=True,
-        more=("function_owner", "function_rights", "triggers_stale"),
+        more=("grant_missing",),
     ),
     # -- beside it --
     Tampered(
@@ -305,7 +306,7 @@ OTHERS = (
     Tampered(
         "the layouts without a primary key",
         "alter table audit.layout drop constraint layout_pkey",
-        [("table_changed", "audit.layout"), ("index_missing", "audit.layout_pkey")],
+        [("table_changed", "audit.layout")],
     ),
     Tampered(
         "the log without an index",
@@ -330,12 +331,12 @@ OTHERS = (
     Tampered(
         "a summary without row security",
         "alter table audit.belonging disable row level security",
-        [("table_changed", "audit.belonging")],
+        [("row_security_missing", "audit.belonging")],
     ),
     Tampered(
         "a type of the log with a column more",
         "alter type audit.row_sql add attribute more text",
-        [("table_changed", "audit.row_sql")],
+        [("code_changed", "audit.row_sql"), *CODE],
     ),
     # -- views --
     Tampered(

@@ -1,5 +1,6 @@
 """What is done to the log by its owner is found and repaired; what is not so is not found."""
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -58,13 +59,16 @@ def owner(small: str) -> Iterator[psycopg.Connection]:
         yield conn
 
 
-def mend(conn: psycopg.Connection, findings: list[Finding]) -> None:
-    """Do what the findings say, as the person who reads them would."""
-    if any(f.mend == tampering.REPAIR for f in findings):
-        repair.repair(conn)
-        findings = wrong(conn)
-    for finding in findings:
-        conn.execute(finding.mend.encode())
+def mend(conn: psycopg.Connection, known: frozenset[str]) -> None:
+    """Do what findings say until nothing is left, as the person who reads them would."""
+    for _ in range(3):
+        findings = wrong(conn, known)
+        if any(f.mend == tampering.REPAIR for f in findings):
+            repair.repair(conn)
+            continue
+        for finding in findings:
+            if finding.mend != "auditdb check":
+                conn.execute(finding.mend.encode())
 
 
 @pytest.mark.parametrize("case", [*TAMPERED, *OTHERS], ids=lambda case: case.what)
@@ -82,7 +86,7 @@ def test_what_is_tampered_with_is_found_and_repaired(
     assert {code for code, _ in set(named) - set(case.found)} <= {*case.more}
     assert [f.message for f in findings if not f.message.endswith(".")] == []
     if case.is_mended:
-        mend(owner, findings)
+        mend(owner, known)
         assert wrong(owner, known) == []
 
 
@@ -145,16 +149,16 @@ def test_settings_of_the_caller_change_nothing(
     server: Server, small: str, settings: LiteralString, is_autocommit: bool
 ) -> None:
     with closing(psycopg.connect(small)) as here:
-        known = auditdb.check(here, severity="info")
-        here.execute("select set_config('audit.actor', '', false)")
+        known = set(auditdb.check(here, severity="info"))
     with closing(psycopg.connect(small, autocommit=is_autocommit)) as conn:
         conn.execute(settings)
-        before = conn.execute("show all").fetchall()
-        assert auditdb.check(conn, severity="info") == known
-        assert conn.execute("show all").fetchall() == before
+        before = set(conn.execute("show all").fetchall())
+        assert set(auditdb.check(conn, severity="info")) == known
+        assert before <= set(conn.execute("show all").fetchall())
         ours = conn.execute("select finding, severity, object, message, mend from audit.check()")
-        assert [Finding(*row) for row in ours.fetchall()] == list(known)
+        assert {Finding(*row) for row in ours.fetchall()} == known
         if is_autocommit:
+            conn.execute("set default_transaction_read_only = off")
             conn.execute("drop schema if exists evil cascade")
 
 
@@ -190,6 +194,7 @@ def test_a_restored_log_is_well(
             # Who restores owns compiled functions, and event triggers are a superuser's to make.
             if "--no-owner" in options:
                 owned |= {"function_owner", "event_trigger_missing"}
+                owned |= {"triggers_stale"} if installer == "role" else set()
             assert {f.finding for f in auditdb.check(conn)} <= owned
             conn.execute("alter table audit.log alter column tx drop default")
             assert "table_changed" in {f.finding for f in auditdb.check(conn)}
@@ -200,7 +205,8 @@ def test_comments_and_settings_of_a_dba_are_no_fault(owner: psycopg.Connection) 
         "comment on function audit.horizon(timestamptz) is 'x'; comment on table audit.log is null;"
         "create index mine on audit.log (application);"
         "alter table audit.log_past set (autovacuum_enabled = off);"
-        "grant select on audit.events, audit.log, audit.layout, audit.action to audit_maintainer;"
+        "grant select on audit.events, audit.log, audit.layout, audit.action to pg_monitor;"
+        "grant execute on function audit.check(interval) to pg_monitor;"
     )
     known = {"function_rights", "sessions_hidden"}
     assert {f.finding for f in auditdb.check(owner)} <= known
@@ -367,7 +373,7 @@ def test_size_growth_and_months_ahead_are_told(server: Server) -> None:
         told = {f.finding: f for f in auditdb.check(conn, severity="info")}
         assert {f.severity for f in told.values()} == {"info"}
         assert "5000 rows" in told["log_size"].message
-        assert "MB a month" in told["log_growth"].message
+        assert re.search(r"grown by [1-9]\d* .B a month", told["log_growth"].message)
         ahead = told["months_ahead"].message
         assert "24 months" in ahead or "25 months" in ahead
 
@@ -417,6 +423,11 @@ def test_the_command_repairs(server: Server) -> None:
             ran = run("upgrade", "--repair", "--url", url)
             assert ran.returncode == 0, ran.stderr
             assert "repaired audit.refuse_change()" in ran.stderr
+            # What is not of auditdb is left to whoever made it.
+            (left,) = auditdb.check(conn, thorough=True)
+            assert (left.finding, left.severity) == ("code_extra", "warning")
+            conn.execute(left.mend.encode())
+            conn.execute("select audit.refresh()")
             assert auditdb.check(conn, thorough=True) == ()
             again = run("upgrade", "--repair", "--url", url)
             assert "repaired" not in again.stderr
