@@ -238,11 +238,13 @@ from pg_type as t
 where t.typnamespace = (select s.oid from schema as s) and t.typtype not in ('c', 'm')
   and t.typelem = 0
 union all
-select 'event trigger', e.evtname, '', format('on %s%s execute %s%s', e.evtevent,
-  coalesce((select format(' when tag in (%s)', string_agg(t, ', ' order by t collate "C"))
-    from unnest(e.evttags) as t), ''), e.evtfoid::regprocedure,
-  case when e.evtenabled <> 'A' then ' enabled ' || e.evtenabled::text else ' always' end)
+select 'event trigger', e.evtname, f.trait, f.value
 from pg_event_trigger as e
+cross join lateral (values
+  ('definition', format('on %s%s execute %s', e.evtevent,
+    coalesce((select format(' when tag in (%s)', string_agg(t, ', ' order by t collate "C"))
+      from unnest(e.evttags) as t), ''), e.evtfoid::regprocedure)),
+  ('state', case e.evtenabled when 'A' then 'always' else 'not always' end)) as f (trait, value)
 where e.evtname in ('audit_before_ddl', 'audit_after_ddl')
   or e.evtfoid in (select p.oid from routine as p)
 union all

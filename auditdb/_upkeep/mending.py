@@ -30,7 +30,8 @@ def statements(key: Key, was: str | None, now: str | None) -> Iterator[str]:
         kind = "" if key.object.startswith(("function ", "schema ", "type ")) else "table "
         yield f"alter {kind}{key.object} owner to <owner>;"
     elif key.kind == "event trigger":
-        yield f"drop event trigger {key.object}; select audit.follow_ddl();"
+        dropped = f"drop event trigger {key.object}; " if key.trait == "definition" else ""
+        yield f"{dropped}select audit.follow_ddl();"
     elif key.kind == "default rights":
         role, _, owner = key.trait.partition(" of ")
         yield (

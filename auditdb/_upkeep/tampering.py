@@ -88,9 +88,7 @@ def _must_be(key: Key, roles: set[str], found: Facts) -> bool:
     """Return whether something that was installed has to be there."""
     if key.kind in ("event trigger", "role"):
         return False
-    if "audit.alembic_version" in key.object and key.kind != "relation":
-        # A log that psql installed has none.
-        return Key("relation", "audit.alembic_version", "kind") in found
+    # A log that psql installed has no audit.alembic_version, so nobody has a right on it.
     if key.kind in ("grant", "owner") and not _is_there(key.object, found):
         return False
     if key.kind == "grant" and key.trait in _OURS:
@@ -209,9 +207,11 @@ def _place(one: Difference) -> tuple[str, str, str] | None:
         "shadow": ("code_shadowed", "error"),
         "setting": ("event_triggers_off", "warning"),
     }
-    if key.kind in simple:
+    if key.kind in simple and key.trait != "state":
         thing = f"{key.object} to {key.trait}" if key.kind == "default rights" else key.object
         return *simple[key.kind], thing
+    if key.kind == "event trigger" and key.trait == "state":
+        return "event_trigger_disabled", "error", key.object
     if key.kind == "role":
         is_strict = key.object in ("audit_writer", "audit_lookup")
         return "role_powers", "error" if is_strict else "warning", key.object
