@@ -74,7 +74,7 @@ def check(
     audit.check() yet, PermissionDenied, and other errors of the database as AuditError.
 
     >>> [(found.severity, found.finding, found.object) for found in auditdb.check(conn)][0]
-    ('warning', 'actor_missing', 'public.customer')
+    ('warning', 'actor_missing', 'public.invoice')
     """
     if severity not in SEVERITIES:
         raise ValueError("A severity is error, warning or info.")

@@ -48,9 +48,7 @@ as $$
     union all
     select format('layout_%s_text', y.id), audit.layout_printer(y) from audit.layout as y
     union all
-    select 'record_values', audit.layout_dispatcher('values')
-    union all
-    select 'record_text', audit.layout_dispatcher('text')
+    select 'record_' || k, audit.layout_dispatcher(k) from unnest(array['values', 'text']) as k
   ) as m
   join pg_proc as f on f.pronamespace = 'audit'::regnamespace and f.proname = m.name
   where strpos(m.ddl, quote_literal(f.prosrc)) = 0
