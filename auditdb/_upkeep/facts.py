@@ -7,6 +7,7 @@ is called, and no setting of the session has a say. The second comes with each m
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -87,7 +88,9 @@ def pinned(reading: Reading[T]) -> Reading[T]:
         result = yield from reading
     except AuditError:
         if is_own:
-            yield Query("rollback", {})
+            # Where the connection is lost, that is what is to be told.
+            with suppress(AuditError):
+                yield Query("rollback", {})
         raise
     if is_own:
         yield Query("commit", {})

@@ -225,7 +225,7 @@ def _place(one: Difference) -> tuple[str, str, str] | None:
         return code, "error", f"{label} on {key.object}"
     if family == "index":
         return _index(one)
-    if key.trait == "options" and key.object in _VIEWS:
+    if key.trait == "options" and "security_invoker=" in (one.was or ""):
         return "view_bypasses", "error", key.object
     if key.trait == "row security" and "disabled" in (one.now or ""):
         return "row_security_missing", "error", key.object
@@ -236,9 +236,6 @@ def _place(one: Difference) -> tuple[str, str, str] | None:
     if family == "sequence":
         return "sequence_changed", "error", key.object
     return "partition_changed" if is_partition else "table_changed", "error", key.object
-
-
-_VIEWS = ("audit.events", "audit.changes", "audit.actions")
 
 
 def _index(one: Difference) -> tuple[str, str, str] | None:
