@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from auditdb._cli.arguments import Url
-from auditdb._cli.saying import outcome, say
+from auditdb._cli.saying import outcome, say, visible
 from auditdb._upkeep import database
 from auditdb._upkeep.check import SEVERITIES, is_at_least
 from auditdb._upkeep.check import check as look
@@ -47,20 +47,28 @@ def check(
             for finding in findings:
                 line = json.dumps(asdict(finding), ensure_ascii=True)
                 sys.stdout.buffer.write(f"{line}\n".encode())
-        elif findings:
-            # Here, so that a log that is well is checked without what draws tables.
-            from auditdb._cli import tables
-
-            tables.Terminal(highlight=False).print(tables.findings_table(findings))
         else:
-            typer.echo("All is well.")
-        is_well = all(found.severity == "info" for found in findings)
-        if is_well and not as_json and findings:
-            typer.echo("All is well.")
-        if not is_well:
+            _show(findings)
+        if any(found.severity != "info" for found in findings):
             say(f"{database.describe(where)}: {_count(findings)}.")
         if any(is_at_least(found.severity, fail_on) for found in findings):
             raise typer.Exit(1)
+
+
+def _show(findings: tuple[Finding, ...]) -> None:
+    wrong = [found for found in findings if found.severity != "info"]
+    if wrong:
+        # Here, so that a log that is well is checked without what draws tables.
+        from auditdb._cli import tables
+
+        tables.Terminal(highlight=False).print(tables.findings_table(wrong))
+    for found in findings:
+        if found.severity == "info":
+            typer.echo(visible(f"{found.finding}: {found.object}: {found.message}"))
+            if found.mend:
+                typer.echo(visible(f"  {found.mend}"))
+    if not wrong:
+        typer.echo("All is well.")
 
 
 def _count(findings: tuple[Finding, ...]) -> str:
