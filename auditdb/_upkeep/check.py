@@ -42,13 +42,21 @@ _NOT_ASKED = Finding(
     "looks for was not looked for. Check again when the code is repaired.",
     "auditdb check",
 )
-_UNKNOWN = Finding(
+_UNREAD = Finding(
     "code_unknown",
     "info",
     "schema audit",
-    "Whether code and tables are as installed cannot be told: this auditdb does not know the "
-    "revision of the log, or the role may not read it.",
-    "grant select on audit.alembic_version to ...; or the auditdb that upgraded the database",
+    "Whether code and tables are as installed cannot be told, since this role may not read of "
+    "which revision the log is.",
+    "grant select on audit.alembic_version to ...;",
+)
+_UNKNOWN = Finding(
+    "code_unknown",
+    "warning",
+    "schema audit",
+    "Whether code and tables are as installed cannot be told, since this auditdb does not know the "
+    "revision of the log.",
+    "auditdb check, of the auditdb that upgraded the database",
 )
 
 
@@ -62,7 +70,8 @@ def check(
     """Return what is wrong with the log of the database; nothing where all is well.
 
     `conn` is a connection or session of psycopg or SQLAlchemy; through an asynchronous one the
-    result is awaited. Its role needs the right to call audit.check(), no other. First what is
+    result is awaited. Its role needs the right to call audit.check(), no other; one that may also
+    read of which revision the log is, as audit_maintainer may, is told more. First what is
     installed is compared with what auditdb installs, by asking the catalogue; then audit.check()
     is asked, if its code is what it was. Transactions are found that have been pending for longer
     than `pending_after`, by default one hour. Of findings less bad than `severity` nothing is
@@ -112,7 +121,7 @@ def _compare() -> Reading[list[Finding]]:
     revision = yield from facts.revision()
     installed = None if revision is None else facts.shipped(revision)
     if installed is None:
-        return [_UNKNOWN]
+        return [_UNREAD if revision is None else _UNKNOWN]
     compiled = yield from _compiled(found)
     ours = list(tampering.findings(installed, found, compiled))
     if any(map(tampering.is_of_code, ours)):

@@ -279,7 +279,8 @@ def _grants(
         mend = _granting(verb, role, those)
         if verb == "revoke":
             said = f"{role} may do what auditdb lets nobody do: {_listed(those)}."
-            yield Finding("grant_extra", "error", role, said, mend)
+            is_reading = role != "public" and {privilege for privilege, _ in those} == {"select"}
+            yield Finding("grant_extra", "warning" if is_reading else "error", role, said, mend)
         else:
             severity = "error" if role == "public" else "warning"
             said = f"{role} lacks rights that auditdb gives: {_listed(those)}."

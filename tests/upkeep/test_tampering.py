@@ -112,10 +112,35 @@ def test_of_a_revision_that_is_not_known_it_is_said_so(owner: psycopg.Connection
     owner.execute("update audit.alembic_version set version_num = 'audit_9999'")
     owner.execute("alter table audit.log alter column tx drop default")
     findings = {f.finding: f.severity for f in auditdb.check(owner, severity="info")}
-    assert findings["code_unknown"] == "info"
+    assert findings["code_unknown"] == "warning"
     assert "table_changed" not in findings
     with pytest.raises(auditdb.MigrationFailed, match="does not know"):
         repair.repair(owner)
+
+
+@pytest.mark.parametrize("installer", ["superuser"], indirect=True)
+def test_a_role_that_may_not_read_the_revision_is_told_so(owner: psycopg.Connection) -> None:
+    owner.execute("grant execute on function audit.check(interval) to pg_monitor")
+    owner.execute("alter table audit.log alter column tx drop default")
+    owner.execute("set role pg_monitor")
+    told = {f.finding: f.severity for f in auditdb.check(owner, severity="info")}
+    assert told["code_unknown"] == "info"
+    assert "table_changed" not in told
+    owner.execute("reset role")
+    owner.execute("grant select on audit.alembic_version to pg_monitor")
+    owner.execute("set role pg_monitor")
+    told = {f.finding: f.severity for f in auditdb.check(owner, severity="info")}
+    assert "code_unknown" not in told
+    assert told["table_changed"] == "error"
+
+
+def test_a_role_that_reads_a_table_of_the_log_is_a_lesser_fault(owner: psycopg.Connection) -> None:
+    owner.execute("grant select on audit.move to pg_monitor")
+    told = {f.finding: f for f in auditdb.check(owner)}
+    assert (told["grant_extra"].severity, told["grant_extra"].object) == ("warning", "pg_monitor")
+    owner.execute("grant insert on audit.move to pg_monitor")
+    told = {f.finding: f for f in auditdb.check(owner)}
+    assert told["grant_extra"].severity == "error"
 
 
 # -- no false alarm ----------------------------------------------------------------------------
