@@ -132,7 +132,7 @@ class MigrationFailed(AuditError):
 
 
 class LogBusy(AuditError):
-    """The log is in use, so maintenance could not go on."""
+    """The log is in use, so the command could not go on."""
 
 
 class InvalidCursor(AuditError):
@@ -271,6 +271,12 @@ def _translate(error: BaseException) -> AuditError:
         )
         return PermissionDenied(
             f"PostgreSQL refused: {report.message}.", hint=report.hint or needed
+        )
+    if "statement pooling mode" in report.message:
+        # As PgBouncer says it, where a transaction begins.
+        return DatabaseUnreachable(
+            "PgBouncer pools statements here, so that no transaction can be had.",
+            hint="Give the URL of a pool in transaction or session mode, or of the server itself.",
         )
     if report.is_loss:
         return DatabaseUnreachable(f"The connection to the database was lost: {report.message}")

@@ -149,7 +149,7 @@ def measure(server: Server, designs: Sequence[str]) -> dict[str, Costs]:
 def prepare(server: Server, designs: Sequence[str]) -> None:
     """Make a database for each design, alike but for the triggers."""
     quiet(server)
-    server.execute("create database {}", _TEMPLATE)
+    server.execute("create database {} template template0", _TEMPLATE)
     migrate.upgrade(server.url(_TEMPLATE), "heads")
     with psycopg.connect(server.url(_TEMPLATE), autocommit=True) as connection:
         connection.execute(_ROWS)

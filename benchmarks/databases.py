@@ -91,7 +91,7 @@ def pgbench(server: Server, scale: int) -> Workload:
 def _template(server: Server, name: str, fill: Callable[[str], None]) -> Workload:
     if not _exists(server, name):
         quiet(server)
-        _create(server, name, "template1")
+        _create(server, name, "template0")
         migrate.upgrade(server.url(name), "heads")
         fill(name)
     with psycopg.connect(server.url(name), autocommit=True) as connection:

@@ -31,10 +31,25 @@ create table thing_{number} (
   id bigint primary key, name text, note text, price numeric, is_sold boolean, made_at timestamptz)
 """
 _FORGET: LiteralString = "select audit.untrack(t.target) from audit.tracked as t"
-# What is compiled for a table is forgotten, so that it is compiled, whatever it comes to.
-_STALE: LiteralString = "update audit.tracked set inputs = '' where target = 'thing_1'::regclass"
+# ALTER without auditdb's following it, so that what it takes to compile the table is seen alone.
+_UNFOLLOWED: LiteralString = """
+do $$
+declare
+  v_trigger record;
+begin
+  for v_trigger in select evtname from pg_event_trigger where evtname like 'audit\\_%' loop
+    execute format('alter event trigger %I disable', v_trigger.evtname);
+  end loop;
+  alter table thing_1 add column unfollowed text;
+  for v_trigger in select evtname from pg_event_trigger where evtname like 'audit\\_%' loop
+    execute format('alter event trigger %I enable always', v_trigger.evtname);
+  end loop;
+end;
+$$
+"""
+_COMPILING = "compiling a tracked table after such an ALTER"
 _ALONE: dict[str, LiteralString] = {
-    "compiling a tracked table alone": "select audit.refresh('thing_1')",
+    _COMPILING: "select audit.refresh('thing_1')",
     "audit.refresh(), idle": "select audit.refresh()",
     "audit.check()": "select count(*) from audit.check()",
 }
@@ -57,7 +72,7 @@ def measure(
     for system in chosen:
         name = f"ddl {system.name}"
         server.execute("drop database if exists {} with (force)", name)
-        server.execute("create database {}", name)
+        server.execute("create database {} template template0", name)
         if system is AUDITDB:
             migrate.upgrade(server.url(name), "heads")
         with closing(Watched(server.url(name), ())) as session:
@@ -101,9 +116,12 @@ def _statements(session: Watched, system: System, name: str, beside: str, turns:
         _one(session, title + beside, system, statement, turns)
     if system is AUDITDB:
         for title, command in _ALONE.items():
-            if title.startswith("compiling"):
-                session.connection.execute(_STALE)
+            if title == _COMPILING:
+                session.connection.execute(_UNFOLLOWED)
             _one(session, title + beside, system, command, turns)
+        session.connection.execute("alter table thing_1 drop column unfollowed")
+    # The table stays as it was, however many turns there were: it is other tables that are added.
+    session.connection.execute(sql.SQL("alter table thing_1 drop column {}").format(column))
 
 
 def _one(

@@ -223,7 +223,7 @@ def filled(server: Server, rows: int, progress: Callable[[str], None]) -> str:
 
 def create(server: Server, name: str) -> None:
     """Create a database with a log that has partitions of ten years, and no rows."""
-    server.execute("create database {}", name)
+    server.execute("create database {} template template0", name)
     migrate.upgrade(server.url(name), "heads")
     with closing(connect(server.url(name))) as connection:
         connection.execute(_AGE.format(years=YEARS).encode())

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from alembic import context
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from auditdb import errors
-from auditdb._upkeep import database
+from auditdb._upkeep import database, patience
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -21,10 +22,14 @@ if TYPE_CHECKING:
 config = context.config
 
 HERE = Path(__file__)
-# Whoever comes second waits here, then finds nothing left to do. The lock ends with the
-# transaction, so that it works through a connection pooler and nothing can leave it behind.
+# Whoever comes second waits in guard.sql, then finds nothing left to do. What is set ends with the
+# transaction, so that it works through a connection pooler.
 BEFORE = (
-    "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('auditdb.migrations', 0))",
+    # Whatever others may create in the schemas of the session's search_path is not called.
+    "set local search_path = pg_catalog, pg_temp",
+    # Nobody waits for ever for what others hold; a lock_timeout that is set stays.
+    """select pg_catalog.set_config('lock_timeout', case pg_catalog.current_setting('lock_timeout')
+      when '0' then '30s' else pg_catalog.current_setting('lock_timeout') end, true)""",
     HERE.with_name("guard.sql").read_text("utf-8"),
 )
 # A new version of the compiler reaches the tables that are tracked already.
@@ -65,6 +70,8 @@ def run(**how: Any) -> None:
     only_looks = context.get_context().opts.get("dont_mutate", False)
     with context.begin_transaction():
         if not only_looks:
+            if witness := config.attributes.get("witness"):
+                witness.process = context.get_bind().scalar(text("select pg_backend_pid()"))
             for statement in BEFORE:
                 context.execute(statement)
             if interval := config.attributes.get("partition_interval"):
@@ -81,10 +88,13 @@ def run_online() -> None:
     """Run the revisions on the database."""
     url = find_url()
     try:
-        with database.engine(url).connect() as connection:
+        with patience.Witness(url) as witness, database.engine(url).connect() as connection:
+            config.attributes["witness"] = witness
             run(connection=connection)
     except DBAPIError as error:
         driver = errors.driver_error(error)
+        if isinstance(driver, psycopg.errors.LockNotAvailable):
+            raise witness.gave_up(driver) from driver
         if isinstance(driver, psycopg.OperationalError) and driver.sqlstate is None:
             raise database.unreachable(url, driver) from driver
         # SQLAlchemy's message would repeat the whole script.

@@ -13,6 +13,7 @@ declare
   v_count    bigint;
   v_held     text;
   v_others   text;
+  v_defaults text;
   v_says     text;
   v_hint     text := 'Rename it (alter schema audit rename to audit_before;), move what is in it, '
                      'or install auditdb in another database.';
@@ -86,6 +87,15 @@ begin
   cross join aclexplode(n.nspacl) as a
   where n.oid = v_schema and a.privilege_type = 'CREATE' and a.grantee <> v_owner;
 
+  -- Rights on whatever is made here, so that the log would be theirs too.
+  select string_agg(distinct format('%s to %s (by %s)', lower(a.privilege_type),
+        case when a.grantee = 0 then 'public' else a.grantee::regrole::text end,
+        d.defaclrole::regrole), ', ')
+    into v_defaults
+  from pg_default_acl as d
+  cross join aclexplode(d.defaclacl) as a
+  where d.defaclnamespace = v_schema and a.grantee <> d.defaclrole;
+
   if v_is_ours then
     if v_count > 0 then
       v_says := 'schema audit holds what is not of auditdb: ' || v_held;
@@ -106,9 +116,18 @@ begin
     v_says := format('schema audit is empty, but others could put functions into it that this '
       'role, %I, would call: %s', current_user, v_others);
     v_hint := format('revoke create on schema audit from %s;', v_others);
+  elsif v_defaults is not null then
+    v_says := 'default privileges in schema audit would give others rights on the log: '
+      || v_defaults;
+    v_hint := 'Drop the schema (drop schema audit;), or take them back with alter default '
+      'privileges in schema audit; psql lists them with \ddp.';
   end if;
   if v_says is not null then
     raise exception using errcode = 'UA010', message = v_says, hint = v_hint;
+  end if;
+  if v_is_ours then
+    -- One upgrade at a time: Alembic reads the table after this. Nobody but its owner can lock it so.
+    lock table audit.alembic_version in share row exclusive mode;
   end if;
   perform set_config('search_path', v_path, true);
 end;

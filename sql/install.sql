@@ -4,6 +4,12 @@
 -- partitions (partitions/), where those read it who may (rights/).
 \set ON_ERROR_STOP on
 
+-- All of it or nothing: nothing of others is found by its name, and a schema that is there already
+-- is somebody else's.
+begin;
+set local search_path = pg_catalog, pg_temp;
+create schema audit;
+
 -- What is kept: the log, the declarations, and what goes with them
 \ir audit/schema.sql
 \ir audit/rights/roles.sql
@@ -63,6 +69,7 @@
 \ir audit/tracking/follow_layouts.sql
 \ir audit/tracking/add_layout.sql
 \ir audit/tracking/settle_layout.sql
+\ir audit/api/name_now.sql
 \ir audit/api/record_values.sql
 \ir audit/api/record_text.sql
 \ir audit/api/record_changes.sql
@@ -98,6 +105,7 @@
 \ir audit/compiler/bind_text.sql
 \ir audit/compiler/bind_row.sql
 \ir audit/compiler/fingerprint.sql
+\ir audit/compiler/compiler_functions.sql
 \ir audit/compiler/compiler_digest.sql
 \ir audit/compiler/inputs_of.sql
 \ir audit/compiler/function_settings.sql
@@ -110,6 +118,7 @@
 \ir audit/compiler/row_record.sql
 \ir audit/compiler/part_identity.sql
 \ir audit/compiler/part_changes.sql
+\ir audit/compiler/cascade_gate.sql
 \ir audit/compiler/cascade_test.sql
 \ir audit/compiler/group_body.sql
 \ir audit/compiler/write_body.sql
@@ -147,12 +156,19 @@
 \ir audit/writing/write_log_event.sql
 \ir audit/writing/log_truncate.sql
 \ir audit/writing/refuse_change.sql
+\ir audit/writing/add_era.sql
 \ir audit/writing/open_import.sql
 \ir audit/writing/adopt_layouts.sql
 \ir audit/api/record_export.sql
 \ir audit/api/begin_era.sql
+\ir audit/tracking/forget_layouts.sql
+\ir audit/writing/validate_undo.sql
+\ir audit/api/undo_import.sql
 
 -- Tracking: declarations, and what becomes of them when their tables change
+\ir audit/tracking/bound_waits.sql
+\ir audit/tracking/holders_of.sql
+\ir audit/tracking/gave_up.sql
 \ir audit/tracking/validate_trackable.sql
 \ir audit/tracking/problem_of_rules.sql
 \ir audit/tracking/problem_of_names.sql
@@ -167,7 +183,7 @@
 \ir audit/tracking/follow_rules.sql
 \ir audit/tracking/follow_columns.sql
 \ir audit/tracking/is_stale.sql
-\ir audit/tracking/stale_tables.sql
+\ir audit/tracking/tables_named.sql
 \ir audit/tracking/default_actions.sql
 \ir audit/tracking/slug_for.sql
 \ir audit/tracking/name_actions.sql
@@ -182,6 +198,7 @@
 \ir audit/api/widen.sql
 \ir audit/triggers/before_ddl.sql
 \ir audit/triggers/after_ddl.sql
+\ir audit/triggers/after_drop.sql
 \ir audit/triggers/follow_ddl.sql
 
 -- Partitions: made ahead of time, closed when their time is over, protected like the log itself
@@ -192,6 +209,8 @@
 \ir audit/partitions/partition_name.sql
 \ir audit/partitions/interval_after.sql
 \ir audit/partitions/is_partition_empty.sql
+\ir audit/partitions/add_piece.sql
+\ir audit/api/add_interval.sql
 \ir audit/partitions/fill_log.sql
 \ir audit/partitions/spare_to_split.sql
 \ir audit/api/maintain.sql
@@ -230,6 +249,7 @@
 \ir audit/check/check_partitions.sql
 \ir audit/check/check_spares.sql
 \ir audit/check/check_rows.sql
+\ir audit/check/check_import.sql
 \ir audit/check/check_storage.sql
 \ir audit/check/check_changes.sql
 \ir audit/check/check_eras.sql
@@ -288,3 +308,5 @@
 \ir licensing/views/customer_log.sql
 \ir licensing/views/product_log.sql
 \ir licensing/rights.sql
+
+commit;

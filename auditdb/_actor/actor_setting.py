@@ -25,7 +25,7 @@ SEPARATOR = "\x1f"
 STAMP = "extract(epoch from current_timestamp)"
 """The first field, in SQL: it tells a transaction from the next one."""
 
-_SETTING = f"pg_catalog.concat({STAMP}, cast(:setting as text))"
+_SETTING = f"pg_catalog.concat({STAMP}, cast(:setting as pg_catalog.text))"
 _SET = f"pg_catalog.set_config('audit.actor', {_SETTING}, true)"
 ASSIGN = f"select {_SET}"
 """The statement that names an actor, with parameters as :name: what audit.set_actor() does after
@@ -33,14 +33,14 @@ checking what Actor has checked already."""
 
 PUT = (
     "select pg_catalog.current_setting('audit.actor', true), "
-    f"cast({STAMP} as text), {_SET} "
+    f"cast({STAMP} as pg_catalog.text), {_SET} "
     "where cast('audit' as pg_catalog.regnamespace) is not null"
 )
 """The statement of put(), which fails where there is no log."""
 
 RESTORE = (
     "select pg_catalog.set_config('audit.actor', :setting, true) "
-    f"where cast({STAMP} as text) = :began"
+    f"where cast({STAMP} as pg_catalog.text) operator(pg_catalog.=) :began"
 )
 """The statement of restore()."""
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _PUT = re.sub(r":(\w+)", r"%(\1)s", actor_setting.PUT)
 _RESTORE = re.sub(r":(\w+)", r"%(\1)s", actor_setting.RESTORE)
-_ASSIGN = actor_setting.ASSIGN.replace("cast(:setting as text)", "{}")
+_ASSIGN = actor_setting.ASSIGN.replace("cast(:setting as pg_catalog.text)", "{}")
 
 
 def assignment(actor: Actor) -> sql.Composed:

@@ -21,6 +21,13 @@ Url = Annotated[
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The directory of an export.")]
 
+LongestRow = Annotated[
+    int,
+    typer.Option(
+        "--longest-row", metavar="MIB", min=1, max=4096, help="How long a row may be, in MiB."
+    ),
+]
+
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 _AGO = re.compile(r"(\d+)([smhdw])")

@@ -12,7 +12,7 @@ from auditdb._cli.arguments import Url, is_relative, parse_actor
 from auditdb._cli.filter_options import Wanted, with_filters
 from auditdb._cli.progress import progress
 from auditdb._cli.saying import outcome, say
-from auditdb._export import exporting, formats
+from auditdb._export import exporting, files, formats
 from auditdb._export.compression import COMPRESSIONS
 from auditdb._export.export_request import ExportRequest
 from auditdb._upkeep import database
@@ -137,7 +137,7 @@ def _check_increment(context: typer.Context, target: str, state: Path) -> None:
         raise typer.BadParameter(
             f"with --since-last, give a fixed time instead of {since}.", param_hint="--since"
         )
-    if target != "-" and state.absolute().is_relative_to(Path(target).absolute()):
+    if target != "-" and files.real(state).is_relative_to(files.real(Path(target))):
         raise typer.BadParameter(
             f"{state} lies in {target}, which holds the export alone.", param_hint="--since-last"
         )

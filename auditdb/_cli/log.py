@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
+    from auditdb._connection.own import OwnConnection
     from auditdb._query.filters import Filter
     from auditdb._query.records import Event
 
@@ -83,10 +84,10 @@ def _print_lines(found: Iterable[Event]) -> None:
     sys.stdout.buffer.flush()
 
 
-def _look_as(connection: psycopg.Connection, account: str | None) -> None:
+def _look_as(connection: OwnConnection, account: str | None) -> None:
     """Name the account to row security, or say what it shows without one."""
     if account is not None:
-        connection.execute("select set_config('audit.account_id', %s, false)", [account])
+        connection.set_in_each("audit.account_id", account)
     elif not read_transaction.sees_all(connection):
         say("Row security shows this role one account: without --account, the rows of none.")
 
@@ -109,7 +110,8 @@ def _page_on(
 ) -> None:
     """Show the page at `cursor`, the newest without one, and with `all_pages` all after it."""
     while True:
-        page = page_of(connection, wanted, cursor=cursor, limit=limit)
+        with connection.transaction():
+            page = page_of(connection, wanted, cursor=cursor, limit=limit)
         if page.events:
             show(page.events)
         cursor = page.next_cursor

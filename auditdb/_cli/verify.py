@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import typer
 
-from auditdb._cli.arguments import Directory
+from auditdb._cli.arguments import Directory, LongestRow
 from auditdb._cli.saying import outcome, say
 from auditdb._export import verify
 
 
-def verify_export(directory: Directory) -> None:
+def verify_export(directory: Directory, longest_row: LongestRow = 16) -> None:
     """Verify an export without a database; exit with 1 and say what differs, if anything does."""
     with outcome():
-        found = verify.directory(directory)
+        found = verify.directory(directory, longest=longest_row << 20)
     for mismatch in found.mismatches:
         say(mismatch)
     if found.mismatches:

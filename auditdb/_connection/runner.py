@@ -9,6 +9,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from auditdb._connection import kinds
+from auditdb._connection.qualified import qualified
 from auditdb.errors import AuditError, log_translated
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Query:
 
     text: str
     values: dict[str, str | int]
+    is_exact: bool = False
+    """Whether the text is sent as it is: its names are in full, or the search_path is set."""
 
 
 if TYPE_CHECKING:
@@ -183,7 +186,9 @@ def _rows(conn: kinds.Sync, query: Query) -> Sequence[ResultRow]:
         if not kinds.is_psycopg(conn):
             from sqlalchemy import text
 
-            found: Any = cast("Any", conn).execute(text(query.text), query.values)
+            found: Any = cast("Any", conn).execute(
+                text(query.text if query.is_exact else qualified(query.text)), query.values
+            )
             return cast("Sequence[ResultRow]", found.all() if found.returns_rows else ())
         from psycopg import Cursor
         from psycopg.rows import tuple_row
@@ -191,7 +196,9 @@ def _rows(conn: kinds.Sync, query: Query) -> Sequence[ResultRow]:
         # A cursor of psycopg's own: the connection may have been given another class, or rows that
         # are no tuples. A statement that is not prepared is planned for the values at hand.
         with Cursor(conn, row_factory=tuple_row) as cursor:
-            cursor.execute(_for_psycopg(query.text), query.values, prepare=False)
+            cursor.execute(
+                _for_psycopg(query.text, is_exact=query.is_exact), query.values, prepare=False
+            )
             return cursor.fetchall() if cursor.description else ()
 
 
@@ -200,15 +207,20 @@ async def _rows_async(conn: kinds.Async, query: Query) -> Sequence[ResultRow]:
         if not kinds.is_async_psycopg(conn):
             from sqlalchemy import text
 
-            found: Any = await cast("Any", conn).execute(text(query.text), query.values)
+            found: Any = await cast("Any", conn).execute(
+                text(query.text if query.is_exact else qualified(query.text)), query.values
+            )
             return cast("Sequence[ResultRow]", found.all() if found.returns_rows else ())
         from psycopg import AsyncCursor
         from psycopg.rows import tuple_row
 
         async with AsyncCursor(conn, row_factory=tuple_row) as cursor:
-            await cursor.execute(_for_psycopg(query.text), query.values, prepare=False)
+            await cursor.execute(
+                _for_psycopg(query.text, is_exact=query.is_exact), query.values, prepare=False
+            )
             return await cursor.fetchall() if cursor.description else ()
 
 
-def _for_psycopg(text: str) -> bytes:
-    return PARAMETER.sub(r"%(\1)s", text.replace("%", "%%")).encode()
+def _for_psycopg(text: str, *, is_exact: bool = False) -> bytes:
+    sent = text if is_exact else qualified(text)
+    return PARAMETER.sub(r"%(\1)s", sent.replace("%", "%%")).encode()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from auditdb._connection.own import execute_alone
 from auditdb._demo import embedded
 from auditdb._upkeep import database, migrate
 from auditdb.errors import SchemaAhead, SchemaBehind, SchemaMissing, translated
@@ -28,7 +29,8 @@ def prepare(server: embedded.Server) -> None:
     """Bring the database of the demo up to date: for the owner of the log, and the platform."""
     with translated(), database.connect(embedded.url(server, "postgres")) as connection:
         if not _has(connection, "select from pg_database where datname = %s", DATABASE):
-            connection.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
+            create = sql.SQL("create database {}").format(sql.Identifier(DATABASE))
+            execute_alone(connection, create)
         if not _has(connection, "select from pg_roles where rolname = %s", ROLE):
             connection.execute(sql.SQL("create role {} login").format(sql.Identifier(ROLE)))
     url = embedded.url(server, DATABASE)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.types.json import Jsonb
 
+from auditdb._export.formats.documents import is_text
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -56,6 +58,8 @@ def all_from_json(found: Any) -> tuple[ActionName, ...]:
     except TypeError as error:
         raise ValueError("its actions are no names of actions") from error
     texts = [text for one in names for text in one.as_json().values()]
-    if not all(type(text) is str and "\0" not in text for text in texts):
+    if not all(map(is_text, texts)):
         raise ValueError("an action has a name that is none")
+    if len({one.action for one in names}) != len(names):
+        raise ValueError("it names an action twice")
     return names

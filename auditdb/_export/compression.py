@@ -60,6 +60,11 @@ class Compression:
         return isinstance(error, self.broken)
 
 
+def lines(found: IO[bytes], longest: int) -> Iterator[bytes]:
+    """Yield the lines of a file; one of more than `longest` bytes comes as its beginning."""
+    return iter(lambda: found.readline(longest + 1), b"")
+
+
 class _Plain:
     def compress(self, data: bytes) -> bytes:
         return data

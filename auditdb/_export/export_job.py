@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditdb._export import actions, files, layouts, manifest, row_key, slices, watermark
 from auditdb._export.export_request import differences
+from auditdb._export.formats import documents
 from auditdb.errors import ExportFailed
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def load(directory: Path, asked: dict[str, Any], version: int) -> Job | None:
             raise ExportFailed(f"{directory} {what}.", hint="Export into a new directory.")
         return None
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = documents.load(path)
         job = Job(
             found["id"],
             found["format"],

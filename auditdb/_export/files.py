@@ -69,6 +69,11 @@ class Hashed(io.RawIOBase):
         return self._hash.copy().hexdigest()
 
 
+def real(path: Path) -> Path:
+    """Return what `path` is, through all links; one that leads round in circles as it is."""
+    return type(path)(os.path.realpath(path))
+
+
 def part_of(path: Path) -> Path:
     """Return where `path` is written before it is whole."""
     return path.with_name(path.name + PART)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
@@ -21,7 +20,9 @@ if TYPE_CHECKING:
     from auditdb._export.versions import FormatVersion
 
 BATCH = 10_000
-"""Rows that are sent to the database at a time."""
+"""Rows that are sent to the database at a time, at most."""
+BATCH_BYTES = 16 << 20
+"""The most characters of text that rows are gathered up to."""
 
 INCOMING = "create temporary table incoming (number bigint, line jsonb) on commit drop"
 """The table that rows are sent to: the number of each in its file, and what it says."""
@@ -34,15 +35,45 @@ class Batch:
     first: int
     """The number of the first, from 1 on."""
     lines: list[str]
+    moments: list[int] = field(default_factory=list)
+    """When each of them was, in microseconds since 1970."""
+
+    def part(self, begin: int, end: int) -> Batch:
+        """Return some of the rows, by their places."""
+        return Batch(self.first + begin, self.lines[begin:end], self.moments[begin:end])
 
 
 def batches(path: Path, form: Form) -> Iterator[Batch]:
     """Yield the rows of a file in their order, so many at a time as are sent at once."""
-    lines = (row.line for row in reader.rows(path, form))
-    first = 1
-    while batch := list(islice(lines, BATCH)):
-        yield Batch(first, batch)
-        first += len(batch)
+    moments: list[int] = []
+
+    def noted() -> Iterator[str]:
+        for row in reader.rows(path, form):
+            moments.append(row.key.moment)
+            yield row.line
+
+    for batch in _gathered(noted()):
+        yield replace(batch, moments=moments.copy())
+        moments.clear()
+
+
+def batches_again(path: Path, form: Form) -> Iterator[Batch]:
+    """Yield the same batches of a file that was read before, without the times of their rows."""
+    return _gathered(reader.lines(path, form))
+
+
+def _gathered(lines: Iterator[str]) -> Iterator[Batch]:
+    first, size = 1, 0
+    gathered: list[str] = []
+    for line in lines:
+        gathered.append(line)
+        size += len(line)
+        if len(gathered) >= BATCH or size >= BATCH_BYTES:
+            yield Batch(first, gathered)
+            first += len(gathered)
+            gathered, size = [], 0
+    if gathered:
+        yield Batch(first, gathered)
 
 
 def send(connection: psycopg.Connection[Any], batch: Batch) -> None:
@@ -51,10 +82,22 @@ def send(connection: psycopg.Connection[Any], batch: Batch) -> None:
         connection.cursor() as cursor,
         cursor.copy("copy pg_temp.incoming (number, line) from stdin") as copy,
     ):
-        for number, line in enumerate(batch.lines, batch.first):
-            copy.write_row((number, line))
+        # Control characters are escaped in JSON, so that COPY has nothing but this to escape.
+        text = "".join([f"{n}\t{line}\n" for n, line in enumerate(batch.lines, batch.first)])
+        copy.write(text.replace("\\", "\\\\"))
 
 
+TRIAL = (
+    "create temporary table trial (like audit.log including indexes including defaults)"
+    " on commit drop"
+)
+"""A table of the columns and indexes of the log."""
+
+# What is in its indexes, and in those of its summaries.
+_KEYS = (
+    *("account_id", "item_type", "item_id", "parent_type", "parent_id"),
+    *("actor_type", "actor_id"),
+)
 _SAME_ROW = """
 l.account_id = i.line ->> 'account_id'
   and l.occurred_at = (i.line ->> 'occurred_at')::timestamptz
@@ -64,7 +107,7 @@ l.account_id = i.line ->> 'account_id'
 _INSERT = """
 with added as (
   insert into audit.log ({names}, era)
-  select {cells}, 0
+  select {cells}, %(era)s
   from pg_temp.incoming as i
   -- Asked row by row, so that each is one index probe in one partition.
   where not coalesce((select true from audit.log as l where {same} limit 1), false)
@@ -85,11 +128,17 @@ where ({theirs}) is distinct from ({cells})
       (select (y.table_name, y.columns, y.secret) from audit.layout as y where y.id = {layout}))
 limit 1
 """
+# Verifying has looked at every value, but does not know what fits an index: entries are compressed.
+_TRY = """
+insert into pg_temp.trial ({names})
+select {cells}
+from pg_temp.incoming as i
+where octet_length(concat({keys})) > 1000
+"""
 _MISREAD = """
 select i.number
 from pg_temp.incoming as i
-where i.number between %(first)s and %(last)s
-  and i.line ->> 'row_values' is not null
+where i.line ->> 'row_values' is not null
   and audit.record_changes({layout}, i.line ->> 'row_values', (i.line ->> 'is_deleted')::boolean)
     is distinct from i.line -> 'changes'
 order by i.number
@@ -105,8 +154,10 @@ class Statements:
     """Adds the incoming rows that are not there; returns how many."""
     differing: sql.Composed
     """Finds a row that is there with other content."""
+    attempt: sql.Composed
+    """Does to the incoming rows all that can fail, and adds none."""
     misread: sql.Composed
-    """Finds a row, from `first` to `last`, whose record stands for something else than it says."""
+    """Finds a row whose record stands for something else than it says."""
 
     @classmethod
     def of(cls, version: FormatVersion, layouts: Mapping[int, int]) -> Statements:
@@ -123,6 +174,7 @@ class Statements:
             "layout": layout,
             "names": sql.SQL(", ".join(cells)),
             "cells": sql.SQL(", ").join(cells.values()),
+            "keys": sql.SQL(", ").join(cells[name] for name in _KEYS),
             "theirs": sql.SQL(", ".join(f"l.{name}" for name in cells)),
             "cells_else": sql.SQL(", ").join(
                 cell for name, cell in cells.items() if name != "layout"
@@ -132,6 +184,7 @@ class Statements:
         return cls(
             sql.SQL(_INSERT).format(**texts),
             sql.SQL(_DIFFERING).format(**texts),
+            sql.SQL(_TRY).format(**texts),
             sql.SQL(_MISREAD).format(**texts),
         )
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from auditdb._export.formats.documents import is_text
 from auditdb.errors import ExportFailed
 
 if TYPE_CHECKING:
@@ -25,6 +27,16 @@ _FIELD = r'(?:"[^"\\]*(?:(?:""|\\\\)[^"\\]*)*"|[^"\\(),\s]*)'
 # What becomes the text of a type is a name and nothing else.
 _KEPT_AS = re.compile(r'pg_catalog\.(\w+|"\w+")(\[\])?', re.ASCII)
 _MOST_COLUMNS = 1600
+_COLUMN = {"name", "number", "type", "kept_as"}
+_OID = re.compile(r"0|[1-9]\d{0,9}", re.ASCII)
+_MADE_AT = re.compile(
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,6})?[+-][01]\d(:\d\d){0,2}", re.ASCII
+)
+# Numbers of layouts, as rows name them; those of declarations are below zero for other logs.
+_NUMBERS = range(1, 10**9)
+_DECLARATIONS = range(-(2**31), 2**31)
+# Numbers of columns are smallint.
+_PLACES = range(1, 2**15)
 
 
 @dataclass(frozen=True)
@@ -92,7 +104,7 @@ def from_json(found: Any) -> Layout:
             tuple(found["secret"]),
             tuple(found["secret_numbers"]),
             None if found["numbers"] is None else tuple(found["numbers"]),
-            None if found["relation"] is None else int(found["relation"]),
+            _oid(found["relation"]),
             found["made_at"],
         )
         columns = [(c["name"], c["kept_as"], c["type"], c["number"]) for c in one.columns]
@@ -100,25 +112,53 @@ def from_json(found: Any) -> Layout:
         raise ValueError("this is no layout") from error
     names = [*(name for name, *_ in columns), *one.secret]
     texts = [one.table_name, one.made_at, *names, *(kind for _, _, kind, _ in columns)]
-    numbers = [
-        one.id,
-        one.tracked_id,
+    places = [
         *(number for *_, number in columns),
         *(number for number in one.secret_numbers if number is not None),
         *(one.numbers or ()),
     ]
-    if not all(type(text) is str and text and "\0" not in text for text in texts):
+    if not all(is_text(text) and text for text in texts):
         raise ValueError("a layout has a name that is none")
-    if not all(type(number) is int and abs(number) < 2**31 for number in numbers):
-        raise ValueError(f"layout {one.id} has a number that is none")
+    if not (
+        _is_one_of(_NUMBERS, one.id)
+        and _is_one_of(_DECLARATIONS, one.tracked_id)
+        and all(_is_one_of(_PLACES, place) for place in places)
+    ):
+        raise ValueError(f"layout {str(one.id)[:20]} has a number that is none")
+    if not _is_time(one.made_at):
+        raise ValueError(f"layout {one.id} was made at no time")
     # A longer name would be cut off, and then be another's.
     too_long = any(len(name.encode()) > 63 for name in names)
     if too_long or len(set(names)) != len(names) or len(columns) > _MOST_COLUMNS:
         raise ValueError(f"layout {one.id} has columns that no table has")
+    if len(one.secret) != len(one.secret_numbers) or any(c.keys() != _COLUMN for c in one.columns):
+        raise ValueError(f"layout {one.id} has columns of another form")
     for name, kept_as, *_ in columns:
         if type(kept_as) is not str or not _KEPT_AS.fullmatch(kept_as):
             raise ValueError(f"layout {one.id} keeps {name} as what is no type")
     return one
+
+
+def _is_one_of(numbers: range, found: Any) -> bool:
+    return type(found) is int and found in numbers
+
+
+def _oid(found: Any) -> int | None:
+    """Return the oid that PostgreSQL or a manifest says; raises ValueError for anything else."""
+    if found is None:
+        return None
+    number = int(found) if type(found) is str and _OID.fullmatch(found) else found
+    if not _is_one_of(range(2**32), number):
+        raise ValueError("a layout has a relation that is none")
+    return int(number)
+
+
+def _is_time(found: str) -> bool:
+    match = _MADE_AT.fullmatch(found)
+    try:
+        return match is not None and datetime.fromisoformat(match[1]).year > 0
+    except ValueError:
+        return False
 
 
 def all_from_json(found: Any) -> tuple[Layout, ...]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from auditdb._export import actions, formats, layouts, row_key
+from auditdb._export import actions, formats, layouts, row_key, watermark
+from auditdb._export.formats import documents
 from auditdb._export.versions import VERSIONS
-from auditdb.errors import InvalidExport
+from auditdb._query import page_cursor
+from auditdb.errors import InvalidExport, WatermarkRefused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from auditdb._export.row_key import RowKey
 
 NAME = "manifest.json"
-_FILE_NAME = re.compile(r"[\w-]+(\.[\w-]+)+")
+_FILE_NAME = re.compile(r"[\w-]{1,200}(\.[\w-]{1,20}){1,3}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -104,7 +105,7 @@ def read(directory: Path) -> Manifest:
     """
     path = directory / NAME
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = documents.load(path)
     except FileNotFoundError:
         raise InvalidExport(
             f"{path} is missing: the export is not complete, or this is none.",
@@ -116,18 +117,20 @@ def read(directory: Path) -> Manifest:
         raise InvalidExport(f"{path} is no JSON: {error}.") from error
     try:
         return _checked(found)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InvalidExport(f"{path} is no manifest of auditdb: {error}.") from error
+    except (KeyError, TypeError, ValueError, AttributeError, WatermarkRefused) as error:
+        raise InvalidExport(f"{path} is no manifest of auditdb: {str(error)[:500]}.") from error
 
 
 def _checked(found: Any) -> Manifest:
     version = VERSIONS.get(found["format"])
-    if version is None:
+    if version is None or type(found["format"]) is not int:
         known = ", ".join(map(str, VERSIONS))
         raise InvalidExport(
-            f"The export has format {found['format']}; this auditdb knows {known}.",
+            f"The export has format {str(found['format'])[:40]}; this auditdb knows {known}.",
             hint="Read it with the version that wrote it.",
         )
+    if type(found["spreadsheet"]) is not bool:
+        raise ValueError("its spreadsheet is neither true nor false")
     form = formats.form(
         found["data"], found["compression"], spreadsheet=found["spreadsheet"], version=version
     )
@@ -137,18 +140,36 @@ def _checked(found: Any) -> Manifest:
     if len({one.name for one in files}) != len(files):
         raise ValueError("it names a file twice")
     rows = found["rows"]
-    if not isinstance(found["filters"], dict) or type(rows) is not int:
-        raise ValueError("its filters or rows are not as they should be")
+    if type(rows) is not int:
+        raise ValueError("its rows are no number")
+    _check_filters(found["filters"])
     return Manifest(
         form,
         layouts.all_from_json(found["layouts"]),
         actions.all_from_json(found["actions"]),
-        str(UUID(found["watermark"]["log"])),
+        str(UUID(watermark.from_json(found["watermark"]).log)),
         found["filters"],
         files,
         rows,
         found["sha256"],
     )
+
+
+def _check_filters(found: Any) -> None:
+    """Raise ValueError where filters are none; those of a later version are not known here."""
+    if type(found) is not dict:
+        raise ValueError("its filters are none")
+    texts = [found.get(name) for name in ("account_id", "item", "actor", "on_behalf_of")]
+    for name in ("tables", "actions"):
+        if (names := found.get(name)) is not None:
+            if type(names) is not list:
+                raise ValueError(f"its filter {name} is no list")
+            texts += names
+    if not all(text is None or documents.is_text(text) for text in texts):
+        raise ValueError("it has a filter that is no text")
+    for name in ("since", "until"):
+        if (at := found.get(name)) is not None:
+            page_cursor.from_iso(at)
 
 
 def _columns(form: Form) -> list[dict[str, str]]:
@@ -160,8 +181,8 @@ def file_from_json(found: Any) -> DataFile:
     name, rows, size, sha256 = (found[key] for key in ("name", "rows", "bytes", "sha256"))
     # A name that leads out of the directory would have any file read.
     if not _FILE_NAME.fullmatch(name) or not _DIGEST.fullmatch(sha256):
-        raise ValueError(f"{name!r} with {sha256!r} is no file of an export")
-    if type(rows) is not int or type(size) is not int:
+        raise ValueError(f"{name[:100]!r} with {sha256[:100]!r} is no file of an export")
+    if not all(type(number) is int and number >= 0 for number in (rows, size)):
         raise ValueError("rows and bytes must be numbers")
     first, last = row_key.from_json(found["first"]), row_key.from_json(found["last"])
     return DataFile(name, rows, size, sha256, first, last)

@@ -5,15 +5,35 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from auditdb._export.formats.documents import Number
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from auditdb._export.formats.base import ExportedRow
     from auditdb._export.layouts import Layout
     from auditdb._export.versions import FormatVersion
 
 _CHANGE = {"old", "new", "redacted"}
-_INTEGER = re.compile(r"[1-9]\d{0,8}", re.ASCII)
+_LAYOUT = re.compile(r"[1-9]\d{0,8}", re.ASCII)
+# How the cells of each type are read. That a time is one, and a bigint, the key of the row tells;
+# Parquet has them as numbers.
+_TYPES: dict[str, tuple[type, ...]] = {
+    "text": (str,),
+    "bigint": (str, int),
+    "integer": (Number,),
+    "boolean": (bool,),
+    "timestamptz": (str, int),
+    "jsonb": (dict,),
+}
+_NAMES = {
+    "text": "text",
+    "bigint": "text of a number",
+    "integer": "number",
+    "boolean": "boolean",
+    "timestamptz": "time",
+    "jsonb": "object",
+}
 
 
 class RowCheck:
@@ -25,6 +45,8 @@ class RowCheck:
             (name, kind, name in version.required) for name, kind in version.columns.items()
         ]
         self._layouts = {str(one.id): one for one in layouts}
+        # Most rows have the types of one before them.
+        self._known: set[tuple[type, ...]] = set()
 
     def problem(self, row: ExportedRow) -> str | None:
         """Return what is wrong with a row, in words; None where nothing is.
@@ -32,15 +54,26 @@ class RowCheck:
         Raises ValueError where a cell cannot be read.
         """
         cells = row.cells
+        types = tuple(map(type, cells.values()))
+        if types not in self._known:
+            problem = self._problem_of_types(cells)
+            if problem:
+                return problem
+            self._known.add(types)
+        if cells["parent_id"] is not None and cells["parent_type"] is None:
+            return "it has a parent_id and no parent_type"
+        problem = self._problem_of_record(cells)
+        return problem or (_problem_of_text(cells) if row.has_escapes else None)
+
+    def _problem_of_types(self, cells: Mapping[str, Any]) -> str | None:
         for name, kind, is_required in self._columns:
             cell = cells[name]
             if cell is None:
                 if is_required:
                     return f"it has no {name}"
-            elif not _IS[kind](cell):
+            elif type(cell) not in _TYPES[kind]:
                 return f"its {name} is no {_NAMES[kind]}"
-        problem = self._problem_of_record(cells)
-        return problem or (_problem_of_text(cells) if row.has_escapes else None)
+        return None
 
     def _problem_of_record(self, cells: Mapping[str, Any]) -> str | None:
         number, record, changes = cells["layout"], cells["row_values"], cells["changes"]
@@ -48,6 +81,8 @@ class RowCheck:
         if number is not None:
             layout = self._layouts.get(number)
             if layout is None:
+                if not _LAYOUT.fullmatch(number):
+                    return "its layout is no number of one"
                 return f"the manifest has no layout {number}"
         if record is not None:
             if layout is None:
@@ -74,56 +109,24 @@ def _is_change(found: Any) -> bool:
 
 def _problem_of_text(cells: Mapping[str, Any]) -> str | None:
     """Return what no text of PostgreSQL holds: U+0000, and halves of characters."""
-    plain = "".join(_texts(dict(cells)))
-    if "\0" in plain:
-        return "it has a text with U+0000"
-    try:
-        plain.encode()
-    except UnicodeEncodeError:
-        return "it has a text with half of a character"
+    for text in _texts(dict(cells)):
+        if "\0" in text:
+            return "it has a text with U+0000"
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return "it has a text with half of a character"
     return None
 
 
-def _texts(found: Any) -> list[str]:
-    if isinstance(found, str):
-        return [found]
-    if isinstance(found, dict):
-        return [*found, *(text for value in found.values() for text in _texts(value))]
-    if isinstance(found, list):
-        return [text for value in found for text in _texts(value)]
-    return []
-
-
-def _is_text(cell: Any) -> bool:
-    return type(cell) is str
-
-
-def _is_integer(cell: Any) -> bool:
-    return type(cell) is str and bool(_INTEGER.fullmatch(cell))
-
-
-def _is_boolean(cell: Any) -> bool:
-    return type(cell) is bool
-
-
-def _is_object(cell: Any) -> bool:
-    return type(cell) is dict
-
-
-_IS = {
-    "text": _is_text,
-    # As they are part of its key, the reader of the row has read them.
-    "bigint": _is_text,
-    "integer": _is_integer,
-    "boolean": _is_boolean,
-    "timestamptz": _is_text,
-    "jsonb": _is_object,
-}
-_NAMES = {
-    "text": "text",
-    "bigint": "number",
-    "integer": "number",
-    "boolean": "boolean",
-    "timestamptz": "time",
-    "jsonb": "object",
-}
+def _texts(found: Any) -> Iterator[str]:
+    """Yield all texts in a document, however deep it is nested."""
+    waiting = [found]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, dict):
+            waiting += [*one, *one.values()]
+        elif isinstance(one, list):
+            waiting += one

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from auditdb._query import page_cursor
 
-_NUMBER = re.compile(r"0|-?[1-9]\d{0,18}", re.ASCII)
+_EARLIEST = page_cursor.from_iso("4713-01-01T00:00:00.000000Z BC")
+_LATEST = page_cursor.from_iso("294240-01-01T00:00:00.000000Z")
+_LONGEST = len(str(-(2**63)))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -35,13 +36,28 @@ class RowKey:
 def key_of(occurred_at: str, row_id: str, tx: str, account: str) -> RowKey:
     """Return the key of a row of an export; raises ValueError where it has none."""
     moment = page_cursor.from_iso(occurred_at)
+    check_moment(moment)
     return RowKey(moment, number(row_id), number(tx), account.encode())
+
+
+def check_moment(moment: int) -> None:
+    """Raise ValueError for a time, in microseconds since 1970, that no row of a log has.
+
+    Those that remain lie in an interval of partitions that begins and ends at a time of PostgreSQL.
+    """
+    if not _EARLIEST <= moment < _LATEST:
+        raise ValueError(f"a row has {moment} microseconds since 1970 as its time")
 
 
 def number(text: str) -> int:
     """Return the bigint that `text` says, in the one form that exports have; raises ValueError."""
-    if not _NUMBER.fullmatch(text) or not -(2**63) <= (found := int(text)) < 2**63:
-        raise ValueError(f"{text!r} is no number of a row")
+    # Python reads other forms too, and digits of all scripts.
+    try:
+        found = int(text) if len(text) <= _LONGEST else None
+    except ValueError:
+        found = None
+    if found is None or str(found) != text or not -(2**63) <= found < 2**63:
+        raise ValueError(f"{text[:40]!r} is no number of a row")
     return found
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from auditdb._export import files, watermark
 from auditdb._export.export_request import differences
+from auditdb._export.formats import documents
 from auditdb.errors import ExportFailed
 
 if TYPE_CHECKING:
@@ -57,8 +57,10 @@ def replace(path: Path, before: Watermark | None, new: StateFile) -> None:
         "upto": new.upto.as_json(),
         "job": new.job,
     }
-    with files.locked(path.absolute().parent, wait=True):
-        found = _load(path)
+    # Of a link the file that it leads to is replaced: the next export reads that one.
+    place = files.real(path)
+    with files.locked(place.parent, wait=True):
+        found = _load(place)
         if found is not None and found.job == new.job:
             return
         if (found and found.upto) != before:
@@ -66,16 +68,16 @@ def replace(path: Path, before: Watermark | None, new: StateFile) -> None:
                 f"{path} was moved on by another export while this one was under way.",
                 hint="What this one wrote repeats rows of the other: remove it.",
             )
-        files.write_json(path, content)
+        files.write_json(place, content)
 
 
 def _load(path: Path) -> StateFile | None:
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = documents.load(path)
         if found["format"] != VERSION:
             raise ExportFailed(f"{path} is of another version of auditdb.")
         return StateFile(watermark.from_json(found["upto"]), found["filters"], found["job"])
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ExportFailed(f"{path} is no state file of auditdb.") from error

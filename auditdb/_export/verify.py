@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from auditdb._export import files, manifest, reader
+from auditdb._export.formats.base import LONGEST
 from auditdb._export.row_check import RowCheck
 from auditdb._query import page_cursor
 from auditdb.errors import InvalidExport
@@ -29,8 +31,12 @@ class Verified:
     """What is not as the manifest says, in words; empty where all is."""
 
 
-def directory(place: Path) -> Verified:
-    """Hold the files in `place` against the manifest there.
+MOST_MISMATCHES = 100
+"""After so many nothing more is looked for."""
+
+
+def directory(place: Path, *, longest: int = LONGEST) -> Verified:
+    """Hold the files in `place` against the manifest there; no row may be `longest` bytes or more.
 
     Raises InvalidExport where there is no manifest to hold them against, and ExportFailed where a
     library to read them is not installed.
@@ -38,7 +44,11 @@ def directory(place: Path) -> Verified:
     if not place.is_dir():
         raise InvalidExport(f"{place} is no directory.")
     found = manifest.read(place)
-    return Verified(found, tuple(_mismatches(place, found)))
+    found = replace(found, form=replace(found.form, longest=longest))
+    mismatches = tuple(islice(_mismatches(place, found), MOST_MISMATCHES + 1))
+    if len(mismatches) > MOST_MISMATCHES:
+        mismatches = (*mismatches[:-1], f"more than {MOST_MISMATCHES} mismatches: not looked on")
+    return Verified(found, mismatches)
 
 
 def _mismatches(place: Path, found: Manifest) -> Iterator[str]:

@@ -21,7 +21,7 @@ _DECLARED = """
 select 'declared', {moment}, e.id, e.tx, e.item_id, cast(null as integer), e.changes::text
 from audit.events as e
 where e.account_id = '' and e.item_type = 'table'
-  and e.action in ('tracking_started', 'tracking_changed') and {months}
+  and e.action = any (array['tracking_started', 'tracking_changed']) and {months}
 """
 _NEAREST = 3
 

@@ -36,7 +36,7 @@ _LAYOUTS = """layout = any (array(
     from audit.layout as n
     where n.tracked_id = y.tracked_id
     order by n.id desc
-    limit 1) in ({})))"""
+    limit 1) = any (array[{}])))"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Filter:
         if self.tables is not None:
             yield _any_of("table", _LAYOUTS, self.tables)
         if self.actions is not None:
-            yield _any_of("action", "action in ({})", self.actions)
+            yield _any_of("action", "action = any (array[{}])", self.actions)
         for who, given in (("actor", self.actor), ("on_behalf_of", self.on_behalf_of)):
             if given is not None:
                 kind, number = given

@@ -29,7 +29,9 @@ from ({events}) as e
 left join audit.layout as y on y.id = e.layout
 cross join lateral jsonb_each(e.changes) as c
 where {name_now} = cast(:column as text)
-  and (c.value -> 'old' is distinct from c.value -> 'new' or (c.value ->> 'redacted')::boolean)
+  and ((c.value ->> 'redacted')::boolean
+    or not coalesce((c.value -> 'old') = (c.value -> 'new'),
+      num_nulls(c.value -> 'old', c.value -> 'new') = 2))
 order by occurred_at, e.id, tx
 """
 _HAS_COLUMN = """

@@ -20,16 +20,14 @@ select 'layout', {made_at}, y.id::bigint, y.tracked_id::bigint, y.table_name, y.
   json_build_object('columns', y.columns, 'secret', y.secret, 'secret_numbers', y.secret_numbers,
     'numbers', y.numbers, 'relation', y.relation::text, 'renamed', y.renamed)::text
 from audit.layout as y
-where y.tracked_id in (
-  select n.tracked_id from audit.layout as n where n.id in (select e.layout from event as e))
+where y.tracked_id = any (
+  select n.tracked_id from audit.layout as n where n.id = any (select e.layout from event as e))
 """
 OF_EVENTS = _OF_EVENTS.format(made_at=MOMENT.replace("occurred_at", "y.made_at"))
 """All layouts of the declarations that the rows of `event` were written by, as Layouts reads them.
 """
 
-NAME_NOW = """coalesce(y.renamed ->> {key},
-  substring({key} from '^[^/]*/[^/]*/')
-    || (y.renamed ->> substring({key} from '^[^/]*/[^/]*/(.*)$')), {key})"""
+NAME_NOW = "case when y.renamed is null then {key} else audit.name_now(y.renamed, {key}) end"
 """What a column of a row with layout `y` is called now, as in audit.changes."""
 
 TABLE_NOW = """(select n.table_name from audit.layout as n

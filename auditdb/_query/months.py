@@ -28,7 +28,8 @@ select case when isfinite(h.at)
   then to_char((h.at - interval '1 microsecond') at time zone 'UTC', 'YYYY-MM') end
 from audit.horizon(cast(cast(:end as text) as timestamptz)) as h (at)
 """
-# Bounds that somebody chose within a month count as not closed.
+# Bounds that somebody chose within a month count as not closed, and so do the years before Christ,
+# which have the numbers of others.
 _PRESENCE = """
 select json_agg(json_build_array(
   case when isfinite(p.lower_bound) then to_char(p.lower_bound at time zone 'UTC', 'YYYY-MM') end,
@@ -37,6 +38,8 @@ select json_agg(json_build_array(
 from audit.presence_of(cast(:account_id as text), cast(:item_type as text),
   cast(:item_id as text)) as p
 where isfinite(p.upper_bound)
+  and p.upper_bound > '0001-01-01 00:00:00+00'
+  and (not isfinite(p.lower_bound) or p.lower_bound >= '0001-01-01 00:00:00+00')
   and date_trunc('month', p.upper_bound, 'UTC') = p.upper_bound
   and (not isfinite(p.lower_bound) or date_trunc('month', p.lower_bound, 'UTC') = p.lower_bound)
 """

@@ -21,7 +21,9 @@ LAST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
 # The times that PostgreSQL can hold, 4714 BC to 294276, and the ids.
 _TIMES = range(-210_866_803_200_000_000, 9_224_318_016_000_000_000)
 _IDS = range(-(2**63), 2**63)
-_ISO = re.compile(r"(\d{4,6})(-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6})Z( BC)?", re.ASCII)
+_ISO = re.compile(
+    r"(\d{4,6})(-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6})Z( BC)?", re.ASCII
+)
 _POSITION = re.compile(r"(-?\d{1,19})-(-?\d{1,19})-(-?\d{1,19})", re.ASCII)
 
 
@@ -68,7 +70,12 @@ def read_cursor(cursor: str) -> Position:
 
 
 def _can_be(position: Position) -> bool:
-    return position.moment in _TIMES and position.id in _IDS and position.tx in _IDS
+    return is_time(position.moment) and position.id in _IDS and position.tx in _IDS
+
+
+def is_time(moment: int) -> bool:
+    """Return whether PostgreSQL holds the time `moment` microseconds after 1970."""
+    return moment in _TIMES
 
 
 def microseconds(moment: datetime) -> int:
@@ -121,9 +128,16 @@ def from_iso(text: str) -> int:
     """
     found = _ISO.fullmatch(text)
     if found is None:
-        raise ValueError(f"{text!r} is not a time such as 2026-01-31T12:00:00.000000Z")
+        raise ValueError(f"{text[:40]!r} is not a time such as 2026-01-31T12:00:00.000000Z")
     year = 1 - int(found[1]) if found[3] else int(found[1])
+    if not found[3] and len(found[1]) == 4 and year:
+        since = datetime.fromisoformat(text) - EPOCH
+        return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     cycles, within = divmod(year, 400)
     # The year 0 of a cycle is a leap year, as 2000 was.
     moment = datetime.fromisoformat(f"{within + 2000}{found[2]}+00:00")
-    return microseconds(moment) + (cycles - 5) * _CYCLE
+    micros = microseconds(moment) + (cycles - 5) * _CYCLE
+    # Years of more digits could be written in several forms, or be beyond PostgreSQL's.
+    if not is_time(micros) or to_iso(micros) != text:
+        raise ValueError(f"{text!r} is no time of PostgreSQL")
+    return micros

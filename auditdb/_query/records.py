@@ -48,7 +48,7 @@ class Event:
     application: str
     is_cascade: bool
     era: int
-    """In which era of the log it was written, by audit.era; 0 where it was imported."""
+    """In which era of the log it was written, by audit.era; below zero where it was imported."""
     table_name: str | None
     """The table, with its schema, as it was called then; None where it is about no row of one."""
     layout: int | None

@@ -18,6 +18,7 @@ from alembic.operations.ops import (
 from alembic.util import DispatchPriority, PriorityDispatchResult
 from sqlalchemy import text
 
+from auditdb._connection.qualified import qualified
 from auditdb._tracking.declaration import INFO_KEY, Tracked, declared
 from auditdb._tracking.operations import TrackTableOp, UntrackTableOp
 from auditdb.errors import PermissionDenied, SchemaMissing
@@ -122,7 +123,7 @@ def _found(context: AutogenContext, *, is_needed: bool) -> dict[Key, Tracked] | 
     connection = context.connection
     if connection is None:
         return None
-    may_read = connection.execute(text(_MAY_READ)).scalar_one_or_none()
+    may_read = connection.execute(text(qualified(_MAY_READ))).scalar_one_or_none()
     if may_read:
         return _tracked(connection)
     if not is_needed:
@@ -140,7 +141,7 @@ def _found(context: AutogenContext, *, is_needed: bool) -> dict[Key, Tracked] | 
 
 def _tracked(connection: Connection) -> dict[Key, Tracked]:
     found: dict[Key, Tracked] = {}
-    for schema, name, is_visible, row in connection.execute(text(_TRACKED)):
+    for schema, name, is_visible, row in connection.execute(text(qualified(_TRACKED))):
         values = json.loads(row)
         named = {f.name: values[f.name] for f in fields(Tracked)}
         found[schema, name] = Tracked(**named).shortened(name)

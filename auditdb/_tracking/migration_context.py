@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from alembic import context
 from sqlalchemy import event, text
 
+from auditdb._connection.qualified import qualified
 from auditdb.errors import MigrationFailed, translated
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _IS_FOLLOWED = """exists (
 
 # A cheap question: to compile a table and see what differs takes a tenth of a second.
 _IS_STALE = """audit.is_stale(k, '{}')
-      or audit.fingerprint(k) is distinct from k.compiled ->> 'fingerprint'"""
+      or coalesce(audit.fingerprint(k) <> (k.compiled ->> 'fingerprint'), true)"""
 
 # Without an audit log nothing happens. A role that has no rights on it gets an error only where
 # nobody else sees to the triggers. No percent sign and no colon: drivers would read them.
@@ -47,14 +48,14 @@ $$"""
 
 
 def _block(function: str, which: str) -> str:
-    return _BLOCK.format(function=function, which=which, followed=_IS_FOLLOWED)
+    return qualified(_BLOCK.format(function=function, which=which, followed=_IS_FOLLOWED))
 
 
 _REFRESH_STALE = _block("refresh", _IS_STALE)
 _REFRESH = _block("refresh", f"{_IS_STALE}\n      or not {_IS_FOLLOWED}")
 _WIDEN = _block(
     "widen",
-    "starts_with(k.compiled -> 'triggers' ->> '_audit_update', 'after update of')\n"
+    "starts_with((k.compiled -> 'triggers') ->> '_audit_update', 'after update of')\n"
     f"      and not {_IS_FOLLOWED}",
 )
 _OURS = frozenset({_REFRESH_STALE, _REFRESH, _WIDEN})
@@ -148,7 +149,7 @@ def _check_version_table(connection: Connection, migration: MigrationContext) ->
 
 def _audit_tables(connection: Connection) -> frozenset[str]:
     """Return the tables of schema audit that a bare name leads to."""
-    return frozenset(connection.execute(text(_AUDIT_TABLES)).scalars())
+    return frozenset(connection.execute(text(qualified(_AUDIT_TABLES))).scalars())
 
 
 def _leave_out_audit(migration: MigrationContext) -> None:

@@ -132,7 +132,7 @@ def _regclass(table_name: str, schema: str | None) -> str:
     # Quoted as PostgreSQL reads names: only what is in lower case already needs no quotes.
     names = [schema, table_name] if schema else [table_name]
     quoted = [n if re.fullmatch("[a-z_][a-z0-9_]*", n) else _identifier(n) for n in names]
-    return f"{_literal('.'.join(quoted))}::regclass"
+    return f"{_literal('.'.join(quoted))}::pg_catalog.regclass"
 
 
 def _identifier(name: str) -> str:

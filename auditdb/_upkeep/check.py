@@ -106,7 +106,7 @@ def _look(pending_after: timedelta | None, *, thorough: bool) -> Reading[list[Fi
     else:
         text = _CHECK.format(_PENDING_AFTER)
         rows = yield Query(text, {"pending_after": _interval(pending_after)})
-    more = (yield Query(_THOROUGH, {})) if thorough else ()
+    more = (yield Query(_THOROUGH, {}, is_exact=True)) if thorough else ()
     asked = [Finding(*row) for row in (*rows, *more)]
     return [*_not_told(ours, asked), *asked]
 
@@ -135,10 +135,10 @@ def _compiled(found: Facts) -> Reading[frozenset[str] | None]:
         found.get(Key("relation", "audit.tracked", "kind")) == "table"
         and found.get(Key("relation", "audit.tracked", "row security")) == "disabled"
     )
-    ((may_read,),) = (yield Query(_READABLE, {})) if is_table else ((False,),)
+    ((may_read,),) = (yield Query(_READABLE, {}, is_exact=True)) if is_table else ((False,),)
     if not may_read:
         return None
-    rows = yield Query(_COMPILED, {})
+    rows = yield Query(_COMPILED, {}, is_exact=True)
     return frozenset(str(row[0]) for row in rows)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from auditdb._connection.own import OwnConnection, open_connection
 from auditdb._upkeep import revisions
 from auditdb.errors import DatabaseUnreachable, InvalidUrl
 
@@ -90,10 +91,10 @@ def _arguments(url: str) -> dict[str, Any]:
     return ours | parameters(url)
 
 
-def connect(
-    url: str, *, accept: revisions.Accepted = "newer"
-) -> psycopg.Connection[tuple[Any, ...]]:
+def connect(url: str, *, accept: revisions.Accepted = "newer") -> OwnConnection:
     """Open a connection in autocommit mode to the database at `url`, as given by resolve().
+
+    Each of its transactions has a search_path of its own, each statement is in a transaction.
 
     Its log is of a revision to `accept`: any, the same as of this package, or a newer one too. A
     database without a log is accepted as well.
@@ -102,7 +103,7 @@ def connect(
     SchemaAhead for other revisions.
     """
     try:
-        connection = psycopg.connect("", autocommit=True, **_arguments(url))
+        connection = open_connection(autocommit=True, **_arguments(url))
     except psycopg.OperationalError as error:
         raise unreachable(url, error) from error
     try:
@@ -121,9 +122,10 @@ def engine(url: str) -> Engine:
 
     return create_engine(
         "postgresql+psycopg://",
-        connect_args=_arguments(url),
+        creator=lambda: open_connection(autocommit=False, **_arguments(url)),
         poolclass=NullPool,
         isolation_level="READ COMMITTED",
+        use_native_hstore=False,
     )
 
 

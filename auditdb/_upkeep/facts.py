@@ -76,13 +76,13 @@ def pinned(reading: Reading[T]) -> Reading[T]:
     in place nothing is sent that a setting could give another meaning: names in full, no operator.
     """
     read = ", ".join(f"pg_catalog.current_setting('{name}')" for name in PINNED)
-    ((*before,),) = yield Query(f"select {read}", {})
+    ((*before,),) = yield Query(f"select {read}", {}, is_exact=True)
     yield _setting(PINNED)
     # What was set for the transaction is gone already where each statement is one.
-    ((*now,),) = yield Query(f"select {read}", {})
+    ((*now,),) = yield Query(f"select {read}", {}, is_exact=True)
     is_own = now != list(PINNED.values())
     if is_own:
-        yield Query("begin isolation level repeatable read read only", {})
+        yield Query("begin isolation level repeatable read read only", {}, is_exact=True)
         yield _setting(PINNED)
     try:
         result = yield from reading
@@ -90,10 +90,10 @@ def pinned(reading: Reading[T]) -> Reading[T]:
         if is_own:
             # Where the connection is lost, that is what is to be told.
             with suppress(AuditError):
-                yield Query("rollback", {})
+                yield Query("rollback", {}, is_exact=True)
         raise
     if is_own:
-        yield Query("commit", {})
+        yield Query("commit", {}, is_exact=True)
     else:
         yield _setting(dict(zip(PINNED, map(str, before), strict=True)))
     return result
@@ -104,12 +104,12 @@ def _setting(values: Mapping[str, str]) -> Query:
         f"pg_catalog.set_config('{name}', cast(:{name} as pg_catalog.text), true)"
         for name in values
     )
-    return Query(f"select {calls}", dict(values))
+    return Query(f"select {calls}", dict(values), is_exact=True)
 
 
 def found() -> Reading[Facts]:
     """Ask what the catalogue says of the log; to be read as pinned() does."""
-    rows = yield Query(FACTS, {})
+    rows = yield Query(FACTS, {}, is_exact=True)
     return parsed(rows)
 
 
@@ -120,7 +120,7 @@ def parsed(rows: Iterable[Sequence[str]]) -> Facts:
 
 def revision() -> Reading[str | None]:
     """Ask which revision the log has: the newest where psql installed it, None where not told."""
-    rows = yield Query(_VERSIONS, {})
+    rows = yield Query(_VERSIONS, {}, is_exact=True)
     if not rows:
         return revisions.needed()
     if not rows[0][0]:

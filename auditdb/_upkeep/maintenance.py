@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
 
+from auditdb._connection.own import execute_alone
+from auditdb._upkeep.patience import WaitedTooLong, execute_patiently
 from auditdb.errors import LogBusy, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import LiteralString
 
 PATIENCE = 60.0
 """Seconds to go on trying while transactions are open that use the log."""
 
 _PAUSE = 0.2
+_IN_THE_WAY = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+)
 # Who waits for a lock that keeps writers out makes others wait behind it.
 _BRIEF = 0.02
 
 # Closed are those whose time is over for a week, so that no transaction still writes there.
+# Bounds are texts, for they may be of years that Python has not.
 _DUE = """
-select l.partition, l.upper_bound,
+select l.partition, l.upper_bound::text,
   pg_has_role(c.relowner, 'usage') or (select r.rolsuper from pg_roles as r
                                        where r.rolname = current_user) as is_owner
 from audit.partition_list() as l
@@ -49,8 +57,8 @@ where c.oid = 'audit.log'::regclass
 """
 _OLDER_WRITERS = """
 select exists (select from pg_stat_activity as a
-               where a.backend_xid is not null and a.xact_start < %(upper)s)
-  or exists (select from pg_prepared_xacts as p where p.prepared < %(upper)s)
+               where a.backend_xid is not null and a.xact_start < %(upper)s::timestamptz)
+  or exists (select from pg_prepared_xacts as p where p.prepared < %(upper)s::timestamptz)
 """
 _FROZEN = "select relallvisible >= relpages from pg_class where oid = %(name)s::regclass"
 _BRIN_INDEXES = """
@@ -59,10 +67,37 @@ join pg_class as c on c.oid = i.indexrelid
 join pg_am as m on m.oid = c.relam
 where i.indrelid = %(name)s::regclass and m.amname = 'brin'
 """
-_LEFT_OVER = """
+# Of the log itself, not of what TOAST keeps: that only grows, and a rebuilding of its index that
+# broke off could be cleared away by superusers alone.
+_INDEXES = """
 select i.indexrelid::regclass::text from pg_index as i
-where i.indrelid = %(name)s::regclass and not i.indisvalid
+where i.indrelid = %(name)s::regclass and i.indisvalid
+order by i.indexrelid
 """
+# Where somebody is at it, the index, or for a new one its table, is locked so.
+_LEFT_OVER = """
+select i.indexrelid::regclass::text
+from pg_class as c
+join pg_index as i on i.indrelid in (c.oid, c.reltoastrelid)
+where c.oid = %(name)s::regclass and not (i.indisvalid and i.indisready and i.indislive)
+  and i.indexrelid not in (select l.relation from pg_locks as l
+                           where l.mode = 'ShareUpdateExclusiveLock' and l.granted)
+order by i.indexrelid
+"""
+_UNDER_WAY = """
+select format('process %%s is rebuilding its indexes', l.pid)
+from pg_locks as l
+where l.relation = %(name)s::regclass and l.granted and l.mode = 'ShareUpdateExclusiveLock'
+  and l.database = (select d.oid from pg_database as d where d.datname = current_database())
+  and l.pid <> pg_backend_pid()
+limit 1
+"""
+_LEAVES = """
+select format('audit.%I', l.partition)
+from audit.partition_list() as l
+order by l.upper_bound
+"""
+_HOLDERS = "select audit.holders_of(array[%(name)s::regclass])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +130,10 @@ def maintain(
     with translated():
         changes = extend(connection, ahead=ahead, patience=patience)
         reasons: dict[str, str | None] = {}
+        postponed: list[str] = []
         if connection.execute(_IS_OWNER).fetchone() == (True,):
+            for (name,) in connection.execute(_LEAVES).fetchall():
+                postponed += _clear(connection, name)
             for (name,) in connection.execute(_OUTDATED).fetchall():
                 tell(f"summarising {name}")
                 reasons[name] = _summarise(connection, name)
@@ -109,9 +147,9 @@ def maintain(
                 reasons[name] = _close(connection, name, patience)
         closed = tuple(name for name, reason in reasons.items() if reason is None)
         if closed:
-            connection.execute("analyze audit.log")
-    postponed = tuple(f"{name}: {reason}" for name, reason in reasons.items() if reason)
-    return Maintenance(changes, closed, postponed)
+            execute_alone(connection, "analyze (skip_locked) audit.log")
+    postponed += [f"{name}: {reason}" for name, reason in reasons.items() if reason]
+    return Maintenance(changes, closed, tuple(postponed))
 
 
 def extend(
@@ -120,34 +158,62 @@ def extend(
     """Make partitions so far `ahead`; returns how many changes it took. Raises as maintain()."""
     deadline = time.monotonic() + patience
     changes = 0
+    while found := _step(connection, "select audit.maintain(%s::interval)", ahead, deadline):
+        changes += found
+    return changes
+
+
+def add_intervals(
+    connection: psycopg.Connection[Any], moments: Sequence[str], *, patience: float = PATIENCE
+) -> None:
+    """Make a partition of its own for the interval of each time. Raises as maintain()."""
+    deadline = time.monotonic() + patience
+    for moment in moments:
+        _step(connection, "select audit.add_interval(%s::timestamptz)", moment, deadline)
+
+
+def _step(
+    connection: psycopg.Connection[Any], query: LiteralString, given: str, deadline: float
+) -> int:
+    """Run a step that gives up where it would have to wait, until it is done."""
     while True:
         try:
-            row = connection.execute("select audit.maintain(%s::interval)", [ahead]).fetchone()
-        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+            row = connection.execute(query, [given]).fetchone()
+        except _IN_THE_WAY as error:
             if time.monotonic() > deadline:
                 raise LogBusy(
+                    f"The log is in use, so maintenance could not go on: {said(error)}.",
                     hint="Its rows have a place all the same. Try again when long transactions "
-                    "have ended; pg_stat_activity lists them."
+                    "have ended; pg_stat_activity lists them.",
                 ) from error
             time.sleep(_PAUSE)
-            continue
-        if not row or not row[0]:
-            return changes
-        changes += row[0]
+        else:
+            return int(row[0]) if row and row[0] else 0
+
+
+def said(error: psycopg.Error) -> str:
+    """Return what the database said in an error, without a full stop."""
+    return (error.diag.message_primary or str(error)).rstrip(".")
 
 
 def _close(connection: psycopg.Connection[Any], name: str, patience: float) -> str | None:
     """Close a partition; return the reason where others' transactions are in the way of it."""
     table = sql.Identifier("audit", name)
     given = {"name": f'audit."{name}"'}
+    under_way = connection.execute(_UNDER_WAY, given).fetchone()
+    if under_way is not None:
+        return str(under_way[0])
     try:
-        with _lock_timeout(connection, patience):
-            for (index,) in connection.execute(_LEFT_OVER, given).fetchall():
-                connection.execute(sql.SQL("drop index concurrently {}").format(sql.SQL(index)))
-            connection.execute(sql.SQL("reindex table concurrently {}").format(table))
-            connection.execute(sql.SQL("vacuum (freeze, analyze) {}").format(table))
-    except psycopg.errors.LockNotAvailable:
-        return "a transaction is open that uses it"
+        for (index,) in connection.execute(_INDEXES, given).fetchall():
+            reindex = sql.SQL("reindex index concurrently {}").format(sql.SQL(index))
+            execute_patiently(connection, reindex, patience)
+    except WaitedTooLong as waited:
+        return f"a transaction is open that uses it, or what it reads: {waited}"
+    except psycopg.errors.DeadlockDetected:
+        return "somebody else rebuilds indexes of it"
+    # Without a wait: what is locked is passed over, and is not frozen then.
+    vacuum = sql.SQL("vacuum (freeze, analyze, skip_locked) {}").format(table)
+    execute_alone(connection, vacuum)
     if connection.execute(_FROZEN, given).fetchone() != (True,):
         return "a transaction is open that may still read older rows"
     for (index,) in connection.execute(_BRIN_INDEXES, given).fetchall():
@@ -155,23 +221,38 @@ def _close(connection: psycopg.Connection[Any], name: str, patience: float) -> s
     return _summarise(connection, name)
 
 
+def _clear(connection: psycopg.Connection[Any], name: str) -> Iterator[str]:
+    """Drop the indexes of a partition that a rebuilding which broke off left; yield what stays."""
+    given = {"name": name}
+    for (index,) in connection.execute(_LEFT_OVER, given).fetchall():
+        # Not concurrently, which would wait for others: without them it takes milliseconds, and
+        # whoever is still at it holds a lock that this one cannot get past.
+        try:
+            with connection.transaction():
+                _bound(connection, _BRIEF)
+                connection.execute(sql.SQL("drop index {}").format(sql.SQL(index)))
+        except psycopg.errors.LockNotAvailable:
+            holders = connection.execute(_HOLDERS, given).fetchone() or ("",)
+            yield f"{index}: left over, and in use: {holders[0]}"
+        except psycopg.errors.InsufficientPrivilege:
+            yield f"{index}: left over, and a superuser must drop it"
+
+
 def _summarise(connection: psycopg.Connection[Any], name: str) -> str | None:
     """Work out what is known of a partition; return the reason where a writer is in the way."""
     try:
-        with _lock_timeout(connection, _BRIEF):
+        with connection.transaction():
+            _bound(connection, _BRIEF)
             connection.execute("select audit.close_partition(%s)", [name])
     except psycopg.errors.LockNotAvailable:
         return "a transaction is open that writes to it"
+    except psycopg.errors.ProgramLimitExceeded:
+        return "a row of it has ids that are too long for an index"
     return None
 
 
-@contextmanager
-def _lock_timeout(connection: psycopg.Connection[Any], seconds: float) -> Iterator[None]:
-    """Wait for locks so long at most: a concurrent reindex waits for others' transactions."""
-    change = "select current_setting('lock_timeout'), set_config('lock_timeout', %s, false)"
-    ((before, _),) = connection.execute(change, [f"{max(1, round(seconds * 1000))}ms"])
-    try:
-        yield
-    finally:
-        if not connection.closed:
-            connection.execute(change, [before])
+def _bound(connection: psycopg.Connection[Any], seconds: float) -> None:
+    """Wait for locks so long at most, in this transaction."""
+    connection.execute(
+        "select set_config('lock_timeout', %s, true)", [f"{max(1, round(seconds * 1000))}ms"]
+    )

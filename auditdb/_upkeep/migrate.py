@@ -32,6 +32,9 @@ EXAMPLE = "licensing"
 INTERVALS = ("month", "quarter", "year")
 """What a partition of the log can span."""
 
+_ATTEMPTS = 4
+"""How often an upgrade is tried that meets another one."""
+
 # A plain table: what else somebody gave this name could be code of theirs.
 _HAS_VERSIONS = """
 select from pg_catalog.pg_class as c
@@ -128,12 +131,28 @@ def upgrade(
     """
     if partition_interval not in (None, *INTERVALS):
         raise ValueError("The interval of partitions is month, quarter or year.")
-    config = _config(url)
-    config.attributes["partition_interval"] = partition_interval
     with _failing(url):
-        command.upgrade(config, _target(revision) or _newest(url))
+        for attempt in range(_ATTEMPTS):
+            config = _config(url)
+            config.attributes["partition_interval"] = partition_interval
+            try:
+                command.upgrade(config, _target(revision) or _newest(url))
+                break
+            except DatabaseFailed as error:
+                # Somebody else made the schema at the same moment: now there is one to look at.
+                if attempt == _ATTEMPTS - 1 or not _is_made_meanwhile(error):
+                    raise
         _look_ahead(url)
     return _ran(config)
+
+
+def _is_made_meanwhile(error: DatabaseFailed) -> bool:
+    """Return whether an upgrade failed for the schema that another one was making."""
+    cause = error.__cause__
+    return isinstance(cause, psycopg.errors.DuplicateSchema) or (
+        isinstance(cause, psycopg.errors.UniqueViolation)
+        and cause.diag.constraint_name == "pg_namespace_nspname_index"
+    )
 
 
 def _target(revision: str | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from alembic import op
@@ -12,6 +13,8 @@ branch_labels: tuple[str, ...] | None = ("audit",)
 depends_on: str | None = None
 
 HERE = Path(__file__)
+KIND = r"(?:unlogged )?(?:function|table|view|type)"
+MADE = re.compile(rf"^(?:create(?: or replace)?|comment on) {KIND} audit\.(\w+)", re.MULTILINE)
 
 
 def upgrade() -> None:
@@ -19,4 +22,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute(HERE.with_suffix(".down.sql").read_text(encoding="utf-8"))
+    made = MADE.findall(HERE.with_suffix(".up.sql").read_text(encoding="utf-8"))
+    names = ", ".join(f"'{name}'" for name in sorted(set(made)))
+    script = HERE.with_suffix(".down.sql").read_text(encoding="utf-8")
+    op.execute(script.replace("/* made */", names))

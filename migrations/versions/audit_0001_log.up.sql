@@ -41,6 +41,8 @@ end;
 $$;
 
 -- The log itself: written by compiled triggers only, never changed, partitioned by time.
+-- What audit.events only computes with comes last: so a page that is sorted takes rows as they are
+-- stored, and copies none but those it shows.
 create table audit.log (
   -- Nothing is drawn from the writer's session: a sequence would change what lastval() says there.
   id          bigint           not null
@@ -63,12 +65,12 @@ create table audit.log (
   db_role     text collate "C" not null,
   application text             not null default '',
   is_cascade  boolean          not null default false,
-  is_deleted  boolean          not null default false,
+  context     jsonb,
   era         smallint         not null default 1,
   layout      integer,
   row_values  text,
   changes     jsonb,
-  context     jsonb
+  is_deleted  boolean          not null default false
 ) partition by range (occurred_at);
 
 -- Ids are compared as bytes: the same order in every engine, no index to rebuild with a new libc.
@@ -134,9 +136,11 @@ comment on column audit.log.on_behalf_of_label is
 comment on column audit.log.db_role is 'Login role of the session that wrote.';
 comment on column audit.log.application is 'The application_name of the session that wrote.';
 comment on column audit.log.is_cascade is 'Whether the row was written because a parent was deleted.';
-comment on column audit.log.is_deleted is 'Whether it is about rows that the action deleted.';
+comment on column audit.log.context is
+  'Request id, address, reason and the like, as given with the actor.';
 comment on column audit.log.era is
-  'In which era (audit.era) it was written, which tx counts in; 0 where it was imported.';
+  'In which era (audit.era) it was written, which tx counts in; minus the number of the era where it '
+  'came with the import that began that one.';
 comment on column audit.log.layout is
   'Which layout (audit.layout) the row of the table had; null in rows about no row of a table.';
 comment on column audit.log.row_values is
@@ -144,8 +148,7 @@ comment on column audit.log.row_values is
   'is null then, and audit.events makes it of this.';
 comment on column audit.log.changes is
   'Changed columns as {"column": {"old": ..., "new": ...}}; a secret is {"redacted": true}.';
-comment on column audit.log.context is
-  'Request id, address, reason and the like, as given with the actor.';
+comment on column audit.log.is_deleted is 'Whether it is about rows that the action deleted.';
 
 -- The names of actions: kept for as long as the log may show them.
 create table audit.action (
@@ -165,6 +168,7 @@ comment on column audit.action.description is 'What the action means, in a sente
 insert into audit.action (action, label, description) values
   ('log_exported', 'Log exported', 'Rows of the log were exported by auditdb export.'),
   ('log_imported', 'Log imported', 'Rows of another log were imported by auditdb import.'),
+  ('log_import_undone', 'Import undone', 'The rows of an import were taken out of the log again.'),
   ('table_truncated', 'Table truncated', 'A tracked table was emptied by TRUNCATE.'),
   ('tracking_started', 'Tracking started', 'A table was declared to audit.track().'),
   ('tracking_changed', 'Tracking changed',
@@ -179,8 +183,11 @@ create table audit.era (
   kind     text        collate "C" not null,
   is_open  boolean     not null default false,
   began_at timestamptz not null default clock_timestamp(),
+  imported jsonb,
   constraint era_pkey primary key (number),
-  constraint era_kind_check check (kind in ('installed', 'restored', 'imported'))
+  constraint era_kind_check
+    check (kind in ('installed', 'restored', 'imported', 'undone', 'undo')),
+  constraint era_imported_check check ((kind in ('imported', 'undone')) = (imported is not null))
 );
 
 revoke all on audit.era from public;
@@ -190,10 +197,15 @@ comment on table audit.era is
 comment on column audit.era.number is 'Number of the era, from 1 on.';
 comment on column audit.era.log is 'Identity of the log, kept when it is restored elsewhere.';
 comment on column audit.era.server is 'Identifier of the server whose transaction ids count.';
-comment on column audit.era.kind is 'What began the era: installed, restored or imported.';
+comment on column audit.era.kind is
+  'What began the era: installed, restored, imported; undone, an import that was undone since; undo, '
+  'when it was.';
 comment on column audit.era.is_open is
   'Whether an import is under way, whose rows are not all there yet.';
 comment on column audit.era.began_at is 'When the era began.';
+comment on column audit.era.imported is
+  'What was imported: the hash, log and rows of the export, its first and last time (since, until), '
+  'how many rows were new, and which layouts. Its rows in audit.log have minus the number as era.';
 
 insert into audit.era (number, log, server, kind)
 select 1, gen_random_uuid(), s.system_identifier, 'installed'
@@ -237,6 +249,10 @@ create table audit.tracked (
   constraint tracked_one_account_check check (account is null or accounts is null),
   constraint tracked_part_and_name_check check ((part is null) = (part_name is null))
 );
+
+create index tracked_tables_idx on audit.tracked using gin ((tables::oid[])) with (fastupdate = off);
+create index tracked_widened_idx on audit.tracked (id) where inputs = '';
+create index tracked_quoted_idx on audit.tracked (id) where right(table_name, 1) = '"';
 
 revoke all on audit.tracked from public;
 
@@ -297,6 +313,8 @@ create table audit.layout (
   constraint layout_pkey primary key (id),
   constraint layout_columns_is_array_check check (jsonb_typeof(columns) = 'array')
 );
+
+create index layout_tracked_id_idx on audit.layout (tracked_id, id);
 
 comment on table audit.layout is
   'One row for each shape that the rows of a tracked table had: its audited columns, in their order. '
@@ -1383,34 +1401,42 @@ revoke all on function audit.layout_printer(audit.layout) from public;
 comment on function audit.layout_printer(audit.layout) is
   'DDL of the function that prints the records of a layout as the text of changes.';
 
--- A tree of questions about a number, halved at each: of a thousand layouts ten are asked.
-create or replace function audit.layout_branch(ids integer[], call text, depth integer)
+-- A tree of questions about a number, halved at each: of a thousand layouts ten are asked. It is put
+-- together from its leaves, two and two, for it is made anew with every layout.
+create or replace function audit.layout_branch(ids integer[], call text)
   returns text
   language plpgsql
   immutable
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_middle integer := cardinality(ids) / 2;
-  v_indent text := repeat('  ', depth);
+  v_firsts integer[] := ids;
+  v_branches text[] := array(
+    select format(E'  if layout = %s then\n    return %s;\n  end if;\n', u.id, format(call, u.id))
+    from unnest(ids) with ordinality as u (id, n)
+    order by u.n);
 begin
-  if ids = '{}' then
-    return '';
-  end if;
-  if cardinality(ids) > 1 then
-    return format(E'%1$sif layout < %2$s then\n%3$s%1$selse\n%4$s%1$send if;\n', v_indent,
-      ids[v_middle + 1],
-      audit.layout_branch(ids[1 : v_middle], call, depth + 1),
-      audit.layout_branch(ids[v_middle + 1 : cardinality(ids)], call, depth + 1));
-  end if;
-  return format(E'%1$sif layout = %2$s then\n%1$s  return %3$s;\n%1$send if;\n', v_indent,
-    ids[1], format(call, ids[1]));
+  while cardinality(v_firsts) > 1 loop
+    select
+        array_agg(p.firsts[1] order by p.n),
+        array_agg(case when cardinality(p.firsts) = 1 then p.branches[1]
+          else format(E'  if layout < %s then\n%s  else\n%s  end if;\n',
+            p.firsts[2], p.branches[1], p.branches[2]) end order by p.n)
+      into v_firsts, v_branches
+      from (
+        select (u.n - 1) / 2 as n,
+          array_agg(u.first order by u.n) as firsts, array_agg(u.branch order by u.n) as branches
+        from unnest(v_firsts, v_branches) with ordinality as u (first, branch, n)
+        group by 1
+      ) as p;
+  end loop;
+  return coalesce(v_branches[1], '');
 end;
 $$;
 
-revoke all on function audit.layout_branch(integer[], text, integer) from public;
+revoke all on function audit.layout_branch(integer[], text) from public;
 
-comment on function audit.layout_branch(integer[], text, integer) is
+comment on function audit.layout_branch(integer[], text) is
   'SQL that calls the function of a layout by its number.';
 
 -- One function that reads the records of all layouts: it goes down a tree to the one of the row.
@@ -1431,10 +1457,12 @@ begin
   returns %s
   language plpgsql
   immutable
-  cost 10000
+  cost %s
   set search_path = pg_catalog, pg_temp
 as %L', kind,
   'row_values text' || case when v_has_side then ', is_deleted boolean' else '' end, v_result,
+  -- What prints a record stands in the list of a select: it is to come after sort and limit.
+  case kind when 'text' then 10000 else 100 end,
   format(
 '
 declare
@@ -1451,7 +1479,7 @@ begin
     using errcode = ''UA003'', hint = ''Call audit.refresh(), which makes it anew.'';
 end;
 ',
-    v_result, audit.layout_branch(v_ids, format('audit.layout_%%s_%s(%s)', kind, v_arguments), 1),
+    v_result, audit.layout_branch(v_ids, format('audit.layout_%%s_%s(%s)', kind, v_arguments)),
     kind, case when v_has_side then '$1, $2' else '$1' end, kind, v_arguments));
 end;
 $$;
@@ -1462,17 +1490,18 @@ comment on function audit.layout_dispatcher(text) is
   'DDL of the function that reads a record of whichever layout.';
 
 -- The types of records and the functions that read them, made from audit.layout where they are
--- missing: for a new layout, and after a restore of data alone.
-create or replace function audit.derive_layouts()
+-- missing: for new layouts, the first of which is given, and after a restore of data alone.
+create or replace function audit.derive_layouts(first integer default 0)
   returns void
   language plpgsql
   set search_path = pg_catalog, pg_temp
+  set check_function_bodies = on
 as $$
 declare
   v_layout audit.layout;
   v_name text;
 begin
-  for v_layout in select * from audit.layout as y order by y.id loop
+  for v_layout in select * from audit.layout as y where y.id >= first order by y.id loop
     v_name := format('layout_%s', v_layout.id);
     if to_regtype(format('audit.%I', v_name)) is null then
       execute format('create type audit.%I as (%s)', v_name, (
@@ -1489,14 +1518,16 @@ begin
       execute audit.layout_printer(v_layout);
     end if;
   end loop;
+  -- A look at each of their branches takes longer than all the rest.
+  perform set_config('check_function_bodies', 'off', true);
   execute audit.layout_dispatcher('values');
   execute audit.layout_dispatcher('text');
 end;
 $$;
 
-revoke all on function audit.derive_layouts() from public;
+revoke all on function audit.derive_layouts(integer) from public;
 
-comment on function audit.derive_layouts() is
+comment on function audit.derive_layouts(integer) is
   'Makes the types and functions of audit.layout where they are missing.';
 
 -- When a tracked table has a new layout: how the columns of its earlier ones are called now. From the
@@ -1616,7 +1647,7 @@ begin
   v_new.numbers := audit.column_numbers(t.target);
   v_new.relation := t.target;
   v_layout := audit.add_layout(v_new);
-  perform audit.derive_layouts();
+  perform audit.derive_layouts(v_layout);
   perform audit.follow_layouts(t.id);
   return v_layout;
 end;
@@ -1626,6 +1657,28 @@ revoke all on function audit.settle_layout(audit.tracked) from public;
 
 comment on function audit.settle_layout(audit.tracked) is
   'The number of the layout that a tracked table writes now, made where it has none yet.';
+
+-- What a column is called now. The paths of parts are told apart by their slashes.
+create or replace function audit.name_now(renamed jsonb, name text)
+  returns text
+  language sql
+  immutable
+  cost 1
+  set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(
+    renamed ->> name,
+    substring(name from '^[^/]*/[^/]*/')
+      || (renamed ->> substring(name from '^[^/]*/[^/]*/(.*)$')),
+    name)
+$$;
+
+-- Whoever was granted a view of the log must be able to read it.
+grant execute on function audit.name_now(jsonb, text) to public;
+
+comment on function audit.name_now(jsonb, text) is
+  'Public. What a column, or the path of a part''s column, is called now, by what its layout has as '
+  'renamed.';
 
 -- The values in a record of the log. Made anew for each layout; here for none, since views name it.
 do $$
@@ -1754,10 +1807,13 @@ as $$
   from pg_class as c
   left join lateral (
     select g.tgtype
-    from pg_trigger as g
+    from (
+      select c.oid
+      union
+      select p.relid from pg_partition_tree(c.oid) as p where with_partitions and c.relkind = 'p'
+    ) as r (oid)
+    join pg_trigger as g on g.tgrelid = r.oid
     where not g.tgisinternal and g.tgname !~ '^_audit_'
-      and (g.tgrelid = c.oid
-        or (with_partitions and c.relkind = 'p' and g.tgrelid in (select relid from pg_partition_tree(c.oid))))
   ) as g on true
   where c.oid = table_trait.target
   group by c.oid, c.relkind
@@ -2688,21 +2744,70 @@ revoke all on function audit.fingerprint(audit.tracked) from public;
 comment on function audit.fingerprint(audit.tracked) is
   'Digest of the columns and triggers that the compiled functions of a table rely on.';
 
+-- The functions whose text decides what a declaration compiles to, by their names: those of this
+-- schema but for trigger functions and for what is compiled. They are listed so that they are found
+-- without looking at what was compiled, however much of it there is.
+create or replace function audit.compiler_functions()
+  returns name[]
+  language sql
+  immutable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select '{
+  account_query, actor_now, actor_variables, add_era, add_interval, add_layout, add_partition,
+  add_piece, add_row_trigger, add_trigger, adopt_layouts, after_ddl, after_drop,
+  apply_declaration, as_compiled, audited_columns, before_ddl, begin_era, belonging_query,
+  bind_expression, bind_row, bind_text, bound_function, bound_functions, bound_waits,
+  builtin_name, cascade_gate, cascade_test, cascades_of, check, check_event_triggers,
+  check_functions, check_guard, check_import, check_layouts, check_partitions, check_policies,
+  check_readers, check_rights, check_rows, check_sessions, check_spares, check_storage,
+  check_tables, check_triggers, check_untracked, check_writers, close_partition, column_numbers,
+  columns_now, columns_of, compile_function, compile_moves, compile_partitioned, compile_table,
+  compiler_digest, compiler_functions, condition_names, context_of, copy_comments, declaration_of,
+  default_actions, demand_actor, departed_body, departed_function, departed_reader,
+  derive_layouts, describe_rule, difference, element_of, equality_of, event, expressions_of,
+  fill_log, fingerprint, fold_name, follow_columns, follow_ddl, follow_layouts, follow_names,
+  follow_rules, foreign_key_of, forget_layouts, function_settings, gave_up, give_function,
+  grant_reading, grant_rights, group_body, has_own_policies, has_trigger, holders_of, horizon,
+  indent, inputs_of, insert_log, install_compiled, interval_after, is_bound, is_builtin,
+  is_current, is_filtered, is_function_installed, is_installed, is_kept, is_partition_empty,
+  is_stale, is_trusted, item_log, json_value, layout_branch, layout_columns, layout_dispatcher,
+  layout_of, layout_printer, layout_reader, lookup_columns, lookup_join, lookup_name,
+  lookup_query, lookups_of, maintain, merge_body, moved_value, name_actions, name_now, name_of,
+  name_types, names_in, open_import, over_parameters, parent_columns, parent_query, part_changes,
+  part_identity, partition_list, partition_name, policy_ddl, presence_of, presented,
+  presented_type, problem_of_names, problem_of_rules, protect, quoted, read_actor, read_move,
+  reader_function, reader_functions, reader_of, reader_settings, reads_inline, record_changes,
+  record_export, record_value, refresh, remove_declaration, renamed_columns, revoke_reading,
+  rewrite_expression, role_for, role_rights, row_changes, row_names, row_record, rules_of,
+  secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
+  settle_readers, short_name, slug_for, spare_to_split, summarised_partitions, table_trait,
+  tables_named, text_value, tokens_of, track, tree_log, triggered_relations, undo_import, untrack,
+  update_body, update_insert, update_list, update_variables, utc, validate_bound,
+  validate_declaration, validate_expression, validate_expressions, validate_trackable,
+  validate_tree, validate_undo, widen, write_body, write_function, write_log_event,
+  write_table_event
+  }'::name[]
+$$;
+
+revoke all on function audit.compiler_functions() from public;
+
+comment on function audit.compiler_functions() is 'Names of the functions that compile.';
+
 -- Which compiler this is: another version may compile the same declaration to something else.
 create or replace function audit.compiler_digest()
   returns text
-  language sql
+  language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select md5(string_agg(f.proname || f.prosrc, ''
-    order by f.proname collate "C", f.prosrc collate "C"))
-  from pg_proc as f
-  where f.pronamespace = 'audit'::regnamespace
-    -- But for what was compiled: what one table was given leaves the others as they are.
-    and f.prorettype <> 'trigger'::regtype
-    and f.proname !~ '^(layout_[0-9]+|record)_'
-    and coalesce(obj_description(f.oid, 'pg_proc'), '') !~ '^Compiled by audit\.track\(\)'
+begin
+  return md5(string_agg(f.proname || f.prosrc, ''
+      order by f.proname collate "C", f.prosrc collate "C"))
+    from pg_proc as f
+    where f.proname = any (audit.compiler_functions())
+      and f.pronamespace = 'audit'::regnamespace;
+end;
 $$;
 
 revoke all on function audit.compiler_digest() from public;
@@ -2729,6 +2834,8 @@ begin
       (select r::text from audit.table_trait(t.target) as r),
       (select string_agg(pg_get_constraintdef(c.oid), E'\n' order by c.conname)
        from pg_constraint as c where c.conrelid = t.target and c.contype in ('f', 'p')),
+      (select string_agg(k::text, E'\n' order by k.number) from audit.cascades_of(t) as k),
+      audit.cascade_gate(t),
       audit.role_for('audit_writer'), audit.role_for('audit_lookup'),
       t.account_tables, t.account_reader,
       concat_ws('|', t.id, t.slug, t.item_type, t.item_id, t.item_label, t.account, t.accounts,
@@ -3075,6 +3182,32 @@ revoke all on function audit.part_changes(audit.tracked, audit.row_sql, text) fr
 comment on function audit.part_changes(audit.tracked, audit.row_sql, text) is
   'SQL that puts the path of a part before the keys of its changes.';
 
+-- A row goes with its parent only in a transaction that deletes from the parent's table. PostgreSQL
+-- counts that for its statistics, where no writer can reach it, and asking for the number costs a
+-- tenth of looking for the parent. The counts are those of heap tables, and of each partition by
+-- itself; and a superuser may turn them off.
+create or replace function audit.cascade_gate(t audit.tracked)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select format(E'%s > 0\n    or current_setting(''track_counts'') = ''off''', string_agg(
+      format('pg_stat_get_xact_tuples_deleted(%L::regclass)',
+        format('%I.%I', n.nspname, c.relname)), E'\n    + ' order by n.nspname, c.relname))
+  from (select distinct k.target, k.reader from audit.cascades_of(t) as k) as k
+  join pg_class as c on c.oid = k.target
+  join pg_namespace as n on n.oid = c.relnamespace
+  left join pg_am as a on a.oid = c.relam
+  having bool_and(k.reader = 'inline' and c.relkind = 'r' and a.amname = 'heap'
+    and k.target <> t.target)
+$$;
+
+revoke all on function audit.cascade_gate(audit.tracked) from public;
+
+comment on function audit.cascade_gate(audit.tracked) is
+  'SQL that is false where no row can have gone with its parent; null where that is not known.';
+
 -- A row deleted by its parent's deletion: inside the cascade the parent is already invisible.
 create or replace function audit.cascade_test(t audit.tracked, old_side text default 'old')
   returns text
@@ -3175,9 +3308,12 @@ declare
   v_source text := case when is_row_level then '' else format('%1$s_rows as %1$s', v_side) end;
   v_changes text := audit.row_changes(t, v_side);
   v_cascade text := case event when 'delete' then audit.cascade_test(t, old_side) else 'false' end;
+  v_gate text := case event when 'delete' then audit.cascade_gate(t) end;
+  v_is_grouped boolean;
   v_record text;
   v_action text;
   v_condition text;
+  v_body text;
 begin
   select
       case when count(*) = 1 then min(quote_literal(r.action))
@@ -3190,16 +3326,27 @@ begin
   if v_action is null then
     return null;
   end if;
-  if (select bool_or(r.is_grouped) from audit.rules_of(t, event) as r) and not is_row_level then
-    return audit.group_body(t, v_row, v_action, v_changes, v_cascade, v_source, v_condition,
-      event = 'delete');
-  end if;
-  if t.part is null then
+  v_is_grouped := not is_row_level
+    and (select bool_or(r.is_grouped) from audit.rules_of(t, event) as r);
+  if not v_is_grouped and t.part is null then
     v_record := audit.row_record(t, v_side);
   end if;
-  return audit.insert_log(t, v_row, v_action,
-    case when v_record is null then audit.part_changes(t, v_row, v_changes) else 'null' end,
-    v_cascade, v_source, v_condition, v_record, event = 'delete');
+  if not v_is_grouped then
+    v_changes := case when v_record is null then audit.part_changes(t, v_row, v_changes)
+      else 'null' end;
+  end if;
+  select string_agg(case when v_is_grouped then
+        audit.group_body(t, v_row, v_action, v_changes, c.test, v_source, v_condition,
+          event = 'delete')
+      else
+        audit.insert_log(t, v_row, v_action, v_changes, c.test, v_source, v_condition, v_record,
+          event = 'delete')
+      end, E'  else\n' order by c.n)
+    into v_body
+    from unnest(case when v_gate is null then array[v_cascade] else array[v_cascade, 'false'] end)
+      with ordinality as c (test, n);
+  return case when v_gate is null then v_body
+    else format(E'  if %s\n  then\n%s  end if;\n', v_gate, v_body) end;
 end;
 $$;
 
@@ -4104,7 +4251,8 @@ begin
     join pg_namespace as n on n.oid = c.relnamespace
     cross join pg_roles as r
     where r.rolname in ('audit_writer', 'audit_lookup')
-      and not exists (select from audit.tracked as k where u.relation = any (k.tables))
+      and not exists (select from audit.tracked as k
+                      where k.tables::oid[] @> array[u.relation::oid])
       and exists (select from pg_attribute as a cross join lateral aclexplode(a.attacl) as x
                   where a.attrelid = c.oid and x.grantee = r.oid)
   loop
@@ -4739,13 +4887,22 @@ revoke all on function audit.log_truncate() from public;
 
 comment on function audit.log_truncate() is 'Trigger that logs or refuses TRUNCATE.';
 
--- The guard of the log: rows are added, never changed, also not by the owner.
+-- The guard of the log: rows are added, never changed, also not by the owner. What an import brought
+-- leaves while audit.undo_import() undoes it.
 create or replace function audit.refuse_change()
   returns trigger
   language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
 begin
+  if tg_op = 'DELETE' then
+    if old.era < 0 and exists (
+      select from audit.era as e
+      where e.number = -old.era and e.kind = 'undone' and e.is_open)
+    then
+      return old;
+    end if;
+  end if;
   raise exception '% of %.% refused: the log is append-only',
     lower(tg_op), quote_ident(tg_table_schema), quote_ident(tg_table_name)
     using errcode = 'UA004',
@@ -4771,30 +4928,87 @@ create trigger refuse_truncate
 
 alter table audit.log enable always trigger refuse_truncate;
 
--- Before an import: exports wait until audit.begin_era() says that its rows are complete.
-create or replace function audit.open_import()
+-- Nobody is writing when an era begins, so that every row is visible, and every later one is of the new
+-- era. What an import has begun becomes it.
+create or replace function audit.add_era(kind text)
   returns integer
-  language sql
+  language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
-  insert into audit.era (number, log, server, kind, is_open)
-  select e.number + 1, e.log, (select s.system_identifier from pg_control_system() as s),
-    'imported', true
-  from audit.era as e
-  where e.number = (select max(m.number) from audit.era as m) and not e.is_open
-  returning number
+declare
+  v_number integer;
+begin
+  lock table only audit.log in access exclusive mode;
+  update audit.era as e
+    set is_open = false, began_at = clock_timestamp()
+    where e.is_open
+    returning e.number into v_number;
+  if not found then
+    insert into audit.era (number, log, server, kind)
+    select coalesce(max(e.number), 0) + 1,
+        coalesce((array_agg(e.log order by e.number desc))[1], gen_random_uuid()),
+        (select s.system_identifier from pg_control_system() as s), add_era.kind
+      from audit.era as e
+      returning number into v_number;
+  end if;
+  execute format('alter table only audit.log alter column era set default %s', v_number);
+  return v_number;
+end;
 $$;
 
-revoke all on function audit.open_import() from public;
+revoke all on function audit.add_era(text) from public;
 
-comment on function audit.open_import() is
-  'Begins an import of rows with transaction ids of another server; null where one was begun.';
+comment on function audit.add_era(text) is
+  'Begins an era, or the one that an import has opened; returns its number.';
+
+-- Before an import: exports wait until audit.add_era() says that its rows are complete. One that was
+-- broken off goes on; the rows of another one must not be left as they are, for nobody would know.
+create or replace function audit.open_import(imported jsonb)
+  returns integer
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_open audit.era;
+begin
+  select * into v_open from audit.era as e where e.is_open for update;
+  if found then
+    if v_open.imported -> 'sha256' is distinct from open_import.imported -> 'sha256'
+      or v_open.kind <> 'imported'
+    then
+      raise exception 'import % of another export was broken off, its sha256 is %',
+        v_open.number, v_open.imported ->> 'sha256'
+        using errcode = 'object_in_use',
+          hint = format('Run that import again, or undo it: auditdb import --undo %s',
+            v_open.number);
+    end if;
+    update audit.era as e
+      set imported = jsonb_set(e.imported, '{layouts}',
+        e.imported -> 'layouts' || (open_import.imported -> 'layouts'))
+      where e.number = v_open.number;
+    return v_open.number;
+  end if;
+  insert into audit.era (number, log, server, kind, is_open, imported)
+  select e.number + 1, e.log, (select s.system_identifier from pg_control_system() as s),
+      'imported', true, open_import.imported || '{"new_rows": 0}'
+    from audit.era as e
+    where e.number = (select max(m.number) from audit.era as m)
+    returning number into v_open.number;
+  return v_open.number;
+end;
+$$;
+
+revoke all on function audit.open_import(jsonb) from public;
+
+comment on function audit.open_import(jsonb) is
+  'Begins an import of rows with transaction ids of another server, or goes on with it; returns the '
+  'number of its era.';
 
 -- Before an import: the layouts that its rows name are here, whatever their numbers. A layout is
 -- known by what it says. One of a table of this database serves as it is; others are added, under a
 -- declaration that no table of this database has.
 create or replace function audit.adopt_layouts(log uuid, layouts jsonb)
-  returns table (theirs integer, ours integer)
+  returns table (theirs integer, ours integer, is_added boolean)
   language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
@@ -4838,7 +5052,8 @@ begin
         and (y.tracked_id = v_layout.tracked_id or y.tracked_id > 0)
       order by y.tracked_id = v_layout.tracked_id desc, y.id
       limit 1;
-    if not found then
+    is_added := not found;
+    if is_added then
       ours := audit.add_layout(v_layout);
       v_added := v_added || v_layout.tracked_id;
     end if;
@@ -4879,25 +5094,8 @@ create or replace function audit.begin_era()
   set search_path = pg_catalog, pg_temp
   set lock_timeout = '10s'
 as $$
-declare
-  v_number integer;
 begin
-  -- Nobody is writing now, so that every row is visible, and every later one is of the new era.
-  lock table only audit.log in access exclusive mode;
-  update audit.era as e
-    set is_open = false, began_at = clock_timestamp()
-    where e.is_open
-    returning e.number into v_number;
-  if not found then
-    insert into audit.era (number, log, server, kind)
-    select coalesce(max(e.number), 0) + 1,
-        coalesce((array_agg(e.log order by e.number desc))[1], gen_random_uuid()),
-        (select s.system_identifier from pg_control_system() as s), 'restored'
-      from audit.era as e
-      returning number into v_number;
-  end if;
-  execute format('alter table only audit.log alter column era set default %s', v_number);
-  return v_number;
+  return audit.add_era('restored');
 end;
 $$;
 
@@ -4906,6 +5104,258 @@ revoke all on function audit.begin_era() from public;
 comment on function audit.begin_era() is
   'Public. To be called once after the log was restored on another server: exports then count from '
   'here.';
+
+-- When an import is undone: the layouts that came with it. Those of a declaration of this database
+-- stay, for its tables may write in them by now.
+create or replace function audit.forget_layouts(numbers jsonb)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_layout audit.layout;
+  v_declarations integer[] := '{}';
+begin
+  if forget_layouts.numbers = '[]' then
+    return;
+  end if;
+  lock table audit.layout in share row exclusive mode;
+  for v_layout in
+    delete from audit.layout as y
+    where y.tracked_id < 0
+      and y.id in (select n::integer from jsonb_array_elements_text(forget_layouts.numbers) as n)
+    returning y.*
+  loop
+    execute format('drop function if exists audit.%I(text), audit.%I(text, boolean)',
+      format('layout_%s_values', v_layout.id), format('layout_%s_text', v_layout.id));
+    execute format('drop type if exists audit.%I', format('layout_%s', v_layout.id));
+    v_declarations := v_declarations || v_layout.tracked_id;
+  end loop;
+  if v_declarations <> '{}' then
+    perform audit.derive_layouts();
+    perform audit.follow_layouts(d.id) from (select distinct unnest(v_declarations) as id) as d;
+  end if;
+end;
+$$;
+
+revoke all on function audit.forget_layouts(jsonb) from public;
+
+comment on function audit.forget_layouts(jsonb) is
+  'Removes layouts that came with an import, with their types and functions.';
+
+-- What came after an import may rest on its rows: a later import left out those that were there, and
+-- an export has taken them elsewhere, where they would be rows of no log.
+create or replace function audit.validate_undo(era audit.era)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_later integer;
+  v_exported timestamptz;
+begin
+  select e.number into v_later
+    from audit.era as e
+    where e.number > era.number and e.kind = 'imported'
+    order by e.number desc
+    limit 1;
+  if found then
+    raise exception 'import % came after import %', v_later, era.number
+      using errcode = 'object_in_use',
+        hint = format('Undo that one first: select audit.undo_import(%s);', v_later);
+  end if;
+  select l.occurred_at into v_exported
+    from audit.log as l
+    where l.action = 'log_exported' and l.era >= era.number
+      -- So few partitions are read; the clock may have been set back a little.
+      and l.occurred_at >= era.began_at - interval '1 day'
+    order by l.occurred_at
+    limit 1;
+  if found then
+    raise exception 'the log was exported at %, after import %', v_exported, era.number
+      using errcode = 'object_in_use',
+        hint = 'What was exported may have its rows, so they stay.';
+  end if;
+end;
+$$;
+
+revoke all on function audit.validate_undo(audit.era) from public;
+
+comment on function audit.validate_undo(audit.era) is
+  'Refuses to undo an import that something else may refer to.';
+
+-- Takes back what an import brought. The log is append-only but for this: the rows of an import that
+-- nothing else refers to, with a row that says so, under the lock of the owner.
+create or replace function audit.undo_import(era integer)
+  returns bigint
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+  set lock_timeout = '10s'
+as $$
+declare
+  v_era audit.era;
+  v_partition text;
+  v_found bigint;
+  v_rows bigint := 0;
+begin
+  begin
+    lock table audit.era in share update exclusive mode;
+  exception
+    when lock_not_available then
+      raise exception 'an import into this log is under way'
+        using errcode = 'object_in_use', hint = 'Wait for it to end.';
+  end;
+  select * into v_era from audit.era as e
+    where e.number = undo_import.era and e.kind = 'imported'
+    for update;
+  if not found then
+    raise exception 'there is no import % that could be undone', undo_import.era
+      using errcode = 'undefined_object',
+        hint = 'Those that can: select number, imported from audit.era where kind = ''imported'';';
+  end if;
+  perform audit.validate_undo(v_era);
+
+  -- What is undone and open is being undone: the guard lets its rows go.
+  update audit.era as e set kind = 'undone', is_open = true where e.number = v_era.number;
+  for v_partition in
+    select l.partition
+    from audit.partition_list() as l
+    where l.lower_bound <= (v_era.imported ->> 'until')::timestamptz
+      and l.upper_bound > (v_era.imported ->> 'since')::timestamptz
+  loop
+    execute format('delete from audit.%I where era = %s', v_partition, -v_era.number);
+    get diagnostics v_found = row_count;
+    v_rows := v_rows + v_found;
+    -- Its summary tells of rows that are gone.
+    if v_found > 0 then
+      delete from audit.closed_partition as c where c.partition = v_partition;
+    end if;
+  end loop;
+  if v_rows < (v_era.imported ->> 'new_rows')::bigint then
+    raise exception 'of the % rows of import % only % are in the log', v_era.imported ->> 'new_rows',
+      v_era.number, v_rows
+      using errcode = 'object_in_use',
+        hint = 'Attach the partitions that were detached since.';
+  end if;
+  perform audit.forget_layouts(v_era.imported -> 'layouts');
+
+  if v_rows = 0 and v_era.is_open then
+    delete from audit.era as e where e.number = v_era.number;
+    return 0;
+  end if;
+  if not v_era.is_open then
+    update audit.era as e set is_open = false where e.number = v_era.number;
+  end if;
+  perform audit.add_era('undo');
+  perform audit.write_log_event('log_import_undone', (
+      select l.account_id
+      from audit.log as l
+      where l.action = 'log_imported' and l.era >= v_era.number
+        and l.changes #> '{import,new}' = to_jsonb(v_era.number)
+        and l.occurred_at >= v_era.began_at - interval '1 day'
+      limit 1),
+    jsonb_build_object('import', v_era.number, 'rows', v_rows,
+      'sha256', v_era.imported -> 'sha256'));
+  return v_rows;
+end;
+$$;
+
+revoke all on function audit.undo_import(integer) from public;
+
+comment on function audit.undo_import(integer) is
+  'Public. Takes the rows of an import out of the log, whole or broken off, while nothing else refers '
+  'to them; returns how many.';
+
+-- Nobody waits for ever, and without a word, for a lock that somebody else holds. What the caller
+-- chose stays; he sets back what this returns.
+create or replace function audit.bound_waits()
+  returns text
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_before text := current_setting('lock_timeout');
+begin
+  if v_before = '0' then
+    perform set_config('lock_timeout', '10s', true);
+  end if;
+  return v_before;
+end;
+$$;
+
+revoke all on function audit.bound_waits() from public;
+
+comment on function audit.bound_waits() is
+  'Lets this transaction wait for a lock for ten seconds, unless lock_timeout is set; returns what '
+  'it was before.';
+
+-- Who is in the way: those who write or change these tables, and where there are none, who reads.
+create or replace function audit.holders_of(relations regclass[])
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with wanted as (
+    select r.relid from unnest(holders_of.relations) as r (relid)
+    union
+    select t.relid
+    from unnest(holders_of.relations) as r (relid)
+    cross join lateral pg_partition_tree(r.relid) as t
+  ), held as (
+    select l.relation, l.pid, l.virtualtransaction, l.mode = 'AccessShareLock' as is_reading
+    from pg_locks as l
+    where l.locktype = 'relation' and l.granted and l.pid is distinct from pg_backend_pid()
+      and l.database = (select d.oid from pg_database as d where d.datname = current_database())
+      and l.relation in (select w.relid from wanted as w)
+  ), holding as (
+    select distinct on (h.pid, h.virtualtransaction) h.*
+    from held as h
+    where not h.is_reading or not exists (select from held as w where not w.is_reading)
+    order by h.pid, h.virtualtransaction, h.relation
+  )
+  select coalesce(string_agg(
+      case when h.pid is null then format('prepared transaction %L of role %s', p.gid, p.owner)
+        else concat_ws(', ', format('process %s of role %s', h.pid, coalesce(a.usename, '?')),
+          'application ' || quote_literal(nullif(a.application_name, '')), a.state) end
+      || coalesce(', since ' || to_char(coalesce(a.xact_start, p.prepared),
+        'YYYY-MM-DD HH24:MI:SSOF'), '')
+      || format(', holds %s', h.relation::regclass), '; ' order by h.pid),
+    'who held it has let go of it since')
+  from holding as h
+  left join pg_stat_activity as a on a.pid = h.pid
+  -- A prepared transaction is known by the lock on its own number.
+  left join pg_locks as x
+    on h.pid is null and x.pid is null and x.locktype = 'transactionid'
+    and x.virtualtransaction = h.virtualtransaction
+  left join pg_prepared_xacts as p on p.transaction = x.transactionid
+$$;
+
+revoke all on function audit.holders_of(regclass[]) from public;
+
+comment on function audit.holders_of(regclass[]) is
+  'The sessions that hold locks on tables and their partitions, each with its role, its application '
+  'and since when.';
+
+-- The error for a wait that was too long: PostgreSQL's own does not say for whom.
+create or replace function audit.gave_up(relations regclass[])
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  raise exception 'gave up waiting for a lock: %', audit.holders_of(gave_up.relations)
+    using errcode = '55P03',
+      hint = 'Try again when that transaction has ended, or end it with pg_terminate_backend(). '
+        'How long to wait is lock_timeout, ten seconds where it is 0.';
+end;
+$$;
+
+revoke all on function audit.gave_up(regclass[]) from public;
+
+comment on function audit.gave_up(regclass[]) is
+  'Raises that a lock was not to be had, and who holds one on these tables.';
 
 -- What cannot be tracked is refused, with the reason and a way out.
 create or replace function audit.validate_trackable(target regclass)
@@ -5560,44 +6010,46 @@ revoke all on function audit.is_stale(audit.tracked, oid[]) from public;
 comment on function audit.is_stale(audit.tracked, oid[]) is
   'Whether a tracked table, one of those touched, no longer fits what was compiled for it.';
 
--- Which tracked tables a command left different from what was compiled for them. Of those that it
--- did not touch only what costs next to nothing is asked, however many there are: a table or a
--- trigger that is gone (with something else, by a cascade), a name that is another one.
-create or replace function audit.stale_tables(touched oid[], may_drop boolean)
+-- A plain name stands in a text as a word, and is found by it, however many tables are tracked. Words
+-- are taken from the whole text, strings too, for what is executed there; an escape may stand
+-- before one. Other names are looked for as they are; in a long text all are, which takes less than its
+-- words do.
+create or replace function audit.tables_named(query text)
   returns setof regclass
   language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
-  set jit = off
 as $$
-declare
-  v_touched oid[] := array(
-    select unnest(touched) union select a.relid from unnest(touched) as r (id)
-    join pg_class as c on c.oid = r.id and c.relispartition
-    cross join lateral pg_partition_ancestors(c.oid) as a);
 begin
-  return query
-    select k.target from audit.tracked as k
-    where k.tables::oid[] && v_touched and audit.is_stale(k, v_touched);
-  if may_drop then
+  if length(query) > 10000 then
     return query
       select k.target
       from audit.tracked as k
-      left join pg_class as c on c.oid = k.target
-      left join pg_namespace as n on n.oid = c.relnamespace
-      where not k.tables::oid[] && v_touched
-        and (c.oid is null or format('%I.%I', n.nspname, c.relname) <> k.table_name
-          or k.trigger_count > (
-            select count(*) from pg_trigger as g
-            where g.tgrelid = k.target and g.tgname ~ '^_audit_' and g.tgenabled in ('A', 'D')));
+      join pg_class as c on c.oid = k.target
+      where strpos(lower(query), lower(c.relname)) > 0;
+    return;
   end if;
+  return query
+    select k.target
+    from (
+      select distinct w::name as name
+      from regexp_split_to_table(lower(query)
+        || case when strpos(query, E'\\') = 0 then ''
+          else ' ' || regexp_replace(lower(query), '\\.', ' ', 'g') end, '[^a-z0-9_]+') as w
+    ) as n
+    join pg_class as c on c.relname = n.name
+    join audit.tracked as k on k.target = c.oid
+    union
+    select k.target
+    from audit.tracked as k
+    join pg_class as c on c.oid = k.target
+    where right(k.table_name, 1) = '"' and strpos(lower(query), lower(c.relname)) > 0;
 end;
 $$;
 
-revoke all on function audit.stale_tables(oid[], boolean) from public;
+revoke all on function audit.tables_named(text) from public;
 
-comment on function audit.stale_tables(oid[], boolean) is
-  'The tracked tables that no longer fit what was compiled for them, after a command on some tables.';
+comment on function audit.tables_named(text) is 'The tracked tables that an SQL text names.';
 
 -- The actions of a table that declares none.
 create or replace function audit.default_actions(item_type text)
@@ -5721,7 +6173,9 @@ comment on function audit.renamed_columns(audit.tracked, audit.tracked) is
   'The renamed columns of a table as an entry of changes: {"renamed": {"new": {"then": "now"}}}.';
 
 -- Makes a declaration true: checked, stored, compiled, installed, and the fact itself in the log.
-create or replace function audit.apply_declaration(was audit.tracked, now audit.tracked)
+create or replace function audit.apply_declaration(
+  was audit.tracked, now audit.tracked, compiler text default audit.compiler_digest()
+)
   returns text
   language plpgsql
   set search_path = pg_catalog, pg_temp
@@ -5769,7 +6223,7 @@ begin
   now.compiled := to_jsonb(v_compiled);
   update audit.tracked as k
     set compiled = now.compiled, layout = now.layout, table_name = audit.name_of(now.target),
-      inputs = audit.inputs_of(now),
+      inputs = audit.inputs_of(now, compiler),
       trigger_count = (select count(*) from jsonb_object_keys(v_compiled.triggers))
     where k.id = now.id;
   perform audit.revoke_reading(was.tables);
@@ -5792,9 +6246,9 @@ begin
 end;
 $$;
 
-revoke all on function audit.apply_declaration(audit.tracked, audit.tracked) from public;
+revoke all on function audit.apply_declaration(audit.tracked, audit.tracked, text) from public;
 
-comment on function audit.apply_declaration(audit.tracked, audit.tracked) is
+comment on function audit.apply_declaration(audit.tracked, audit.tracked, text) is
   'Stores, compiles and installs a declaration; says whether it started, changed or is unchanged.';
 
 -- Takes a declaration away with all that was compiled from it, also when its table is gone already.
@@ -5864,9 +6318,15 @@ declare
   v_old audit.tracked;
   v_done text;
   v_other text;
+  v_waits constant text := audit.bound_waits();
 begin
   perform audit.validate_trackable(track.target);
-  lock table audit.tracked in share row exclusive mode;
+  begin
+    lock table audit.tracked in share row exclusive mode;
+  exception
+    when lock_not_available then
+      perform audit.gave_up(array['audit.tracked'::regclass]);
+  end;
   select * into v_old from audit.tracked as k where k.target = track.target;
   v_new := v_old;
   v_new.target := track.target;
@@ -5886,7 +6346,13 @@ begin
   v_new.actions := coalesce(track.actions, audit.default_actions(v_new.item_type));
   v_new.require_actor := coalesce(track.require_actor, false);
   v_new.on_truncate := coalesce(track.on_truncate, 'log');
-  v_done := audit.apply_declaration(v_old, v_new);
+  begin
+    v_done := audit.apply_declaration(v_old, v_new);
+  exception
+    when lock_not_available then
+      perform audit.gave_up(array[track.target]);
+  end;
+  perform set_config('lock_timeout', v_waits, true);
   -- Where both are said by name, the ids of one table are meant as those of the other.
   select string_agg(audit.name_of(k.target), ', ' order by k.id)
     into v_other
@@ -5923,14 +6389,21 @@ create or replace function audit.untrack(target regclass)
 as $$
 declare
   v_tracked audit.tracked;
+  v_waits constant text := audit.bound_waits();
+  v_is_tracked boolean;
 begin
   lock table audit.tracked in share row exclusive mode;
   select * into v_tracked from audit.tracked as k where k.target = untrack.target;
-  if not found then
-    return 'unchanged';
+  v_is_tracked := found;
+  if v_is_tracked then
+    perform audit.remove_declaration(v_tracked);
   end if;
-  perform audit.remove_declaration(v_tracked);
-  return 'stopped';
+  perform set_config('lock_timeout', v_waits, true);
+  return case when v_is_tracked then 'stopped' else 'unchanged' end;
+exception
+  when lock_not_available then
+    perform audit.gave_up(array['audit.tracked', untrack.target]);
+    return null;
 end;
 $$;
 
@@ -5977,34 +6450,48 @@ as $$
 declare
   v_tracked audit.tracked;
   v_compiler text := audit.compiler_digest();
+  v_waits constant text := audit.bound_waits();
+  v_found boolean := false;
 begin
-  lock table audit.tracked in share row exclusive mode;
-  -- After a restore of data alone.
-  if refresh.target is null
-    and exists (select from audit.check_layouts() as f where f.finding = 'layout_missing')
-  then
-    perform audit.derive_layouts();
-  end if;
-  for v_tracked in
-    select * from audit.tracked as k
-    where refresh.target is null or k.target = refresh.target
-    order by k.id
-  loop
-    if audit.name_of(v_tracked.target) is null then
-      perform audit.remove_declaration(v_tracked);
-      return next v_tracked.compiled ->> 'name';
-      continue;
+  begin
+    lock table audit.tracked in share row exclusive mode;
+    -- After a restore of data alone.
+    if refresh.target is null
+      and exists (select from audit.check_layouts() as f where f.finding = 'layout_missing')
+    then
+      perform audit.derive_layouts();
     end if;
-    continue when v_tracked.inputs = audit.inputs_of(v_tracked, v_compiler)
-      and audit.is_installed(v_tracked)
-      -- A restored table is another one, whose columns are numbered anew.
-      and v_tracked.target = (select y.relation from audit.layout as y where y.id = v_tracked.layout);
-    perform audit.validate_trackable(v_tracked.target);
-    if audit.apply_declaration(v_tracked, audit.follow_columns(v_tracked)) = 'changed' then
-      return next audit.name_of(v_tracked.target);
-    end if;
-  end loop;
-  if not found and refresh.target is not null then
+    for v_tracked in
+      select * from audit.tracked as k
+      where refresh.target is null or k.target = refresh.target
+      order by k.id
+    loop
+      v_found := true;
+      if audit.name_of(v_tracked.target) is null then
+        perform audit.remove_declaration(v_tracked);
+        return next v_tracked.compiled ->> 'name';
+        continue;
+      end if;
+      continue when v_tracked.inputs = audit.inputs_of(v_tracked, v_compiler)
+        and audit.is_installed(v_tracked)
+        -- A restored table is another one, whose columns are numbered anew.
+        and v_tracked.target = (select y.relation from audit.layout as y
+                                where y.id = v_tracked.layout);
+      perform audit.validate_trackable(v_tracked.target);
+      if audit.apply_declaration(v_tracked, audit.follow_columns(v_tracked), v_compiler)
+        = 'changed'
+      then
+        return next audit.name_of(v_tracked.target);
+      end if;
+    end loop;
+  exception
+    when lock_not_available then
+      perform audit.gave_up('audit.tracked'::regclass || case
+        when refresh.target is null then array(select k.target from audit.tracked as k)
+        else array[refresh.target] end);
+  end;
+  perform set_config('lock_timeout', v_waits, true);
+  if not v_found and refresh.target is not null then
     raise exception 'table % is not tracked', refresh.target
       using errcode = 'UA009', hint = 'Declare it with audit.track().';
   end if;
@@ -6078,12 +6565,7 @@ begin
   end if;
   -- The command's target is not known yet: every tracked table that the text names is widened,
   -- which changes nothing but the cost of its next updates, until after_ddl() narrows it again.
-  for v_target in
-    select k.target
-    from audit.tracked as k
-    join pg_class as c on c.oid = k.target
-    where strpos(v_query, lower(c.relname)) > 0
-  loop
+  for v_target in select audit.tables_named(v_query) loop
     perform audit.widen(v_target);
   end loop;
 end;
@@ -6094,7 +6576,8 @@ revoke all on function audit.before_ddl() from public;
 comment on function audit.before_ddl() is
   'Event trigger: makes way for ALTER TABLE on the columns of tracked tables.';
 
--- After DDL on a tracked table its triggers are compiled anew in the same transaction.
+-- After DDL on a tracked table its triggers are compiled anew in the same transaction. Every command
+-- comes here, so what concerns no tracked table ends with one look into an index.
 create or replace function audit.after_ddl()
   returns event_trigger
   language plpgsql
@@ -6107,16 +6590,30 @@ as $$
 declare
   v_stack text;
   v_touched oid[];
+  v_roots oid[];
 begin
   get diagnostics v_stack = pg_context;
   if v_stack ~ 'function audit\.(install_compiled|remove_declaration)\(' then
     return;
   end if;
-  select array_agg(distinct coalesce(g.tgrelid, r.oid, c.objid))
-    into v_touched
+  select array_agg(t.oid), array_agg(a.relid) filter (where a.relid is not null)
+    into v_touched, v_roots
     from pg_event_trigger_ddl_commands() as c
-    left join pg_trigger as g on c.classid = 'pg_trigger'::regclass and g.oid = c.objid
-    left join pg_class as r on c.classid = 'pg_namespace'::regclass and r.relnamespace = c.objid;
+    cross join lateral (
+      select c.objid where c.classid <> all (array['pg_trigger', 'pg_namespace']::regclass[])
+      union all
+      select g.tgrelid from pg_trigger as g
+      where c.classid = 'pg_trigger'::regclass and g.oid = c.objid
+      union all
+      select r.oid from pg_class as r
+      where c.classid = 'pg_namespace'::regclass and r.relnamespace = c.objid
+    ) as t (oid)
+    left join lateral pg_partition_ancestors(t.oid) as a on true;
+  if tg_tag <> 'ALTER TABLE'
+    and not exists (select from audit.tracked as k where k.tables::oid[] && (v_touched || v_roots))
+  then
+    return;
+  end if;
   -- Triggers that the owner disabled stay so (a restore does it), but not in silence.
   perform audit.write_table_event('tracking_changed', audit.name_of(k.target),
       jsonb_build_object('triggers', jsonb_build_object('new', 'disabled')))
@@ -6126,9 +6623,10 @@ begin
                   where g.tgrelid = k.target and g.tgenabled = 'D' and g.tgname ~ '^_audit_');
   perform audit.refresh(s.target)
     from (
-      select s as target
-      from audit.stale_tables(coalesce(v_touched, '{}'),
-        tg_tag not in ('CREATE TABLE', 'CREATE TRIGGER', 'ALTER TRIGGER')) as s
+      select k.target
+      from audit.tracked as k
+      where k.tables::oid[] && (v_touched || v_roots)
+        and audit.is_stale(k, v_touched || v_roots)
       union
       -- What before_ddl() widened because the text names it, whether the command touched it or not.
       select k.target
@@ -6144,6 +6642,53 @@ revoke all on function audit.after_ddl() from public;
 
 comment on function audit.after_ddl() is
   'Event trigger: compiles tracked tables anew that a command has changed.';
+
+-- What went with something else, by a cascade, is no object of the command: a tracked table that is
+-- gone stops being tracked, and one that lost triggers gets them back.
+create or replace function audit.after_drop()
+  returns event_trigger
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+  set quote_all_identifiers = off
+  set jit = off
+as $$
+declare
+  v_stack text;
+  v_hit oid[];
+begin
+  get diagnostics v_stack = pg_context;
+  if v_stack ~ 'function audit\.(install_compiled|remove_declaration)\(' then
+    return;
+  end if;
+  select array_agg(case d.classid when 'pg_class'::regclass then d.objid
+      else to_regclass(format('%I.%I', d.address_names[1], d.address_names[2])) end)
+    into v_hit
+    from pg_event_trigger_dropped_objects() as d
+    where d.classid = 'pg_class'::regclass
+      or d.classid = 'pg_trigger'::regclass and d.address_names[3] ~ '^_audit_';
+  -- Whether DDL is followed is one thing, and this is a part of it.
+  if not exists (select from audit.tracked as k where k.target = any (v_hit::regclass[]))
+    or not exists (select from pg_event_trigger as e
+                   where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D')
+  then
+    return;
+  end if;
+  perform audit.refresh(k.target)
+    from audit.tracked as k
+    where k.target = any (v_hit::regclass[])
+      and (not exists (select from pg_class as c where c.oid = k.target)
+        or k.trigger_count > (
+          select count(*) from pg_trigger as g
+          where g.tgrelid = k.target and g.tgname ~ '^_audit_' and g.tgenabled in ('A', 'D')));
+end;
+$$;
+
+revoke all on function audit.after_drop() from public;
+
+comment on function audit.after_drop() is
+  'Event trigger: follows tracked tables and triggers of theirs that are gone.';
 
 -- Event triggers take a superuser; without them audit.refresh() is called by hand after DDL.
 create or replace function audit.follow_ddl()
@@ -6165,13 +6710,21 @@ begin
   if not exists (select from pg_event_trigger as e where e.evtname = 'audit_after_ddl') then
     create event trigger audit_after_ddl on ddl_command_end
       when tag in ('ALTER TABLE', 'ALTER SCHEMA', 'CREATE TABLE', 'CREATE TRIGGER',
-        'ALTER TRIGGER', 'DROP TRIGGER', 'DROP TABLE', 'DROP SCHEMA', 'DROP OWNED')
+        'ALTER TRIGGER')
       execute function audit.after_ddl();
     comment on event trigger audit_after_ddl is
       'Compiles tracked tables anew that a command has changed.';
   end if;
+  if not exists (select from pg_event_trigger as e where e.evtname = 'audit_after_drop') then
+    create event trigger audit_after_drop on sql_drop
+      when tag in ('ALTER TABLE', 'DROP TRIGGER', 'DROP TABLE', 'DROP SCHEMA', 'DROP OWNED')
+      execute function audit.after_drop();
+    comment on event trigger audit_after_drop is
+      'Follows tracked tables and triggers of theirs that are gone.';
+  end if;
   alter event trigger audit_before_ddl enable always;
   alter event trigger audit_after_ddl enable always;
+  alter event trigger audit_after_drop enable always;
 end;
 $$;
 
@@ -6357,7 +6910,7 @@ as $$
         || to_char(upper_bound - interval '1 day', 'YYYY_MM')
     -- Bounds that somebody chose by hand.
     else to_char(lower_bound, 'YYYY_MM_DD') || '_to_' || to_char(upper_bound, 'YYYY_MM_DD')
-  end
+  end || case when lower_bound < '0001-01-01 00:00:00+00' then '_bc' else '' end
 $$;
 
 revoke all on function audit.partition_name(timestamptz, timestamptz) from public;
@@ -6405,13 +6958,137 @@ revoke all on function audit.is_partition_empty(text) from public;
 
 comment on function audit.is_partition_empty(text) is 'Whether a partition of the log has no rows.';
 
+-- A new partition between two times. What has its name was detached by somebody: its rows must not
+-- come back unasked.
+create or replace function audit.add_piece(lower_bound timestamptz, upper_bound timestamptz)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+  set datestyle = 'ISO'
+as $$
+declare
+  v_name text := case
+    when add_piece.lower_bound = '-infinity' then 'log_past'
+    when add_piece.upper_bound = 'infinity' then 'log_future'
+    else audit.partition_name(add_piece.lower_bound, add_piece.upper_bound)
+  end;
+begin
+  if to_regclass(format('audit.%I', v_name)) is not null then
+    raise exception 'audit.% is no partition of the log, and has the name of one', v_name
+      using errcode = 'object_not_in_prerequisite_state',
+        hint = 'Attach it again with audit.add_partition(), or rename it.';
+  end if;
+  perform audit.add_partition(v_name,
+    case when add_piece.lower_bound = '-infinity' then 'minvalue'
+      else add_piece.lower_bound::text end,
+    case when add_piece.upper_bound = 'infinity' then 'maxvalue'
+      else add_piece.upper_bound::text end);
+end;
+$$;
+
+revoke all on function audit.add_piece(timestamptz, timestamptz) from public;
+
+comment on function audit.add_piece(timestamptz, timestamptz) is
+  'Adds a new partition of the log between two times, with the name that belongs to it.';
+
+-- A time whose rows shall not lie with those of other times: history from before the log, or what a
+-- clock wrote that was ahead. What spans its interval and more is cut in pieces: the intervals that
+-- have rows, and what is between them. An empty partition goes; the rows of another one are moved,
+-- which keeps writers out as long as that takes.
+create or replace function audit.add_interval(moment timestamptz)
+  returns integer
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+  set datestyle = 'ISO'
+  set lock_timeout = '20ms'
+as $$
+declare
+  -- Beyond them an interval would begin or end where no time is.
+  v_earliest constant timestamptz := '4713-01-01 00:00:00+00 BC';
+  v_latest constant timestamptz := '294240-01-01 00:00:00+00';
+  v_every text := (select o.value from audit.option as o where o.name = 'partition_interval');
+  v_around record;
+  v_begin timestamptz;
+  v_end timestamptz;
+  v_cuts timestamptz[];
+  v_cut timestamptz;
+  v_at timestamptz;
+  v_columns text;
+begin
+  if add_interval.moment < v_earliest or add_interval.moment >= v_latest then
+    return 0;
+  end if;
+  -- As audit.maintain() does.
+  lock table audit.option in share row exclusive mode;
+  v_begin := date_trunc(v_every, add_interval.moment);
+  v_end := audit.interval_after(add_interval.moment);
+  select * into v_around
+    from audit.partition_list() as l
+    where l.lower_bound <= add_interval.moment and l.upper_bound > add_interval.moment;
+  if not found then
+    perform audit.add_piece(
+      greatest(v_begin, (select max(l.upper_bound) from audit.partition_list() as l
+                         where l.upper_bound <= add_interval.moment)),
+      least(v_end, (select min(l.lower_bound) from audit.partition_list() as l
+                    where l.lower_bound > add_interval.moment)));
+    return 1;
+  end if;
+  if v_around.lower_bound >= v_begin and v_around.upper_bound <= v_end then
+    return 0;
+  end if;
+
+  execute format('alter table audit.log detach partition audit.%I', v_around.partition);
+  delete from audit.closed_partition as c where c.partition = v_around.partition;
+  execute format(
+    'select array_agg(c) from (select distinct date_trunc(%L, occurred_at) as c from audit.%I '
+    'where occurred_at >= %L and occurred_at < %L order by 1 desc limit 300) as c',
+    v_every, v_around.partition, v_earliest, v_latest) into v_cuts;
+  if v_cuts is null and audit.is_partition_empty(v_around.partition) then
+    execute format('drop table audit.%I', v_around.partition);
+  else
+    execute format('alter table audit.%I rename to moving', v_around.partition);
+  end if;
+  v_at := v_around.lower_bound;
+  for v_cut in select distinct c from unnest(v_cuts || v_begin) as c order by c loop
+    v_begin := greatest(v_cut, v_around.lower_bound);
+    v_end := least(audit.interval_after(v_cut), v_around.upper_bound);
+    if v_at < v_begin then
+      perform audit.add_piece(v_at, v_begin);
+    end if;
+    perform audit.add_piece(v_begin, v_end);
+    v_at := v_end;
+  end loop;
+  if v_at < v_around.upper_bound then
+    perform audit.add_piece(v_at, v_around.upper_bound);
+  end if;
+  if to_regclass('audit.moving') is not null then
+    select string_agg(quote_ident(a.attname), ', ') into v_columns
+      from pg_attribute as a
+      where a.attrelid = 'audit.log'::regclass and a.attnum > 0 and not a.attisdropped;
+    execute format('insert into audit.log (%1$s) select %1$s from audit.moving', v_columns);
+    drop table audit.moving;
+  end if;
+  return 1;
+end;
+$$;
+
+revoke all on function audit.add_interval(timestamptz) from public;
+
+comment on function audit.add_interval(timestamptz) is
+  'Public. Makes a partition for the interval of a time alone; returns 1, or 0 where there is one.';
+
 -- Partitions for a span of the log that has none: one for each interval as long as they are wanted,
--- then spare ones, of a year at most. Rows fall into spares only if maintenance is forgotten. What
--- has the name of a partition was detached by somebody, who will not want it back.
+-- then spare ones, of a year at most. Rows fall into spares only if maintenance is forgotten. What is
+-- beyond them, before the rows of a clock that was ahead, is one; so is what is long past, between
+-- rows of history. What has the name of a partition was detached by somebody, who will not want it
+-- back.
 create or replace function audit.fill_log(
   lower_bound timestamptz,
   upper_bound timestamptz,
-  wanted_until timestamptz
+  wanted_until timestamptz,
+  spares_until timestamptz
 )
   returns integer
   language plpgsql
@@ -6425,8 +7102,12 @@ declare
   v_added integer := 0;
 begin
   while v_from < fill_log.upper_bound loop
-    if v_from < fill_log.wanted_until then
+    if fill_log.upper_bound < now() and fill_log.upper_bound > v_from + interval '20 years' then
+      v_to := fill_log.upper_bound;
+    elsif v_from < fill_log.wanted_until then
       v_to := audit.interval_after(v_from);
+    elsif v_from >= fill_log.spares_until then
+      v_to := fill_log.upper_bound;
     else
       v_to := date_trunc('year', v_from) + interval '1 year';
     end if;
@@ -6442,9 +7123,9 @@ begin
 end;
 $$;
 
-revoke all on function audit.fill_log(timestamptz, timestamptz, timestamptz) from public;
+revoke all on function audit.fill_log(timestamptz, timestamptz, timestamptz, timestamptz) from public;
 
-comment on function audit.fill_log(timestamptz, timestamptz, timestamptz) is
+comment on function audit.fill_log(timestamptz, timestamptz, timestamptz, timestamptz) is
   'Adds partitions of the log between two times; returns how many.';
 
 -- A spare that would rather be partitions of the interval, far enough ahead that no row is due; or
@@ -6506,12 +7187,18 @@ declare
   v_added integer;
   v_spare text;
 begin
-  if not pg_try_advisory_xact_lock(hashtextextended('audit.maintain', 0)) then
-    return 0;
-  end if;
-  if to_regclass('audit.log_future') is null then
-    perform audit.add_partition('log_past', 'minvalue', v_now::text);
-    perform audit.add_partition('log_future', v_spares_until::text, 'maxvalue');
+  -- One at a time: a table of the log's own, which nobody but its owner can lock.
+  lock table audit.option in share row exclusive mode;
+  if not exists (select from audit.partition_list()) then
+    perform audit.add_piece('-infinity', v_now);
+    perform audit.add_piece(v_spares_until, 'infinity');
+  elsif to_regclass('audit.log_future') is null
+    and not exists (select from audit.partition_list() as l where l.upper_bound = 'infinity')
+  then
+    perform audit.add_piece(
+      greatest(v_spares_until, (select max(l.upper_bound) from audit.partition_list() as l)),
+      'infinity');
+    return 1;
   end if;
 
   for v_gap in
@@ -6521,7 +7208,8 @@ begin
     where p.upper_bound < p.next
     order by p.upper_bound
   loop
-    v_added := audit.fill_log(v_gap.lower_bound, v_gap.upper_bound, v_until);
+    v_added := audit.fill_log(v_gap.lower_bound, v_gap.upper_bound, v_until,
+      v_spares_until);
     if v_added > 0 then
       return v_added;
     end if;
@@ -6534,13 +7222,17 @@ begin
   execute format('alter table audit.log detach partition audit.%I', v_spare);
   if not audit.is_partition_empty(v_spare) then
     raise exception 'rows have come into audit.%', v_spare
-      using errcode = '55P03', hint = 'Call audit.maintain() again.';
+      using errcode = '40001', hint = 'Call audit.maintain() again.';
   end if;
   execute format('drop table audit.%I', v_spare);
   if v_spare = 'log_future' then
     perform audit.add_partition('log_future', v_spares_until::text, 'maxvalue');
   end if;
   return 1;
+exception
+  when lock_not_available then
+    perform audit.gave_up(array['audit.option', 'audit.log']);
+    return null;
 end;
 $$;
 
@@ -6895,35 +7587,24 @@ select
 from audit.log as e
 left join audit.layout as y on y.id = e.layout
 cross join lateral (
-  select u.key, u.key, u.value ->> 'old', u.value ->> 'new',
+  -- That a name may be another one now is behind a function of no cost to the planner: names are
+  -- compared before values are.
+  select case when y.renamed is null then u.key else audit.name_now(y.renamed, u.key) end,
+    u.key, u.value ->> 'old', u.value ->> 'new',
     coalesce((u.value ->> 'redacted')::boolean, false)
-  from jsonb_each(e.changes) as u
+  from jsonb_each(case when e.row_values is null then e.changes end) as u
   -- Equal pairs say which part of the item a row is about; they are no change.
-  where e.row_values is null and y.renamed is null
-    and (u.value -> 'old' is distinct from u.value -> 'new' or u.value ? 'redacted')
+  where u.value -> 'old' is distinct from u.value -> 'new' or u.value ? 'redacted'
   union all
-  -- All else behind one question, so that an update whose columns have kept their names costs little.
-  select r.*
-  from (select where e.row_values is not null or y.renamed is not null offset 0) as g
-  cross join lateral (
-    select coalesce(y.renamed ->> u.key,
-        substring(u.key from '^[^/]*/[^/]*/')
-          || (y.renamed ->> substring(u.key from '^[^/]*/[^/]*/(.*)$')), u.key),
-      u.key, u.value ->> 'old', u.value ->> 'new',
-      coalesce((u.value ->> 'redacted')::boolean, false)
-    from jsonb_each(e.changes) as u
-    where e.row_values is null
-      and (u.value -> 'old' is distinct from u.value -> 'new' or u.value ? 'redacted')
-    union all
-    select coalesce(y.renamed ->> v.key, v.key), v.key, case when e.is_deleted then v.value end,
-      case when not e.is_deleted then v.value end, false
-    from unnest(y.names, audit.record_values(e.layout, e.row_values)) as v (key, value)
-    where e.row_values is not null
-    union all
-    select coalesce(y.renamed ->> s.name, s.name), s.name, null, null, true
-    from unnest(y.secret) as s (name)
-    where e.row_values is not null
-  ) as r
+  -- Names come first, so that a record without a name that is asked for is not read; for whichever
+  -- of its names, it is read once. Secrets have no place in it.
+  select coalesce(y.renamed ->> n.name, n.name), n.name,
+    case when e.is_deleted then r.shown[n.place] end,
+    case when not e.is_deleted then r.shown[n.place] end,
+    n.place > cardinality(y.names)
+  from unnest(y.names || y.secret) with ordinality as n (name, place)
+  left join audit.record_values(e.layout, e.row_values) as r (shown) on true
+  where e.row_values is not null
 ) as c (column_name, column_then, old_value, new_value, is_redacted);
 
 revoke all on audit.changes from public;
@@ -6989,6 +7670,7 @@ left join lateral (
 left join (values
   ('log_exported', '{log}'::text[]),
   ('log_imported', '{log}'),
+  ('log_import_undone', '{log}'),
   ('table_truncated', '{table}'),
   ('tracking_started', '{table}'),
   ('tracking_changed', '{table}'),
@@ -7309,7 +7991,7 @@ as $$
     case when e.oid is null then 'The event trigger is gone' else 'The event trigger is disabled, '
       'or not enabled always' end || ': triggers no longer follow changes of tables.',
     'select audit.follow_ddl();'
-  from unnest(array['audit_before_ddl', 'audit_after_ddl']) as n (name)
+  from unnest(array['audit_before_ddl', 'audit_after_ddl', 'audit_after_drop']) as n (name)
   left join pg_event_trigger as e on e.evtname = n.name
   where (e.oid is null or e.evtenabled <> 'A')
     and (select r.rolsuper from pg_class as c join pg_roles as r on r.oid = c.relowner
@@ -7969,16 +8651,12 @@ begin
   end if;
   if v_future is not null then
     execute format('select max(occurred_at) from audit.%I', v_future) into v_until;
-    v_until := date_trunc('month', v_until) + interval '1 month';
   end if;
   if v_until is not null then
     return query select 'rows_in_catch_all', 'warning', format('audit.%I', v_future),
       'Rows lie in the partition for all that is to come: partitions were not made in time, or '
-      'the clock of the server was wrong. They can become a partition of their own.',
-      format('alter table audit.log detach partition audit.%1$I; '
-        'alter table audit.%1$I rename to %2$I; select audit.add_partition(%2$L, %3$L, %4$L); '
-        'select audit.add_partition(''log_future'', %4$L, ''maxvalue'');',
-        v_future, audit.partition_name(v_future_from, v_until), v_future_from, v_until);
+      'the clock of the server was wrong. They can have partitions of their own.',
+      format('select audit.add_interval(%L);', v_until);
   end if;
 end;
 $$;
@@ -8044,6 +8722,40 @@ revoke all on function audit.check_rows() from public;
 comment on function audit.check_rows() is
   'Findings: rows without an actor.';
 
+-- Whether an import is under way, or was left: exports are refused until it is whole or undone.
+create or replace function audit.check_import()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with open as (
+    select e.number, e.began_at, e.imported, exists (
+        select from pg_locks as l
+        join pg_stat_activity as a on a.pid = l.pid
+        where l.relation = 'audit.era'::regclass and l.mode = 'ShareUpdateExclusiveLock'
+          and l.granted and a.backend_type <> 'autovacuum worker'
+          and l.database = (select d.oid from pg_database as d where d.datname = current_database())
+      ) as is_running
+    from audit.era as e
+    where e.is_open
+  )
+  select 'import_open', case when o.is_running then 'warning' else 'error' end, 'audit.log',
+    case when o.is_running
+      then format('An import is under way since %s: exports wait for it.', o.began_at)
+      else format('An import that began at %s was broken off, with %s rows of %s: exports are '
+        'refused. The same import can be run again; its sha256 is %s.', o.began_at,
+        o.imported ->> 'new_rows', o.imported ->> 'rows', o.imported ->> 'sha256') end,
+    case when o.is_running then '-- Wait for it to end.'
+      else format('select audit.undo_import(%s);', o.number) end
+  from open as o
+$$;
+
+revoke all on function audit.check_import() from public;
+
+comment on function audit.check_import() is
+  'Findings: an import that is not complete.';
+
 -- Whether the log can be found by its indexes, and holds every letter.
 create or replace function audit.check_storage()
   returns setof audit.finding
@@ -8058,9 +8770,17 @@ as $$
     format(case when c.relname ~ '_cc(new|old)[0-9]*$' then 'drop index %s;'
       else 'reindex index %s;' end, audit.name_of(i.indexrelid))
   from pg_partition_tree('audit.log') as p
-  join pg_index as i on i.indrelid = p.relid
+  join pg_class as r on r.oid = p.relid
+  join pg_index as i on i.indrelid in (r.oid, r.reltoastrelid)
   join pg_class as c on c.oid = i.indexrelid
   where not (i.indisvalid and i.indisready and i.indislive) and p.isleaf
+    -- Whoever is at it holds this lock: REINDEX on the index, CREATE INDEX on its table.
+    and not exists (
+      select from pg_locks as l
+      where l.mode = 'ShareUpdateExclusiveLock' and l.granted
+        and l.database = (select d.oid from pg_database as d where d.datname = current_database())
+        and l.relation = case when c.relname ~ '_cc(new|old)[0-9]*$' then i.indexrelid
+          else i.indrelid end)
   union all
   select 'encoding_wrong', 'error', quote_ident(d.datname),
     format('The encoding of the database is %s: it cannot hold every letter, or holds bytes that '
@@ -8087,14 +8807,22 @@ as $$
     select c.oid, c.relkind, c.relpersistence, audit.name_of(c.oid) as name
     from pg_partition_tree('audit.log') as p
     join pg_class as c on c.oid = p.relid
+  ), counted as (
+    select r.name, r.oid, pg_stat_get_tuples_updated(r.oid) as updated,
+      pg_stat_get_tuples_deleted(r.oid) as deleted,
+      -- What audit.undo_import() takes out is meant to go.
+      sum(pg_stat_get_tuples_deleted(r.oid)) over () > (
+        select coalesce(sum((e.imported ->> 'new_rows')::bigint), 0)
+        from audit.era as e where e.kind = 'undone') as are_too_many
+    from relation as r
   )
-  select 'rows_changed', 'error', r.name,
+  select 'rows_changed', 'error', n.name,
     format('Rows of it were changed (%s) or deleted (%s), or somebody tried, since PostgreSQL '
       'counts. Compare it with an export (auditdb verify), then begin to count anew.',
-      pg_stat_get_tuples_updated(r.oid), pg_stat_get_tuples_deleted(r.oid)),
-    format('select pg_stat_reset_single_table_counters(%L::regclass);', r.name)
-  from relation as r
-  where pg_stat_get_tuples_updated(r.oid) > 0 or pg_stat_get_tuples_deleted(r.oid) > 0
+      n.updated, n.deleted),
+    format('select pg_stat_reset_single_table_counters(%L::regclass);', n.name)
+  from counted as n
+  where n.updated > 0 or n.deleted > 0 and n.are_too_many
   union all
   select 'log_unlogged', 'error', r.name,
     'The table is unlogged: after a crash of the server all of its rows are gone.',
@@ -8489,6 +9217,8 @@ as $$
   union all
   select * from audit.check_spares()
   union all
+  select * from audit.check_import()
+  union all
   select * from audit.check_rows()
   union all
   select * from audit.check_storage()
@@ -8525,34 +9255,43 @@ as $$
 declare
   v_relation regclass;
   v_grant text;
+  v_waits constant text := audit.bound_waits();
 begin
-  -- Of several upgrades at once the first grants; those after it find nothing to do.
-  perform pg_advisory_xact_lock(hashtextextended('audit.grant_rights', 0));
-  for v_relation in select p.relid from pg_partition_tree('audit.log') as p order by p.level desc
-  loop
-    perform audit.protect(v_relation);
-  end loop;
-
-  if to_regrole('audit_exporter') is not null then
-    foreach v_relation in array array['audit.presence', 'audit.belonging']::regclass[] loop
-      if not exists (select from pg_policy as p
-                     where p.polrelid = v_relation and p.polname = 'exporter_policy') then
-        execute format('create policy exporter_policy on %s for select to audit_exporter '
-          'using (not audit.has_own_policies())', audit.name_of(v_relation));
-      end if;
+  begin
+    -- Of several upgrades at once the first grants; those after it find nothing to do. A table of
+    -- the log's own, which nobody but its owner can lock.
+    lock table audit.option in share row exclusive mode;
+    for v_relation in select p.relid from pg_partition_tree('audit.log') as p order by p.level desc
+    loop
+      perform audit.protect(v_relation);
     end loop;
-  end if;
 
-  for v_grant in
-    select format('grant %s on %s%s to %I', r.privilege,
-      case when r.is_function then 'function ' else '' end, r.object, r.role)
-    from audit.role_rights() as r
-    where to_regrole(r.role) is not null
-      and not case when r.is_function then has_function_privilege(r.role, r.object, r.privilege)
-        else has_table_privilege(r.role, r.object, r.privilege) end
-  loop
-    execute v_grant;
-  end loop;
+    if to_regrole('audit_exporter') is not null then
+      foreach v_relation in array array['audit.presence', 'audit.belonging']::regclass[] loop
+        if not exists (select from pg_policy as p
+                       where p.polrelid = v_relation and p.polname = 'exporter_policy') then
+          execute format('create policy exporter_policy on %s for select to audit_exporter '
+            'using (not audit.has_own_policies())', audit.name_of(v_relation));
+        end if;
+      end loop;
+    end if;
+
+    for v_grant in
+      select format('grant %s on %s%s to %I', r.privilege,
+        case when r.is_function then 'function ' else '' end, r.object, r.role)
+      from audit.role_rights() as r
+      where to_regrole(r.role) is not null
+        and not case when r.is_function then has_function_privilege(r.role, r.object, r.privilege)
+          else has_table_privilege(r.role, r.object, r.privilege) end
+    loop
+      execute v_grant;
+    end loop;
+  exception
+    when lock_not_available then
+      perform audit.gave_up(
+        array['audit.option', 'audit.log', 'audit.presence', 'audit.belonging']);
+  end;
+  perform set_config('lock_timeout', v_waits, true);
 
   return query
     select format('create role %I nologin;', r.name)

@@ -86,9 +86,9 @@ def test_ddl_beside_tracked_tables(local: Server) -> None:
         assert cpu["a first insert into each of 3 partitions", system.name] > 0
     altered, compiled = (
         cpu[f"{title}, 3 tracked tables", AUDITDB.name]
-        for title in ("alter table, add column", "compiling a tracked table alone")
+        for title in ("alter table, add column", "compiling a tracked table after such an ALTER")
     )
-    assert altered > compiled > cpu["audit.refresh(), idle, 3 tracked tables", AUDITDB.name]
+    assert min(altered, compiled) > cpu["audit.refresh(), idle, 3 tracked tables", AUDITDB.name]
 
 
 @pytest.mark.quick

@@ -13,7 +13,7 @@ import pytest
 from auditdb._export import watermark
 from auditdb.errors import WatermarkRefused
 from tests.conftest import Connect
-from tests.support.commands import auditdb
+from tests.support.commands import add, auditdb
 from tests.support.effort import sized
 from tests.support.exports import export, fill, keys, manifest
 from tests.support.helpers import value
@@ -420,3 +420,38 @@ def test_what_is_no_watermark_is_refused() -> None:
     for bad in bads:
         with pytest.raises(WatermarkRefused):
             watermark.from_json(bad)
+
+
+def test_of_a_link_the_state_file_that_it_leads_to_is_replaced(
+    database: str, tmp_path: Path
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "links").mkdir()
+    real, link, chain = tmp_path / "real/state", tmp_path / "links/state", tmp_path / "chain"
+    link.symlink_to("../real/state")
+    chain.symlink_to(link)
+    add(database, item_id="first")
+    only = ("--action", "license_updated", "--format", "jsonl")
+    for number, (state, expected) in enumerate(((chain, 1), (link, 1), (real, 0))):
+        export(database, tmp_path / str(number), *only, "--since-last", str(state))
+        assert len(keys(tmp_path / str(number))) == expected
+        assert link.is_symlink()
+        assert chain.is_symlink()
+        assert json.loads(real.read_text())["format"] == 1
+        assert [p.name for p in (tmp_path / "links").iterdir()] == ["state"]
+        if number == 0:
+            add(database, item_id="second")
+
+
+def test_a_link_into_the_directory_of_the_export_is_refused(database: str, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    link = tmp_path / "state"
+    link.symlink_to(tmp_path / "out/state")
+    ran = auditdb("export", str(tmp_path / "out"), "--url", database, "--since-last", str(link))
+    assert ran.returncode == 2
+    assert "which holds the export alone" in ran.stderr
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    ran = auditdb("export", str(tmp_path / "new"), "--url", database, "--since-last", str(loop))
+    assert ran.returncode == 1
+    assert "loop" in ran.stderr

@@ -10,12 +10,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
+from auditdb._connection.runner import Query, _for_psycopg
 from auditdb._export import versions
 from auditdb._export.formats import FORMATS
+from auditdb._query import months, rows
+from auditdb._query.filters import filtered
+from auditdb._query.statements import page_query
 from tests.conftest import _new_database
 from tests.docs import test_docs
 from tests.support import ROOT
@@ -45,6 +50,9 @@ def test_columns_come_in_the_order_of_the_log(connection: psycopg.Connection) ->
     log = columns(connection, "audit.log")
     events = columns(connection, "audit.events")
     shown = [(name, kind) for name, kind in log.items() if name not in STORED]
+    # The log has last what changes are made from.
+    assert shown.pop() == ("changes", "jsonb")
+    shown.insert(-1, ("changes", "jsonb"))
     added = [("era", "smallint"), ("table_name", "text"), ("layout", "integer"), ("key", "text")]
     assert list(events.items()) == [("action_label", "text"), *shown, *added]
     for view in ITEM_VIEWS:
@@ -67,9 +75,33 @@ def test_exports_have_the_columns_of_the_log_with_their_types(
         for name, kind in versions.CURRENT.columns.items()
     ]
     log = columns(connection, "audit.log")
-    assert exported == [
+    assert sorted(exported) == sorted(
         (name, (kind,)) for name, kind in log.items() if name not in versions.LEFT_OUT
-    ]
+    )
+
+
+def scans(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the nodes of a plan that read partitions of the log."""
+    if node.get("Relation Name", "").startswith("log_"):
+        yield node
+    for inner in node.get("Plans", ()):
+        yield from scans(inner)
+
+
+def test_a_page_is_sorted_as_its_rows_are_stored(connection: psycopg.Connection) -> None:
+    """Else each row would be taken apart and put together anew, not the page's alone."""
+    page = page_query(rows.COLUMNS, filtered(), months.Window(), 51, None)
+    in_sql = Query("select * from audit.events order by occurred_at desc, id desc limit 50", {})
+    for query in (page, in_sql):
+        explained = connection.execute(
+            b"explain (verbose, format json) " + _for_psycopg(query.text), query.values
+        ).fetchone()
+        assert explained is not None
+        outputs = {
+            tuple(column.rpartition(".")[2] for column in scan["Output"])
+            for scan in scans(explained[0][0]["Plan"])
+        }
+        assert outputs == {tuple(columns(connection, "audit.log"))}
 
 
 def check_comments(conn: psycopg.Connection) -> None:

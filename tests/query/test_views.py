@@ -190,6 +190,22 @@ def test_an_event_keeps_its_name_when_its_table_is_no_longer_tracked(
 # changes
 
 
+def test_a_record_is_not_read_for_a_column_that_it_does_not_have(
+    connection: psycopg.Connection, p: Platform
+) -> None:
+    (layout,) = column(
+        connection,
+        "select distinct layout from audit.events where action = 'customer_created'",
+    )
+    connection.execute(f"drop function audit.layout_{layout}_values(text)".encode())
+    changed: LiteralString = (
+        "select new_value from audit.changes where item_type = 'customer' and column_name = %s"
+    )
+    assert column(connection, changed, "is_floating") == []
+    with pytest.raises(psycopg.errors.UndefinedFunction):
+        column(connection, changed, "email")
+
+
 def changes_since(conn: psycopg.Connection, mark: int) -> list[tuple[Any, ...]]:
     """Return action, column, old and new value and redaction of the changes after a row."""
     return conn.execute(
@@ -288,7 +304,7 @@ def test_the_catalogue_has_every_action_with_its_meaning(connection: psycopg.Con
     catalogue = {row["action"]: row for row in read(connection, "select * from audit.actions")}
     assert len(ACTIONS) == len(set(ACTIONS)) == len(PLATFORM) + 1 == 43
     about_tables = {"table_truncated", "tracking_started", "tracking_changed", "tracking_stopped"}
-    about_the_log = {"log_exported", "log_imported"}
+    about_the_log = {"log_exported", "log_imported", "log_import_undone"}
     assert set(catalogue) == {*ACTIONS, *about_tables, *about_the_log}
     for action, row in catalogue.items():
         assert row["label"].strip(), action

@@ -41,7 +41,7 @@ def as_text(conn: psycopg.Connection, row: LogRow, column: str) -> str:
     "document",
     ['{"a": "\\u0000"}', '{"a": 1, "a": 2}', '{"a":   1.50}', '"\\ud83d\\ude00"', "null"],
 )
-def test_41_json_that_jsonb_refuses_is_kept_as_the_text_it_is(
+def test_json_that_jsonb_refuses_is_kept_as_the_text_it_is(
     conn: psycopg.Connection, document: str
 ) -> None:
     track(conn, "id integer primary key, doc json, docs json[]")
@@ -53,7 +53,7 @@ def test_41_json_that_jsonb_refuses_is_kept_as_the_text_it_is(
     assert new_values(rows[0]) == {"id": 1, "doc": document, "docs": [document]}
 
 
-def test_42_values_of_megabytes_are_recorded_whole(conn: psycopg.Connection) -> None:
+def test_values_of_megabytes_are_recorded_whole(conn: psycopg.Connection) -> None:
     track(conn, "id integer primary key, body text, raw bytea")
     with recorded(conn) as rows:
         conn.execute(
@@ -66,7 +66,7 @@ def test_42_values_of_megabytes_are_recorded_whole(conn: psycopg.Connection) -> 
     assert new_values(rows[1])["body"] == "ä" * 3_000_000 + "x"
 
 
-def test_42_large_columns_that_did_not_change_or_are_not_audited_stay_out(
+def test_large_columns_that_did_not_change_or_are_not_audited_stay_out(
     conn: psycopg.Connection,
 ) -> None:
     conn.execute(
@@ -111,7 +111,7 @@ def test_42_large_columns_that_did_not_change_or_are_not_audited_stay_out(
         ("jsonb", "null", "null"),
     ],
 )
-def test_44_numbers_and_times_keep_every_digit(
+def test_numbers_and_times_keep_every_digit(
     conn: psycopg.Connection, kind: LiteralString, given: str, kept: str
 ) -> None:
     track(conn, "id integer primary key, it " + kind)
@@ -134,7 +134,7 @@ def test_44_numbers_and_times_keep_every_digit(
         ("a boolean, b numeric, primary key (a, b)", "(true, 1.10)", "true/1.10"),
     ],
 )  # fmt: skip
-def test_45_any_primary_key_names_the_item(
+def test_any_primary_key_names_the_item(
     conn: psycopg.Connection, key: LiteralString, values: LiteralString, item: str
 ) -> None:
     track(conn, key)
@@ -144,14 +144,14 @@ def test_45_any_primary_key_names_the_item(
     assert [row.item_id for row in rows] == [item, item]
 
 
-def test_45_a_table_without_a_primary_key_is_refused(conn: psycopg.Connection) -> None:
+def test_a_table_without_a_primary_key_is_refused(conn: psycopg.Connection) -> None:
     with pytest.raises(psycopg.Error, match="no primary key") as refused:
         track(conn, "id integer")
     assert refused.value.sqlstate == "UA001"
     assert "add primary key" in (refused.value.diag.message_hint or "")
 
 
-def test_45_a_new_primary_key_is_recorded_with_the_old_one(conn: psycopg.Connection) -> None:
+def test_a_new_primary_key_is_recorded_with_the_old_one(conn: psycopg.Connection) -> None:
     track(conn, "a integer, b text, c text, primary key (a, b)")
     conn.execute("insert into public.thing values (1, 'x', 'c')")
     with recorded(conn) as rows:
@@ -189,7 +189,7 @@ NAMES = (
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_45_any_column_name_is_recorded_as_it_is(conn: psycopg.Connection, name: str) -> None:
+def test_any_column_name_is_recorded_as_it_is(conn: psycopg.Connection, name: str) -> None:
     column = sql.Identifier(name)
     conn.execute(
         sql.SQL("create table public.thing (id integer primary key, {} text)").format(column)
@@ -212,7 +212,7 @@ def test_45_any_column_name_is_recorded_as_it_is(conn: psycopg.Connection, name:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_45_any_name_of_a_key_in_grouped_parts(conn: psycopg.Connection, name: str) -> None:
+def test_any_name_of_a_key_in_grouped_parts(conn: psycopg.Connection, name: str) -> None:
     """The rows of a link table, one row of the log for each item and statement."""
     column = sql.Identifier(name)
     conn.execute(
@@ -246,7 +246,7 @@ def test_45_any_name_of_a_key_in_grouped_parts(conn: psycopg.Connection, name: s
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n != ""])
-def test_45_any_table_name_and_schema_name_is_tracked(conn: psycopg.Connection, name: str) -> None:
+def test_any_table_name_and_schema_name_is_tracked(conn: psycopg.Connection, name: str) -> None:
     schema, table = sql.Identifier(name), sql.Identifier(name, name)
     conn.execute(sql.SQL("create schema {}").format(schema))
     conn.execute(sql.SQL("create table {} (id integer primary key, title text)").format(table))
@@ -268,7 +268,7 @@ def test_45_any_table_name_and_schema_name_is_tracked(conn: psycopg.Connection, 
     assert {row.item_type for row in rows[1:4]} == {name}
 
 
-def test_46_an_action_can_be_used_in_the_transaction_that_declares_it(
+def test_an_action_can_be_used_in_the_transaction_that_declares_it(
     conn: psycopg.Connection,
 ) -> None:
     track(conn, "id integer primary key, title text")

@@ -35,7 +35,7 @@ def by_hand(request: pytest.FixtureRequest, conn: psycopg.Connection) -> bool:
     return bool(request.param == "without")
 
 
-def test_26_changes_without_row_triggers_leave_a_row_about_the_table(
+def test_changes_without_row_triggers_leave_a_row_about_the_table(
     conn: psycopg.Connection,
 ) -> None:
     conn.execute("insert into public.note (title) values ('one')")
@@ -50,7 +50,7 @@ def test_26_changes_without_row_triggers_leave_a_row_about_the_table(
     ]
 
 
-def test_26_a_detached_partition_is_no_longer_recorded(connection: psycopg.Connection) -> None:
+def test_a_detached_partition_is_no_longer_recorded(connection: psycopg.Connection) -> None:
     connection.execute(
         "create table public.visit (id integer primary key) partition by range (id);"
         "create table public.visit_1 partition of public.visit for values from (1) to (10);"
@@ -90,7 +90,7 @@ def test_26_a_detached_partition_is_no_longer_recorded(connection: psycopg.Conne
     ],
     ids=["rename", "drop", "add", "retype"],
 )
-def test_47_after_ddl_and_refresh_writes_are_recorded_with_the_columns_as_they_are(
+def test_after_ddl_and_refresh_writes_are_recorded_with_the_columns_as_they_are(
     conn: psycopg.Connection,
     by_hand: bool,
     ddl: LiteralString,
@@ -114,7 +114,7 @@ def test_47_after_ddl_and_refresh_writes_are_recorded_with_the_columns_as_they_a
     assert rows[0].changes == changes
 
 
-def test_47_a_renamed_secret_stays_secret(conn: psycopg.Connection, by_hand: bool) -> None:
+def test_a_renamed_secret_stays_secret(conn: psycopg.Connection, by_hand: bool) -> None:
     conn.execute("alter table public.note rename column pin to code")
     if by_hand:
         conn.execute("select audit.refresh('public.note')")
@@ -124,7 +124,7 @@ def test_47_a_renamed_secret_stays_secret(conn: psycopg.Connection, by_hand: boo
     assert [(row.changes or {})["code"] for row in rows] == [{"redacted": True}] * 2
 
 
-def test_48_a_changed_declaration_waits_for_no_writer(connect: Connect) -> None:
+def test_a_changed_declaration_waits_for_no_writer(connect: Connect) -> None:
     """Functions are replaced, which takes no lock on the table; triggers would take one."""
     owner, writer = connect(), connect()
     platform(owner)
@@ -156,7 +156,7 @@ def restore(server: Server, source: str, target: str) -> None:
     server.run("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", target, input=dump)
 
 
-def test_49_a_restored_database_goes_on_recording(
+def test_a_restored_database_goes_on_recording(
     server: Server, connect: Connect, restored_name: str
 ) -> None:
     owner = connect(autocommit=True)
@@ -195,7 +195,7 @@ def test_49_a_restored_database_goes_on_recording(
         server.execute("drop database if exists {} with (force)", restored_name)
 
 
-def test_49_data_restored_with_triggers_disabled_leaves_no_rows(
+def test_data_restored_with_triggers_disabled_leaves_no_rows(
     server: Server, connect: Connect, restored_name: str
 ) -> None:
     owner = connect(autocommit=True)
@@ -223,7 +223,7 @@ def test_49_data_restored_with_triggers_disabled_leaves_no_rows(
         server.execute("drop database if exists {} with (force)", restored_name)
 
 
-def test_49_columns_numbered_anew_by_a_restore_are_not_taken_for_one_another(
+def test_columns_numbered_anew_by_a_restore_are_not_taken_for_one_another(
     server: Server, connect: Connect, restored_name: str
 ) -> None:
     """Numbers of columns close up in a restored table where columns were dropped before."""
@@ -253,7 +253,7 @@ def test_49_columns_numbered_anew_by_a_restore_are_not_taken_for_one_another(
         server.execute("drop database if exists {} with (force)", restored_name)
 
 
-def test_49_a_restored_database_needs_no_refresh_to_be_written_to(
+def test_a_restored_database_needs_no_refresh_to_be_written_to(
     server: Server, connect: Connect, restored_name: str
 ) -> None:
     owner = connect(autocommit=True)
@@ -275,7 +275,7 @@ def test_49_a_restored_database_needs_no_refresh_to_be_written_to(
 @pytest.mark.parametrize(
     "moment", ["4713-01-01 BC", "1970-01-01", "2999-12-31 23:59:59.999999+00", "294276-12-31"]
 )
-def test_50_no_moment_is_without_a_partition(connection: psycopg.Connection, moment: str) -> None:
+def test_no_moment_is_without_a_partition(connection: psycopg.Connection, moment: str) -> None:
     place = value(
         connection,
         "insert into audit.log (occurred_at, action, item_type, item_id, actor_type, actor_id,"
@@ -310,7 +310,7 @@ def test_50_no_moment_is_without_a_partition(connection: psycopg.Connection, mom
     ],
     ids=["insert", "update", "delete", "truncate"],
 )
-def test_51_a_write_that_cannot_be_recorded_fails(
+def test_a_write_that_cannot_be_recorded_fails(
     conn: psycopg.Connection, obstacle: LiteralString, statement: LiteralString
 ) -> None:
     conn.execute("insert into public.note (title) values ('one')")
@@ -321,7 +321,7 @@ def test_51_a_write_that_cannot_be_recorded_fails(
     assert conn.execute("select title from public.note").fetchall() == [("one",)]
 
 
-def test_52_untracking_keeps_the_log(conn: psycopg.Connection) -> None:
+def test_untracking_keeps_the_log(conn: psycopg.Connection) -> None:
     conn.execute("insert into public.note (title) values ('one')")
     before = new_log(conn)
     conn.execute("select audit.untrack('public.note')")

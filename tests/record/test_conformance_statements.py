@@ -43,7 +43,7 @@ def track(conn: psycopg.Connection, definition: LiteralString) -> None:
     conn.execute("select audit.track('public.thing')")
 
 
-def test_11_a_row_moved_between_partitions_is_one_update_of_the_table(
+def test_a_row_moved_between_partitions_is_one_update_of_the_table(
     parted: psycopg.Connection,
 ) -> None:
     with recorded(parted) as rows:
@@ -57,7 +57,7 @@ def test_11_a_row_moved_between_partitions_is_one_update_of_the_table(
     strict=True,
     reason="an UPDATE of a sub-partitioned partition logs a move as deletion and creation",
 )
-def test_11_a_move_between_partitions_of_partitions_is_one_update(
+def test_a_move_between_partitions_of_partitions_is_one_update(
     parted: psycopg.Connection,
 ) -> None:
     parted.execute(
@@ -74,7 +74,7 @@ def test_11_a_move_between_partitions_of_partitions_is_one_update(
     assert brief(rows) == [("visit_updated", "1")] * 3
 
 
-def test_12_a_suppressed_row_does_not_shift_old_and_new_against_each_other(
+def test_a_suppressed_row_does_not_shift_old_and_new_against_each_other(
     parted: psycopg.Connection,
 ) -> None:
     parted.execute(
@@ -91,7 +91,7 @@ def test_12_a_suppressed_row_does_not_shift_old_and_new_against_each_other(
     assert updated.changes == {"region": {"old": "north", "new": "south"}}
 
 
-def test_12_exchanged_keys_pair_the_old_and_the_new_of_each_row(conn: psycopg.Connection) -> None:
+def test_exchanged_keys_pair_the_old_and_the_new_of_each_row(conn: psycopg.Connection) -> None:
     conn.execute(
         "alter table public.note drop constraint note_pkey,"
         " add constraint note_pkey primary key (id) deferrable"
@@ -105,7 +105,7 @@ def test_12_exchanged_keys_pair_the_old_and_the_new_of_each_row(conn: psycopg.Co
     ]
 
 
-def test_13_writes_straight_into_a_partition_are_recorded(parted: psycopg.Connection) -> None:
+def test_writes_straight_into_a_partition_are_recorded(parted: psycopg.Connection) -> None:
     with recorded(parted) as rows:
         parted.execute("insert into public.visit_south values (3, 'south', 'three')")
         parted.execute("update public.visit_south set title = 'THREE'")
@@ -120,7 +120,7 @@ def test_13_writes_straight_into_a_partition_are_recorded(parted: psycopg.Connec
     assert {row.item_type for row in rows[:3]} == {"visit"}
 
 
-def test_13_a_partition_attached_later_is_recorded(parted: psycopg.Connection) -> None:
+def test_a_partition_attached_later_is_recorded(parted: psycopg.Connection) -> None:
     parted.execute(
         "create table public.visit_west (like public.visit including all);"
         "alter table public.visit attach partition public.visit_west for values in ('west')"
@@ -136,7 +136,7 @@ def test_13_a_partition_attached_later_is_recorded(parted: psycopg.Connection) -
     ]
 
 
-def test_15_an_upsert_is_recorded_as_what_it_did(conn: psycopg.Connection) -> None:
+def test_an_upsert_is_recorded_as_what_it_did(conn: psycopg.Connection) -> None:
     upsert: LiteralString = (
         "insert into public.note (id, title) values (1, %s), (2, 'two')"
         " on conflict (id) do update set title = excluded.title"
@@ -148,14 +148,14 @@ def test_15_an_upsert_is_recorded_as_what_it_did(conn: psycopg.Connection) -> No
     assert sorted(brief(rows)) == [("note_created", "2"), ("note_updated", "1")]
 
 
-def test_15_an_insert_that_does_nothing_is_not_recorded(conn: psycopg.Connection) -> None:
+def test_an_insert_that_does_nothing_is_not_recorded(conn: psycopg.Connection) -> None:
     conn.execute("insert into public.note (id) values (1)")
     with recorded(conn) as rows:
         conn.execute("insert into public.note (id) values (1) on conflict do nothing")
     assert rows == []
 
 
-def test_16_a_merge_is_recorded_as_what_it_did(conn: psycopg.Connection) -> None:
+def test_a_merge_is_recorded_as_what_it_did(conn: psycopg.Connection) -> None:
     conn.execute("insert into public.note (id, title) values (1, 'one'), (2, 'two'), (3, 'three')")
     with recorded(conn) as rows:
         conn.execute(
@@ -173,7 +173,7 @@ def test_16_a_merge_is_recorded_as_what_it_did(conn: psycopg.Connection) -> None
     ]
 
 
-def test_16_copy_is_recorded_row_by_row(conn: psycopg.Connection) -> None:
+def test_copy_is_recorded_row_by_row(conn: psycopg.Connection) -> None:
     with (
         recorded(conn) as rows,
         conn.cursor() as cursor,
@@ -198,7 +198,7 @@ def test_16_copy_is_recorded_row_by_row(conn: psycopg.Connection) -> None:
         ),
     ],
 )
-def test_16_a_statement_without_rows_is_not_recorded(
+def test_a_statement_without_rows_is_not_recorded(
     conn: psycopg.Connection, statement: LiteralString
 ) -> None:
     conn.execute("insert into public.note (title) values ('one')")
@@ -219,7 +219,7 @@ def test_16_a_statement_without_rows_is_not_recorded(
         ("point", "(1,2)", "(1,3)"),
     ],
 )
-def test_17_what_looks_different_is_a_change_even_where_it_compares_as_equal(
+def test_what_looks_different_is_a_change_even_where_it_compares_as_equal(
     conn: psycopg.Connection, kind: LiteralString, old: str, new: str
 ) -> None:
     track(conn, "id integer primary key, it " + kind)
@@ -235,7 +235,7 @@ def test_17_what_looks_different_is_a_change_even_where_it_compares_as_equal(
     assert row.changes["it"]["old"] is not None
 
 
-def test_17_case_is_a_change_even_where_the_collation_ignores_it(conn: psycopg.Connection) -> None:
+def test_case_is_a_change_even_where_the_collation_ignores_it(conn: psycopg.Connection) -> None:
     try:
         conn.execute(
             "create collation public.any_case"
@@ -250,7 +250,7 @@ def test_17_case_is_a_change_even_where_the_collation_ignores_it(conn: psycopg.C
     assert [row.changes for row in rows] == [{"it": {"old": "Ana", "new": "ana"}}]
 
 
-def test_17_operational_columns_alone_are_no_change(conn: psycopg.Connection) -> None:
+def test_operational_columns_alone_are_no_change(conn: psycopg.Connection) -> None:
     conn.execute("insert into public.note (title) values ('one')")
     with recorded(conn) as rows:
         conn.execute("update public.note set seen = seen + 1, title = title")
@@ -258,7 +258,7 @@ def test_17_operational_columns_alone_are_no_change(conn: psycopg.Connection) ->
 
 
 @pytest.mark.parametrize(("old", "new"), [(None, "x"), ("x", None)])
-def test_18_a_change_from_or_to_null_is_a_change(
+def test_a_change_from_or_to_null_is_a_change(
     conn: psycopg.Connection, old: str | None, new: str | None
 ) -> None:
     conn.execute("insert into public.note (title) values (%s)", (old,))
@@ -268,7 +268,7 @@ def test_18_a_change_from_or_to_null_is_a_change(
     assert [row.changes for row in rows] == [{"title": {"old": old, "new": new}}]
 
 
-def test_18_a_condition_that_is_null_gives_the_column_to_the_next_action(
+def test_a_condition_that_is_null_gives_the_column_to_the_next_action(
     conn: psycopg.Connection,
 ) -> None:
     conn.execute(
@@ -284,7 +284,7 @@ def test_18_a_condition_that_is_null_gives_the_column_to_the_next_action(
     assert [row.action for row in rows] == ["note_updated", "note_retitled"]
 
 
-def test_19_two_actions_of_one_update_are_two_rows_in_the_declared_order(
+def test_two_actions_of_one_update_are_two_rows_in_the_declared_order(
     connection: psycopg.Connection,
 ) -> None:
     platform(connection)
@@ -302,7 +302,7 @@ def test_19_two_actions_of_one_update_are_two_rows_in_the_declared_order(
 
 @pytest.mark.parametrize("event", ["insert", "update", "delete"])
 @pytest.mark.parametrize("level", ["row", "statement"])
-def test_19_what_a_trigger_of_the_application_does_is_recorded_after_its_cause(
+def test_what_a_trigger_of_the_application_does_is_recorded_after_its_cause(
     conn: psycopg.Connection, event: LiteralString, level: LiteralString
 ) -> None:
     conn.execute(
@@ -328,7 +328,7 @@ def test_19_what_a_trigger_of_the_application_does_is_recorded_after_its_cause(
     assert [row.action for row in rows] == [f"note_{verb}", "echo_created"]
 
 
-def test_20_what_a_before_trigger_of_the_application_makes_of_a_row_is_recorded(
+def test_what_a_before_trigger_of_the_application_makes_of_a_row_is_recorded(
     conn: psycopg.Connection,
 ) -> None:
     conn.execute(
@@ -355,7 +355,7 @@ def test_20_what_a_before_trigger_of_the_application_makes_of_a_row_is_recorded(
     ]
 
 
-def test_20_a_stored_generated_column_is_recorded_with_its_new_value(
+def test_a_stored_generated_column_is_recorded_with_its_new_value(
     conn: psycopg.Connection,
 ) -> None:
     track(
@@ -370,7 +370,7 @@ def test_20_a_stored_generated_column_is_recorded_with_its_new_value(
     ]
 
 
-def test_20_a_virtual_generated_column_is_left_out(conn: psycopg.Connection) -> None:
+def test_a_virtual_generated_column_is_left_out(conn: psycopg.Connection) -> None:
     """It has no value in a trigger; its sources are recorded. PostgreSQL 15 has only stored."""
     is_virtual = conn.info.server_version >= 180000
     track(
@@ -411,7 +411,7 @@ def family(connection: psycopg.Connection) -> psycopg.Connection:
     return connection
 
 
-def test_21_what_the_deletion_of_a_parent_does_to_children_is_recorded_and_marked(
+def test_what_the_deletion_of_a_parent_does_to_children_is_recorded_and_marked(
     family: psycopg.Connection,
 ) -> None:
     with recorded(family) as rows:
@@ -428,7 +428,7 @@ def test_21_what_the_deletion_of_a_parent_does_to_children_is_recorded_and_marke
     assert changes["fallback"] == {"parent_id": {"old": 1, "new": 0}}
 
 
-def test_21_what_a_new_key_of_the_parent_does_to_children_is_recorded(
+def test_what_a_new_key_of_the_parent_does_to_children_is_recorded(
     family: psycopg.Connection,
 ) -> None:
     with recorded(family) as rows:
@@ -444,13 +444,13 @@ def test_21_what_a_new_key_of_the_parent_does_to_children_is_recorded(
     assert changes["owned"] == {"parent_id": {"old": 1, "new": 7}}
 
 
-def test_21_a_child_deleted_on_its_own_is_no_cascade(family: psycopg.Connection) -> None:
+def test_a_child_deleted_on_its_own_is_no_cascade(family: psycopg.Connection) -> None:
     with recorded(family) as rows:
         family.execute("delete from public.owned")
     assert [(row.action, row.is_cascade) for row in rows] == [("owned_deleted", False)]
 
 
-def test_22_the_role_of_a_cascade_is_the_one_that_logged_in(family: psycopg.Connection) -> None:
+def test_the_role_of_a_cascade_is_the_one_that_logged_in(family: psycopg.Connection) -> None:
     login = value(family, "select session_user::text")
     family.execute("create role auditdb_cascade_owner")
     family.execute("alter table public.owned owner to auditdb_cascade_owner")
@@ -461,7 +461,7 @@ def test_22_the_role_of_a_cascade_is_the_one_that_logged_in(family: psycopg.Conn
     assert {row.actor for row in deleted} == {f"database:{login}"}
 
 
-def test_23_truncate_cascade_is_one_row_for_each_table(family: psycopg.Connection) -> None:
+def test_truncate_cascade_is_one_row_for_each_table(family: psycopg.Connection) -> None:
     with recorded(family) as rows:
         family.execute("truncate public.parent cascade")
     assert {(row.action, row.item_type) for row in rows} == {("table_truncated", "table")}
@@ -473,7 +473,7 @@ def test_23_truncate_cascade_is_one_row_for_each_table(family: psycopg.Connectio
     ]
 
 
-def test_25_a_write_through_a_view_is_recorded_as_one_on_its_table(
+def test_a_write_through_a_view_is_recorded_as_one_on_its_table(
     conn: psycopg.Connection,
 ) -> None:
     conn.execute("create view public.titles as select id, title from public.note")
@@ -484,7 +484,7 @@ def test_25_a_write_through_a_view_is_recorded_as_one_on_its_table(
     assert brief(rows) == [("note_created", "1"), ("note_updated", "1"), ("note_deleted", "1")]
 
 
-def test_25_what_writes_nothing_is_not_recorded(conn: psycopg.Connection) -> None:
+def test_what_writes_nothing_is_not_recorded(conn: psycopg.Connection) -> None:
     conn.execute("insert into public.note (title) values ('one')")
     conn.execute("create rule nothing as on update to public.note do instead nothing")
     with recorded(conn) as rows:
@@ -492,20 +492,20 @@ def test_25_what_writes_nothing_is_not_recorded(conn: psycopg.Connection) -> Non
     assert rows == []
 
 
-def test_25_a_view_is_not_tracked_itself(conn: psycopg.Connection) -> None:
+def test_a_view_is_not_tracked_itself(conn: psycopg.Connection) -> None:
     conn.execute("create view public.titles as select id, title from public.note")
     with pytest.raises(psycopg.Error, match="it is a view") as refused:
         conn.execute("select audit.track('public.titles')")
     assert refused.value.sqlstate == "UA001"
 
 
-def test_27_currval_and_returning_are_the_applications(conn: psycopg.Connection) -> None:
+def test_currval_and_returning_are_the_applications(conn: psycopg.Connection) -> None:
     returned = value(conn, "insert into public.note (title) values ('one') returning id")
     assert value(conn, "select currval(pg_get_serial_sequence('public.note', 'id'))") == returned
     assert value(conn, "select lastval()") == returned
 
 
-def test_28_returning_and_row_counts_are_those_of_the_statement(conn: psycopg.Connection) -> None:
+def test_returning_and_row_counts_are_those_of_the_statement(conn: psycopg.Connection) -> None:
     inserted = conn.execute(
         "insert into public.note (id, title) values (1, 'a'), (2, 'b'), (3, 'c')"
         " returning id, title"

@@ -93,6 +93,7 @@ def core(owner: psycopg.Connection) -> Platform:
 PUBLIC_FUNCTIONS = [
     "has_own_policies",
     "horizon",
+    "name_now",
     "presence_of",
     "record_changes",
     "record_text",

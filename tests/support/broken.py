@@ -182,10 +182,12 @@ BROKEN = (
     ),
     Broken(
         "event triggers gone",
-        "drop event trigger audit_before_ddl; drop event trigger audit_after_ddl",
+        "drop event trigger audit_before_ddl; drop event trigger audit_after_ddl;"
+        "drop event trigger audit_after_drop",
         [
             ("event_trigger_missing", "audit_after_ddl"),
             ("event_trigger_missing", "audit_before_ddl"),
+            ("event_trigger_missing", "audit_after_drop"),
         ],
     ),
     Broken(
@@ -240,6 +242,11 @@ BROKEN = (
         "somebody may read a partition",
         "grant select on audit.log_past to pg_monitor",
         [("log_granted", "audit.log_past to pg_monitor")],
+    ),
+    Broken(
+        "an import that was broken off",
+        'select audit.open_import(\'{"sha256": "x", "rows": 5, "layouts": []}\')',
+        [("import_open", "audit.log")],
     ),
     Broken(
         "a partition without row security",

@@ -122,4 +122,4 @@ def install_with_colour(
         text = view.read_text("utf-8")
         assert text.count(at) == 1
         view.write_text(text.replace(at, f" as key,\n  l.{COLOUR}\n"))
-    server.run("psql", "-X", "-q", "-1", "-d", database, "-f", str(place / "install.sql"))
+    server.run("psql", "-X", "-q", "-d", database, "-f", str(place / "install.sql"))

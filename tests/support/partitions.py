@@ -31,5 +31,5 @@ def rebuild(conn: psycopg.Connection, installed: datetime, months: int = 24) -> 
     until = value(conn, "select audit.interval_after(%s + %s * interval '1 month')", first, months)
     spares = datetime(installed.year + 4 + months // 12, 1, 1, tzinfo=UTC)
     conn.execute("select audit.add_partition('log_past', 'minvalue', %s)", [str(first)])
-    conn.execute("select audit.fill_log(%s, %s, %s)", [first, spares, until])
+    conn.execute("select audit.fill_log(%s, %s, %s, %s)", [first, spares, until, spares])
     conn.execute("select audit.add_partition('log_future', %s, 'maxvalue')", [str(spares)])

@@ -1,4 +1,4 @@
-"""A real PgBouncer before a server, in transaction mode, for the length of a with block."""
+"""A real PgBouncer before a server for the length of a with block."""
 
 import contextlib
 import os
@@ -33,7 +33,7 @@ INI = """
 listen_addr =
 unix_socket_dir = {root}
 auth_type = any
-pool_mode = transaction
+pool_mode = {mode}
 default_pool_size = {pool_size}
 max_client_conn = 200
 ignore_startup_parameters = options, extra_float_digits
@@ -85,8 +85,8 @@ def version_of(path: Path) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def pgbouncer(database: str, pool_size: int) -> Iterator[PgBouncer]:
-    """Run PgBouncer before the server of `database`, with so many connections to it.
+def pgbouncer(database: str, pool_size: int, mode: str = "transaction") -> Iterator[PgBouncer]:
+    """Run PgBouncer before the server of `database`, with so many connections to it, in a mode.
 
     Raises:
         NoPgBouncerError: if it is not installed.
@@ -102,7 +102,7 @@ def pgbouncer(database: str, pool_size: int) -> Iterator[PgBouncer]:
     root = Path(tempfile.mkdtemp(prefix="auditdb-", dir=socket_parent(account)))
     with contextlib.ExitStack() as cleanup:
         cleanup.callback(shutil.rmtree, root)
-        text = INI.format(server=server, root=root, pool_size=pool_size, more=more)
+        text = INI.format(server=server, root=root, pool_size=pool_size, mode=mode, more=more)
         (root / "pgbouncer.ini").write_text(text)
         hand_over(root, account)
         keeper = cleanup.enter_context(

@@ -15,7 +15,7 @@ from tests.support.helpers import platform, value
 from tests.support.servers import Server
 
 ENGINE = {
-    *("log_exported", "log_imported", "table_truncated"),
+    *("log_exported", "log_imported", "log_import_undone", "table_truncated"),
     *("tracking_changed", "tracking_started", "tracking_stopped"),
 }
 CATALOGUE = "select array_agg(action::text) from audit.actions"
@@ -107,7 +107,9 @@ def test_what_others_built_on_the_example_is_named_and_nothing_happens(
     url: str, owner: psycopg.Connection
 ) -> None:
     owner.execute("create view public.open_orders as select * from licensing.orders")
-    with pytest.raises(errors.MigrationFailed, match="view open_orders depends on table licensing"):
+    with pytest.raises(
+        errors.MigrationFailed, match=r"view public\.open_orders depends on table licensing"
+    ):
         migrate.downgrade(url, "licensing@base")
     assert value(owner, "select count(*) from audit.tracked") == 18
     assert len(value(owner, CATALOGUE)) == 43 + len(ENGINE)
@@ -137,3 +139,81 @@ def test_what_others_keep_in_the_schema_stays(url: str, owner: psycopg.Connectio
     assert value(owner, "select count(*) from pg_ts_config where cfgname = 'mine'") == 1
     with pytest.raises(auditdb.SchemaForeign, match=r"text search configuration audit\.mine"):
         migrate.upgrade(url)
+
+
+OTHERS = [
+    "create table audit.notes (id integer); insert into audit.notes values (1)",
+    "create function audit.mine() returns integer return 1",
+    "create view audit.ours as select 1 as one",
+    "create type audit.mood as enum ('a')",
+    "create sequence audit.counted",
+]
+
+BUILT_ON_IT = [
+    ("create view public.busy as select actor_id from audit.events", "view public.busy"),
+    (
+        "create materialized view public.m as select count(*) from audit.log",
+        "materialized view public.m",
+    ),
+    ("alter table public.kept add f audit.finding", "column f of table public.kept"),
+    (
+        "alter table public.kept add d integer default audit.begin_era()",
+        "default value for column d of table public.kept",
+    ),
+    (
+        "alter table public.kept add foreign key (id) references audit.era (number)",
+        "constraint kept_id_fkey on table public.kept",
+    ),
+    (
+        "create function public.f() returns text begin atomic select audit.name_of(null); end",
+        "function public.f()",
+    ),
+    ("create view audit.busy as select 1 from audit.log", "view audit.busy"),
+    (
+        "create policy p on public.kept using (audit.has_own_policies())",
+        "policy p on table public.kept",
+    ),
+    (
+        "create trigger g before insert on public.kept execute function audit.refuse_change()",
+        "trigger g on table public.kept",
+    ),
+]
+
+
+def test_what_the_owner_keeps_in_the_schema_stays(url: str, owner: psycopg.Connection) -> None:
+    owner.execute("drop schema audit, licensing cascade")
+    migrate.upgrade(url)
+    owner.execute("create table public.thing (id integer primary key)")
+    owner.execute("select audit.track('public.thing')")
+    owner.execute("alter table audit.log disable trigger all; delete from audit.log")
+    for statement in OTHERS:
+        owner.execute(statement.encode())
+    migrate.downgrade(url, "audit@base")
+    mine = owner.execute(
+        "select pg_describe_object(d.classid, d.objid, 0) from pg_depend as d"
+        " where d.refobjid = 'audit'::regnamespace and d.deptype = 'n' order by 1"
+    ).fetchall()
+    assert [name for (name,) in mine] == [
+        "function audit.mine()",
+        "sequence audit.counted",
+        "table audit.notes",
+        "type audit.mood",
+        "view audit.ours",
+    ]
+    assert value(owner, "select id from audit.notes") == 1
+    assert value(owner, "select count(*) from pg_trigger where tgname ~ '^_audit_'") == 0
+
+
+def test_what_others_built_on_the_log_is_named_and_nothing_happens(
+    url: str, owner: psycopg.Connection
+) -> None:
+    owner.execute("drop schema audit, licensing cascade")
+    migrate.upgrade(url)
+    owner.execute("create table public.kept (id integer)")
+    for made, _ in BUILT_ON_IT:
+        owner.execute(made.encode())
+    with pytest.raises(errors.MigrationFailed) as caught:
+        migrate.downgrade(url, "audit@base")
+    for _, named in BUILT_ON_IT:
+        assert named in caught.value.message
+    assert migrate.current(owner).missing == ()

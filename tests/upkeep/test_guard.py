@@ -180,9 +180,10 @@ def test_every_way_to_upgrade_refuses_it(server: Server, installer: Installer) -
 
 
 def test_the_script_looks_before_it_does_anything() -> None:
-    begin, lock, look = command("upgrade", "--sql").stdout.split(";\n", 2)
+    begin, pin, bound, look = command("upgrade", "--sql").stdout.split(";\n", 3)
     assert begin == "BEGIN"
-    assert "pg_advisory_xact_lock" in lock
+    assert pin.strip() == "set local search_path = pg_catalog, pg_temp"
+    assert "lock_timeout" in bound
     guard = (ROOT / "migrations" / "guard.sql").read_text("utf-8")
     assert look.strip().startswith(guard.strip())
 
@@ -308,3 +309,51 @@ def test_commands_that_read_do_not_run_what_is_planted(
     assert "was not made by auditdb" in command("upgrade", "--url", empty_database).stderr
     with psycopg.connect(empty_database) as session:
         assert value(session, "select to_regclass('public.called') is not null")
+
+
+def test_default_privileges_on_the_schema_are_refused(
+    installer: Installer, create_role: CreateRole
+) -> None:
+    other = create_role()
+    run(
+        installer.url,
+        "create schema audit; alter default privileges in schema audit"
+        f" grant select, insert on tables to {other};"
+        f" alter default privileges in schema audit grant execute on functions to {other}",
+    )
+    message = refused(installer.url).message
+    for right in ("select", "insert", "execute"):
+        assert f"{right} to {other} (by {installer.name})" in message
+    run(installer.url, "drop schema audit")
+    assert len(migrate.upgrade(installer.url)) == 1
+
+
+def test_a_restored_log_is_upgraded_by_its_new_owner(
+    server: Server, installer: Installer, create_role: CreateRole
+) -> None:
+    migrate.upgrade(installer.url)
+    run(
+        installer.url,
+        "create table public.thing (id int primary key); select audit.track('public.thing')",
+    )
+    name, copy = str(conninfo.conninfo_to_dict(installer.url)["dbname"]), create_role()
+    dump = server.run("pg_dump", "--no-owner", name).stdout
+    server.execute("create database {} template template0 owner {}", f"{name}_r", copy)
+    try:
+        server.run("psql", "-X", "-q", "-d", f"{name}_r", input=dump, user=copy)
+        assert migrate.upgrade(server.url(f"{name}_r", copy)) == ()
+    finally:
+        server.execute("drop database {} with (force)", f"{name}_r")
+
+
+def test_psql_installs_beside_nobody(server: Server, installer: Installer) -> None:
+    run(installer.url, "create schema audit; create table audit.log (id int)")
+    before = objects(installer.url)
+    dbname = str(conninfo.conninfo_to_dict(installer.url)["dbname"])
+    script = str(ROOT / "sql" / "install.sql")
+    ran = server.run(
+        "psql", "-X", "-q", "-d", dbname, "-f", script, user=installer.name, check=False
+    )
+    assert ran.returncode == 3
+    assert 'ERROR:  schema "audit" already exists' in ran.stderr
+    assert objects(installer.url) == before

@@ -3,11 +3,13 @@
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
 import auditdb
+from auditdb._connection import own
 from auditdb._upkeep import database, migrate, revisions
 from tests.conftest import CreateRole
 from tests.support import ROOT
@@ -174,7 +176,7 @@ def test_a_log_that_psql_installed_has_no_revision_to_refuse(
     server: Server, empty_database: str
 ) -> None:
     name = str(psycopg.conninfo.conninfo_to_dict(empty_database)["dbname"])
-    server.run("psql", "-X", "-q", "-1", "-d", name, "-f", str(ROOT / "sql/install.sql"))
+    server.run("psql", "-X", "-q", "-d", name, "-f", str(ROOT / "sql/install.sql"))
     with database.connect(empty_database, accept="same") as connection:
         assert revisions.installed(connection) is None
     assert command("log", "--url", empty_database).returncode == 0
@@ -200,13 +202,13 @@ def test_a_connection_that_is_refused_is_closed(
 ) -> None:
     set_revisions(engine_database, "audit_0000")
     opened: list[psycopg.Connection] = []
-    connect = psycopg.connect
+    connect = own.open_connection
 
-    def remembering(*arguments: str, **parameters: object) -> psycopg.Connection:
-        opened.append(connect(*arguments, **parameters))  # type: ignore[arg-type]
-        return opened[-1]
+    def remembering(**parameters: Any) -> own.OwnConnection:
+        opened.append(found := connect(**parameters))
+        return found
 
-    monkeypatch.setattr(psycopg, "connect", remembering)
+    monkeypatch.setattr(database, "open_connection", remembering)
     with pytest.raises(auditdb.SchemaBehind):
         database.connect(engine_database)
     assert [connection.closed for connection in opened] == [True]

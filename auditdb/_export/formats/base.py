@@ -58,7 +58,7 @@ class ExportedRow:
 
     @property
     def cells(self) -> Mapping[str, Any]:
-        """The row as a line of JSON Lines reads; empty where its format is not imported.
+        """What the row says, with documents read; empty where its format is not imported.
 
         Raises ValueError where a cell cannot be read.
         """
@@ -110,6 +110,10 @@ class Format(ABC):
     def read(self, path: Path, form: Form) -> Iterator[ExportedRow]:
         """Yield the rows of a file; raises ValueError and the like where it is not of `form`."""
 
+    def lines(self, path: Path, form: Form) -> Iterator[str]:
+        """Yield the lines of the rows of a file that was read before; raises as read()."""
+        return (row.line for row in self.read(path, form))
+
     def unguarded(self, cell: str) -> str:
         """Return what a cell was before what keeps a spreadsheet from running it."""
         return cell
@@ -117,6 +121,10 @@ class Format(ABC):
     def is_broken(self, error: BaseException) -> bool:
         """Return whether `error` says that a file is not what the format's library made it."""
         return isinstance(error, self.broken)
+
+
+LONGEST = 16 << 20
+"""The most bytes of a row that is read, unless somebody asks for more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +136,8 @@ class Form:
     spreadsheet: bool
     """Whether cells that a spreadsheet would run begin with an apostrophe."""
     version: FormatVersion
+    longest: int = LONGEST
+    """The most bytes of a row that is read: memory is bounded, whatever a file says."""
 
     @property
     def columns(self) -> dict[str, str]:
@@ -154,6 +164,13 @@ class Form:
         Raises ExportFailed where it is not installed.
         """
         return self.format.library() or self.compression.library()
+
+    def too_long(self) -> ValueError:
+        """Return the error for a row that is longer than any that is read."""
+        return ValueError(
+            f"the next row is longer than {self.longest >> 20} MiB;"
+            " where it is meant to be, --longest-row says how long"
+        )
 
     def check(self) -> None:
         """Raise ExportFailed where there is no such form, or no library for it."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 import sys
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from psycopg import sql
 
-from auditdb._export import row_key
+from auditdb._export import compression, row_key
 from auditdb._export.formats import log_rows
 from auditdb._export.formats.base import ExportedRow, Format
 from auditdb._export.formats.text import TextWriter
@@ -62,14 +61,15 @@ class Csv(Format):
         with (
             _any_size(),
             form.compression.opened(path) as found,
-            io.TextIOWrapper(found, "utf-8", newline="") as text,
         ):
-            lines = csv.reader(text, strict=True)
+            source = _Lines(form, found)
+            lines = csv.reader(source, strict=True)
             if next(lines, None) != names:
                 raise ValueError("the header is not that of the format")
             for cells in lines:
                 if len(cells) != len(names):
                     raise ValueError(f"there are {len(cells)} cells instead of {len(names)}")
+                source.taken = 0
                 yield ExportedRow(_key(form, cells))
 
     def unguarded(self, cell: str) -> str:
@@ -80,6 +80,26 @@ class Csv(Format):
         """
         cell = re.sub(f"^'([{_BREAKS}])", r"\1", cell)
         return re.sub(f"{_BEGINS}'([{_SIGNS}])", r"\1\2", cell)
+
+
+class _Lines:
+    """The lines of a file, as long as not too many of them are one row."""
+
+    def __init__(self, form: Form, found: IO[bytes]) -> None:
+        self._form = form
+        self._lines = compression.lines(found, form.longest)
+        self.taken = 0
+        """The bytes of the row so far."""
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.taken += len(line)
+        if self.taken > self._form.longest:
+            raise self._form.too_long()
+        return line.decode()
 
 
 def _query(form: Form, where: sql.Composable) -> sql.Composed:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from auditdb._export import row_key
+from auditdb._export import compression, row_key
 from auditdb._export.formats import documents, log_rows
 from auditdb._export.formats.base import ExportedRow, Format
 from auditdb._export.formats.text import TextWriter
@@ -61,15 +61,21 @@ class JsonLines(Format):
     def read(self, path: Path, form: Form) -> Iterator[ExportedRow]:
         """Yield the rows of a file with their lines."""
         names = form.version.names
+        for text in self.lines(path, form):
+            row = documents.read(text)
+            if list(row) != names:
+                raise ValueError("the columns are not those of the format")
+            yield _Line(_key(row), row, text)
+
+    def lines(self, path: Path, form: Form) -> Iterator[str]:
+        """Yield the lines of a file, without a look into them."""
         with form.compression.opened(path) as found:
-            for line in found:
+            for line in compression.lines(found, form.longest):
+                if len(line) > form.longest:
+                    raise form.too_long()
                 if not line.endswith(b"\n"):
                     raise ValueError("the last line is cut off")
-                text = line[:-1].decode()
-                row = documents.read(text)
-                if list(row) != names:
-                    raise ValueError("the columns are not those of the format")
-                yield _Line(_key(row), row, text)
+                yield line[:-1].decode()
 
 
 def _query(form: Form, where: sql.Composable) -> sql.Composed:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from auditdb._export.formats import documents, log_rows
+from auditdb._export import row_key
+from auditdb._export.formats import documents, log_rows, parquet_pages
 from auditdb._export.formats.base import ExportedRow, Format, Written
 from auditdb._export.row_key import RowKey
 from auditdb._query import page_cursor
@@ -29,8 +30,11 @@ GROUP_ROWS = 10_000
 GROUP_BYTES = 16 << 20
 """The most bytes of text that a row group is gathered up to."""
 _BATCH = 500
-"""Rows that are turned into objects at a time."""
+"""Rows that are turned into objects at a time, where they are short."""
+_BATCH_BYTES = 128 << 20
+"""The most bytes that they may take, when each has the longest values of a dictionary."""
 
+_encoded = json.JSONEncoder(ensure_ascii=False).encode
 # How the values of a column come out of the database; a time as microseconds.
 _BINARY = {"bigint": "int8", "timestamptz": "int8", "integer": "int4", "boolean": "bool"}
 
@@ -56,33 +60,74 @@ class Parquet(Format):
         """Yield the rows of a file with their cells."""
         arrow = _pyarrow()
         places = form.key_places
-        with arrow.parquet.ParquetFile(path) as found:
+        converted = [
+            (name, kind)
+            for name, kind in form.version.columns.items()
+            if kind in ("integer", "jsonb")
+        ]
+        with path.open("rb") as raw, _opened(raw) as found:
             if not found.schema_arrow.equals(schema(form.version)):
                 raise ValueError("the columns are not those of the format")
-            for batch in found.iter_batches(batch_size=_BATCH):
+            for batch in _batches(raw, found, form):
                 # Python's times end with the year 9999, numbers do not.
                 plain = [
                     column.cast(arrow.int64()) if arrow.types.is_timestamp(column.type) else column
                     for column in batch.columns
                 ]
+                may_be_long = batch.nbytes > form.longest
                 for cells in zip(*(column.to_pylist() for column in plain), strict=True):
-                    yield _Cells(_key(cells, places), cells, form.version)
+                    if may_be_long and _size(cells) > form.longest:
+                        raise form.too_long()
+                    yield _Cells(_key(cells, places), cells, form.version, converted)
 
     def is_broken(self, error: BaseException) -> bool:
         """Return whether `error` is one of pyarrow's about what it reads."""
         return isinstance(error, OSError) and error.errno is None
 
 
+def _opened(raw: IO[bytes]) -> Any:
+    """Open what export has written; raises ValueError for what others may have."""
+    if parquet_pages.footer_size(raw) > parquet_pages.MOST_FOOTER:
+        raise ValueError(f"its footer is longer than {parquet_pages.MOST_FOOTER >> 20} MiB")
+    found = _pyarrow().parquet.ParquetFile(raw)
+    # Of others the library makes allowances, as for columns that are longer than they say.
+    if not str(found.metadata.created_by).startswith("parquet-cpp-arrow "):
+        raise ValueError("it was not written by auditdb export")
+    return found
+
+
+def _batches(raw: IO[bytes], found: Any, form: Form) -> Iterator[Any]:
+    """Yield the rows of a file, some at a time; raises ValueError where they would take too much.
+
+    A row group is gathered by characters, of up to four bytes, and ends with any row.
+    """
+    most = 4 * GROUP_BYTES + form.longest
+    for number in range(found.num_row_groups):
+        takes = parquet_pages.unpacked(raw, found.metadata.row_group(number), most)
+        if takes.bytes > 2 * most:
+            raise ValueError(
+                f"row group {number} takes {takes.bytes} bytes, more than the {2 * most} of what"
+                " exports have"
+            )
+        size = min(_BATCH, max(1, _BATCH_BYTES // max(1, takes.dictionaries)))
+        yield from found.iter_batches(batch_size=size, row_groups=[number])
+
+
 @dataclass(frozen=True, slots=True)
 class _Cells(ExportedRow):
     found: tuple[Any, ...]
     version: FormatVersion
+    converted: Sequence[tuple[str, str]]
+    """The columns that JSON Lines has in another form."""
 
     @property
     def cells(self) -> Mapping[str, Any]:
-        """The cells, with documents read and the time as text."""
-        columns = zip(self.version.columns.items(), self.found, strict=True)
-        return {name: _cell(kind, cell) for (name, kind), cell in columns}
+        """The cells, with documents read; time, id and transaction are numbers."""
+        cells = dict(zip(self.version.columns, self.found, strict=True))
+        for name, kind in self.converted:
+            if cells[name] is not None:
+                cells[name] = (documents.read if kind == "jsonb" else _number)(cells[name])
+        return cells
 
     @property
     def has_escapes(self) -> bool:
@@ -96,22 +141,21 @@ class _Cells(ExportedRow):
         return f"{{{','.join(_member(name, kind, cell) for (name, kind), cell in columns)}}}"
 
 
+def _size(cells: Sequence[Any]) -> int:
+    return sum(len(cell) for cell in cells if isinstance(cell, str))
+
+
 def _key(cells: Sequence[Any], places: Sequence[int]) -> RowKey:
     """Return the key of a row; raises ValueError where it has none."""
     moment, number, tx, account = (cells[place] for place in places)
     if moment is None or number is None or tx is None or account is None:
         raise ValueError("a row has no time, id, transaction or account")
+    row_key.check_moment(moment)
     return RowKey(moment, number, tx, account.encode())
 
 
-def _cell(kind: str, cell: Any) -> Any:
-    if cell is None:
-        return None
-    if kind == "jsonb":
-        return documents.read(cell)
-    if kind == "timestamptz":
-        return page_cursor.to_iso(cell)
-    return str(cell) if kind in ("bigint", "integer") else cell
+def _number(cell: int) -> documents.Number:
+    return documents.Number(cell)
 
 
 def _member(name: str, kind: str, cell: Any) -> str:
@@ -120,9 +164,9 @@ def _member(name: str, kind: str, cell: Any) -> str:
     elif cell is None:
         value = "null"
     elif kind == "timestamptz":
-        value = json.dumps(page_cursor.to_iso(cell))
+        value = f'"{page_cursor.to_iso(cell)}"'
     else:
-        value = json.dumps(str(cell) if kind == "bigint" else cell, ensure_ascii=False)
+        value = _encoded(str(cell) if kind == "bigint" else cell)
     return f'"{name}":{value}'
 
 
@@ -194,7 +238,7 @@ class _Writer:
                 first = first or row
                 rows += 1
                 self._rows.append(row)
-                self._size += sum(len(cell) for cell in row if isinstance(cell, str))
+                self._size += _size(row)
                 if len(self._rows) >= GROUP_ROWS or self._size >= GROUP_BYTES:
                     self._flush()
                 if rows % 5000 == 0:

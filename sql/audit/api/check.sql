@@ -47,6 +47,8 @@ as $$
   union all
   select * from audit.check_spares()
   union all
+  select * from audit.check_import()
+  union all
   select * from audit.check_rows()
   union all
   select * from audit.check_storage()

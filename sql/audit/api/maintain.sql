@@ -21,12 +21,18 @@ declare
   v_added integer;
   v_spare text;
 begin
-  if not pg_try_advisory_xact_lock(hashtextextended('audit.maintain', 0)) then
-    return 0;
-  end if;
-  if to_regclass('audit.log_future') is null then
-    perform audit.add_partition('log_past', 'minvalue', v_now::text);
-    perform audit.add_partition('log_future', v_spares_until::text, 'maxvalue');
+  -- One at a time: a table of the log's own, which nobody but its owner can lock.
+  lock table audit.option in share row exclusive mode;
+  if not exists (select from audit.partition_list()) then
+    perform audit.add_piece('-infinity', v_now);
+    perform audit.add_piece(v_spares_until, 'infinity');
+  elsif to_regclass('audit.log_future') is null
+    and not exists (select from audit.partition_list() as l where l.upper_bound = 'infinity')
+  then
+    perform audit.add_piece(
+      greatest(v_spares_until, (select max(l.upper_bound) from audit.partition_list() as l)),
+      'infinity');
+    return 1;
   end if;
 
   for v_gap in
@@ -36,7 +42,8 @@ begin
     where p.upper_bound < p.next
     order by p.upper_bound
   loop
-    v_added := audit.fill_log(v_gap.lower_bound, v_gap.upper_bound, v_until);
+    v_added := audit.fill_log(v_gap.lower_bound, v_gap.upper_bound, v_until,
+      v_spares_until);
     if v_added > 0 then
       return v_added;
     end if;
@@ -49,13 +56,17 @@ begin
   execute format('alter table audit.log detach partition audit.%I', v_spare);
   if not audit.is_partition_empty(v_spare) then
     raise exception 'rows have come into audit.%', v_spare
-      using errcode = '55P03', hint = 'Call audit.maintain() again.';
+      using errcode = '40001', hint = 'Call audit.maintain() again.';
   end if;
   execute format('drop table audit.%I', v_spare);
   if v_spare = 'log_future' then
     perform audit.add_partition('log_future', v_spares_until::text, 'maxvalue');
   end if;
   return 1;
+exception
+  when lock_not_available then
+    perform audit.gave_up(array['audit.option', 'audit.log']);
+    return null;
 end;
 $$;
 

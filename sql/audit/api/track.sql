@@ -28,9 +28,15 @@ declare
   v_old audit.tracked;
   v_done text;
   v_other text;
+  v_waits constant text := audit.bound_waits();
 begin
   perform audit.validate_trackable(track.target);
-  lock table audit.tracked in share row exclusive mode;
+  begin
+    lock table audit.tracked in share row exclusive mode;
+  exception
+    when lock_not_available then
+      perform audit.gave_up(array['audit.tracked'::regclass]);
+  end;
   select * into v_old from audit.tracked as k where k.target = track.target;
   v_new := v_old;
   v_new.target := track.target;
@@ -50,7 +56,13 @@ begin
   v_new.actions := coalesce(track.actions, audit.default_actions(v_new.item_type));
   v_new.require_actor := coalesce(track.require_actor, false);
   v_new.on_truncate := coalesce(track.on_truncate, 'log');
-  v_done := audit.apply_declaration(v_old, v_new);
+  begin
+    v_done := audit.apply_declaration(v_old, v_new);
+  exception
+    when lock_not_available then
+      perform audit.gave_up(array[track.target]);
+  end;
+  perform set_config('lock_timeout', v_waits, true);
   -- Where both are said by name, the ids of one table are meant as those of the other.
   select string_agg(audit.name_of(k.target), ', ' order by k.id)
     into v_other

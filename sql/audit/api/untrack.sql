@@ -8,14 +8,21 @@ create or replace function audit.untrack(target regclass)
 as $$
 declare
   v_tracked audit.tracked;
+  v_waits constant text := audit.bound_waits();
+  v_is_tracked boolean;
 begin
   lock table audit.tracked in share row exclusive mode;
   select * into v_tracked from audit.tracked as k where k.target = untrack.target;
-  if not found then
-    return 'unchanged';
+  v_is_tracked := found;
+  if v_is_tracked then
+    perform audit.remove_declaration(v_tracked);
   end if;
-  perform audit.remove_declaration(v_tracked);
-  return 'stopped';
+  perform set_config('lock_timeout', v_waits, true);
+  return case when v_is_tracked then 'stopped' else 'unchanged' end;
+exception
+  when lock_not_available then
+    perform audit.gave_up(array['audit.tracked', untrack.target]);
+    return null;
 end;
 $$;
 

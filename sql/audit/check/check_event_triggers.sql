@@ -10,7 +10,7 @@ as $$
     case when e.oid is null then 'The event trigger is gone' else 'The event trigger is disabled, '
       'or not enabled always' end || ': triggers no longer follow changes of tables.',
     'select audit.follow_ddl();'
-  from unnest(array['audit_before_ddl', 'audit_after_ddl']) as n (name)
+  from unnest(array['audit_before_ddl', 'audit_after_ddl', 'audit_after_drop']) as n (name)
   left join pg_event_trigger as e on e.evtname = n.name
   where (e.oid is null or e.evtenabled <> 'A')
     and (select r.rolsuper from pg_class as c join pg_roles as r on r.oid = c.relowner

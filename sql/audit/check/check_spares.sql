@@ -34,16 +34,12 @@ begin
   end if;
   if v_future is not null then
     execute format('select max(occurred_at) from audit.%I', v_future) into v_until;
-    v_until := date_trunc('month', v_until) + interval '1 month';
   end if;
   if v_until is not null then
     return query select 'rows_in_catch_all', 'warning', format('audit.%I', v_future),
       'Rows lie in the partition for all that is to come: partitions were not made in time, or '
-      'the clock of the server was wrong. They can become a partition of their own.',
-      format('alter table audit.log detach partition audit.%1$I; '
-        'alter table audit.%1$I rename to %2$I; select audit.add_partition(%2$L, %3$L, %4$L); '
-        'select audit.add_partition(''log_future'', %4$L, ''maxvalue'');',
-        v_future, audit.partition_name(v_future_from, v_until), v_future_from, v_until);
+      'the clock of the server was wrong. They can have partitions of their own.',
+      format('select audit.add_interval(%L);', v_until);
   end if;
 end;
 $$;

@@ -12,9 +12,17 @@ as $$
     format(case when c.relname ~ '_cc(new|old)[0-9]*$' then 'drop index %s;'
       else 'reindex index %s;' end, audit.name_of(i.indexrelid))
   from pg_partition_tree('audit.log') as p
-  join pg_index as i on i.indrelid = p.relid
+  join pg_class as r on r.oid = p.relid
+  join pg_index as i on i.indrelid in (r.oid, r.reltoastrelid)
   join pg_class as c on c.oid = i.indexrelid
   where not (i.indisvalid and i.indisready and i.indislive) and p.isleaf
+    -- Whoever is at it holds this lock: REINDEX on the index, CREATE INDEX on its table.
+    and not exists (
+      select from pg_locks as l
+      where l.mode = 'ShareUpdateExclusiveLock' and l.granted
+        and l.database = (select d.oid from pg_database as d where d.datname = current_database())
+        and l.relation = case when c.relname ~ '_cc(new|old)[0-9]*$' then i.indexrelid
+          else i.indrelid end)
   union all
   select 'encoding_wrong', 'error', quote_ident(d.datname),
     format('The encoding of the database is %s: it cannot hold every letter, or holds bytes that '

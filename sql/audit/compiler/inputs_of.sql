@@ -18,6 +18,8 @@ begin
       (select r::text from audit.table_trait(t.target) as r),
       (select string_agg(pg_get_constraintdef(c.oid), E'\n' order by c.conname)
        from pg_constraint as c where c.conrelid = t.target and c.contype in ('f', 'p')),
+      (select string_agg(k::text, E'\n' order by k.number) from audit.cascades_of(t) as k),
+      audit.cascade_gate(t),
       audit.role_for('audit_writer'), audit.role_for('audit_lookup'),
       t.account_tables, t.account_reader,
       concat_ws('|', t.id, t.slug, t.item_type, t.item_id, t.item_label, t.account, t.accounts,

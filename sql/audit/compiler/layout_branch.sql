@@ -1,29 +1,37 @@
--- A tree of questions about a number, halved at each: of a thousand layouts ten are asked.
-create or replace function audit.layout_branch(ids integer[], call text, depth integer)
+-- A tree of questions about a number, halved at each: of a thousand layouts ten are asked. It is put
+-- together from its leaves, two and two, for it is made anew with every layout.
+create or replace function audit.layout_branch(ids integer[], call text)
   returns text
   language plpgsql
   immutable
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_middle integer := cardinality(ids) / 2;
-  v_indent text := repeat('  ', depth);
+  v_firsts integer[] := ids;
+  v_branches text[] := array(
+    select format(E'  if layout = %s then\n    return %s;\n  end if;\n', u.id, format(call, u.id))
+    from unnest(ids) with ordinality as u (id, n)
+    order by u.n);
 begin
-  if ids = '{}' then
-    return '';
-  end if;
-  if cardinality(ids) > 1 then
-    return format(E'%1$sif layout < %2$s then\n%3$s%1$selse\n%4$s%1$send if;\n', v_indent,
-      ids[v_middle + 1],
-      audit.layout_branch(ids[1 : v_middle], call, depth + 1),
-      audit.layout_branch(ids[v_middle + 1 : cardinality(ids)], call, depth + 1));
-  end if;
-  return format(E'%1$sif layout = %2$s then\n%1$s  return %3$s;\n%1$send if;\n', v_indent,
-    ids[1], format(call, ids[1]));
+  while cardinality(v_firsts) > 1 loop
+    select
+        array_agg(p.firsts[1] order by p.n),
+        array_agg(case when cardinality(p.firsts) = 1 then p.branches[1]
+          else format(E'  if layout < %s then\n%s  else\n%s  end if;\n',
+            p.firsts[2], p.branches[1], p.branches[2]) end order by p.n)
+      into v_firsts, v_branches
+      from (
+        select (u.n - 1) / 2 as n,
+          array_agg(u.first order by u.n) as firsts, array_agg(u.branch order by u.n) as branches
+        from unnest(v_firsts, v_branches) with ordinality as u (first, branch, n)
+        group by 1
+      ) as p;
+  end loop;
+  return coalesce(v_branches[1], '');
 end;
 $$;
 
-revoke all on function audit.layout_branch(integer[], text, integer) from public;
+revoke all on function audit.layout_branch(integer[], text) from public;
 
-comment on function audit.layout_branch(integer[], text, integer) is
+comment on function audit.layout_branch(integer[], text) is
   'SQL that calls the function of a layout by its number.';

@@ -16,10 +16,12 @@ begin
   returns %s
   language plpgsql
   immutable
-  cost 10000
+  cost %s
   set search_path = pg_catalog, pg_temp
 as %L', kind,
   'row_values text' || case when v_has_side then ', is_deleted boolean' else '' end, v_result,
+  -- What prints a record stands in the list of a select: it is to come after sort and limit.
+  case kind when 'text' then 10000 else 100 end,
   format(
 '
 declare
@@ -36,7 +38,7 @@ begin
     using errcode = ''UA003'', hint = ''Call audit.refresh(), which makes it anew.'';
 end;
 ',
-    v_result, audit.layout_branch(v_ids, format('audit.layout_%%s_%s(%s)', kind, v_arguments), 1),
+    v_result, audit.layout_branch(v_ids, format('audit.layout_%%s_%s(%s)', kind, v_arguments)),
     kind, case when v_has_side then '$1, $2' else '$1' end, kind, v_arguments));
 end;
 $$;

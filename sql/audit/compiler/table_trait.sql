@@ -26,10 +26,13 @@ as $$
   from pg_class as c
   left join lateral (
     select g.tgtype
-    from pg_trigger as g
+    from (
+      select c.oid
+      union
+      select p.relid from pg_partition_tree(c.oid) as p where with_partitions and c.relkind = 'p'
+    ) as r (oid)
+    join pg_trigger as g on g.tgrelid = r.oid
     where not g.tgisinternal and g.tgname !~ '^_audit_'
-      and (g.tgrelid = c.oid
-        or (with_partitions and c.relkind = 'p' and g.tgrelid in (select relid from pg_partition_tree(c.oid))))
   ) as g on true
   where c.oid = table_trait.target
   group by c.oid, c.relkind

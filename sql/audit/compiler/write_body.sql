@@ -13,9 +13,12 @@ declare
   v_source text := case when is_row_level then '' else format('%1$s_rows as %1$s', v_side) end;
   v_changes text := audit.row_changes(t, v_side);
   v_cascade text := case event when 'delete' then audit.cascade_test(t, old_side) else 'false' end;
+  v_gate text := case event when 'delete' then audit.cascade_gate(t) end;
+  v_is_grouped boolean;
   v_record text;
   v_action text;
   v_condition text;
+  v_body text;
 begin
   select
       case when count(*) = 1 then min(quote_literal(r.action))
@@ -28,16 +31,27 @@ begin
   if v_action is null then
     return null;
   end if;
-  if (select bool_or(r.is_grouped) from audit.rules_of(t, event) as r) and not is_row_level then
-    return audit.group_body(t, v_row, v_action, v_changes, v_cascade, v_source, v_condition,
-      event = 'delete');
-  end if;
-  if t.part is null then
+  v_is_grouped := not is_row_level
+    and (select bool_or(r.is_grouped) from audit.rules_of(t, event) as r);
+  if not v_is_grouped and t.part is null then
     v_record := audit.row_record(t, v_side);
   end if;
-  return audit.insert_log(t, v_row, v_action,
-    case when v_record is null then audit.part_changes(t, v_row, v_changes) else 'null' end,
-    v_cascade, v_source, v_condition, v_record, event = 'delete');
+  if not v_is_grouped then
+    v_changes := case when v_record is null then audit.part_changes(t, v_row, v_changes)
+      else 'null' end;
+  end if;
+  select string_agg(case when v_is_grouped then
+        audit.group_body(t, v_row, v_action, v_changes, c.test, v_source, v_condition,
+          event = 'delete')
+      else
+        audit.insert_log(t, v_row, v_action, v_changes, c.test, v_source, v_condition, v_record,
+          event = 'delete')
+      end, E'  else\n' order by c.n)
+    into v_body
+    from unnest(case when v_gate is null then array[v_cascade] else array[v_cascade, 'false'] end)
+      with ordinality as c (test, n);
+  return case when v_gate is null then v_body
+    else format(E'  if %s\n  then\n%s  end if;\n', v_gate, v_body) end;
 end;
 $$;
 

@@ -1,10 +1,13 @@
 -- Partitions for a span of the log that has none: one for each interval as long as they are wanted,
--- then spare ones, of a year at most. Rows fall into spares only if maintenance is forgotten. What
--- has the name of a partition was detached by somebody, who will not want it back.
+-- then spare ones, of a year at most. Rows fall into spares only if maintenance is forgotten. What is
+-- beyond them, before the rows of a clock that was ahead, is one; so is what is long past, between
+-- rows of history. What has the name of a partition was detached by somebody, who will not want it
+-- back.
 create or replace function audit.fill_log(
   lower_bound timestamptz,
   upper_bound timestamptz,
-  wanted_until timestamptz
+  wanted_until timestamptz,
+  spares_until timestamptz
 )
   returns integer
   language plpgsql
@@ -18,8 +21,12 @@ declare
   v_added integer := 0;
 begin
   while v_from < fill_log.upper_bound loop
-    if v_from < fill_log.wanted_until then
+    if fill_log.upper_bound < now() and fill_log.upper_bound > v_from + interval '20 years' then
+      v_to := fill_log.upper_bound;
+    elsif v_from < fill_log.wanted_until then
       v_to := audit.interval_after(v_from);
+    elsif v_from >= fill_log.spares_until then
+      v_to := fill_log.upper_bound;
     else
       v_to := date_trunc('year', v_from) + interval '1 year';
     end if;
@@ -35,7 +42,7 @@ begin
 end;
 $$;
 
-revoke all on function audit.fill_log(timestamptz, timestamptz, timestamptz) from public;
+revoke all on function audit.fill_log(timestamptz, timestamptz, timestamptz, timestamptz) from public;
 
-comment on function audit.fill_log(timestamptz, timestamptz, timestamptz) is
+comment on function audit.fill_log(timestamptz, timestamptz, timestamptz, timestamptz) is
   'Adds partitions of the log between two times; returns how many.';

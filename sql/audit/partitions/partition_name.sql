@@ -19,7 +19,7 @@ as $$
         || to_char(upper_bound - interval '1 day', 'YYYY_MM')
     -- Bounds that somebody chose by hand.
     else to_char(lower_bound, 'YYYY_MM_DD') || '_to_' || to_char(upper_bound, 'YYYY_MM_DD')
-  end
+  end || case when lower_bound < '0001-01-01 00:00:00+00' then '_bc' else '' end
 $$;
 
 revoke all on function audit.partition_name(timestamptz, timestamptz) from public;

@@ -17,7 +17,8 @@ begin
     join pg_namespace as n on n.oid = c.relnamespace
     cross join pg_roles as r
     where r.rolname in ('audit_writer', 'audit_lookup')
-      and not exists (select from audit.tracked as k where u.relation = any (k.tables))
+      and not exists (select from audit.tracked as k
+                      where k.tables::oid[] @> array[u.relation::oid])
       and exists (select from pg_attribute as a cross join lateral aclexplode(a.attacl) as x
                   where a.attrelid = c.oid and x.grantee = r.oid)
   loop

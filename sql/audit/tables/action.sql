@@ -16,6 +16,7 @@ comment on column audit.action.description is 'What the action means, in a sente
 insert into audit.action (action, label, description) values
   ('log_exported', 'Log exported', 'Rows of the log were exported by auditdb export.'),
   ('log_imported', 'Log imported', 'Rows of another log were imported by auditdb import.'),
+  ('log_import_undone', 'Import undone', 'The rows of an import were taken out of the log again.'),
   ('table_truncated', 'Table truncated', 'A tracked table was emptied by TRUNCATE.'),
   ('tracking_started', 'Tracking started', 'A table was declared to audit.track().'),
   ('tracking_changed', 'Tracking changed',

@@ -6,8 +6,11 @@ create table audit.era (
   kind     text        collate "C" not null,
   is_open  boolean     not null default false,
   began_at timestamptz not null default clock_timestamp(),
+  imported jsonb,
   constraint era_pkey primary key (number),
-  constraint era_kind_check check (kind in ('installed', 'restored', 'imported'))
+  constraint era_kind_check
+    check (kind in ('installed', 'restored', 'imported', 'undone', 'undo')),
+  constraint era_imported_check check ((kind in ('imported', 'undone')) = (imported is not null))
 );
 
 revoke all on audit.era from public;
@@ -17,10 +20,15 @@ comment on table audit.era is
 comment on column audit.era.number is 'Number of the era, from 1 on.';
 comment on column audit.era.log is 'Identity of the log, kept when it is restored elsewhere.';
 comment on column audit.era.server is 'Identifier of the server whose transaction ids count.';
-comment on column audit.era.kind is 'What began the era: installed, restored or imported.';
+comment on column audit.era.kind is
+  'What began the era: installed, restored, imported; undone, an import that was undone since; undo, '
+  'when it was.';
 comment on column audit.era.is_open is
   'Whether an import is under way, whose rows are not all there yet.';
 comment on column audit.era.began_at is 'When the era began.';
+comment on column audit.era.imported is
+  'What was imported: the hash, log and rows of the export, its first and last time (since, until), '
+  'how many rows were new, and which layouts. Its rows in audit.log have minus the number as era.';
 
 insert into audit.era (number, log, server, kind)
 select 1, gen_random_uuid(), s.system_identifier, 'installed'

@@ -16,6 +16,8 @@ create table audit.layout (
   constraint layout_columns_is_array_check check (jsonb_typeof(columns) = 'array')
 );
 
+create index layout_tracked_id_idx on audit.layout (tracked_id, id);
+
 comment on table audit.layout is
   'One row for each shape that the rows of a tracked table had: its audited columns, in their order. '
   'Never changed but for renamed, and never removed while a row of the log may refer to it.';

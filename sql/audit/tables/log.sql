@@ -1,4 +1,6 @@
 -- The log itself: written by compiled triggers only, never changed, partitioned by time.
+-- What audit.events only computes with comes last: so a page that is sorted takes rows as they are
+-- stored, and copies none but those it shows.
 create table audit.log (
   -- Nothing is drawn from the writer's session: a sequence would change what lastval() says there.
   id          bigint           not null
@@ -21,12 +23,12 @@ create table audit.log (
   db_role     text collate "C" not null,
   application text             not null default '',
   is_cascade  boolean          not null default false,
-  is_deleted  boolean          not null default false,
+  context     jsonb,
   era         smallint         not null default 1,
   layout      integer,
   row_values  text,
   changes     jsonb,
-  context     jsonb
+  is_deleted  boolean          not null default false
 ) partition by range (occurred_at);
 
 -- Ids are compared as bytes: the same order in every engine, no index to rebuild with a new libc.
@@ -92,9 +94,11 @@ comment on column audit.log.on_behalf_of_label is
 comment on column audit.log.db_role is 'Login role of the session that wrote.';
 comment on column audit.log.application is 'The application_name of the session that wrote.';
 comment on column audit.log.is_cascade is 'Whether the row was written because a parent was deleted.';
-comment on column audit.log.is_deleted is 'Whether it is about rows that the action deleted.';
+comment on column audit.log.context is
+  'Request id, address, reason and the like, as given with the actor.';
 comment on column audit.log.era is
-  'In which era (audit.era) it was written, which tx counts in; 0 where it was imported.';
+  'In which era (audit.era) it was written, which tx counts in; minus the number of the era where it '
+  'came with the import that began that one.';
 comment on column audit.log.layout is
   'Which layout (audit.layout) the row of the table had; null in rows about no row of a table.';
 comment on column audit.log.row_values is
@@ -102,5 +106,4 @@ comment on column audit.log.row_values is
   'is null then, and audit.events makes it of this.';
 comment on column audit.log.changes is
   'Changed columns as {"column": {"old": ..., "new": ...}}; a secret is {"redacted": true}.';
-comment on column audit.log.context is
-  'Request id, address, reason and the like, as given with the actor.';
+comment on column audit.log.is_deleted is 'Whether it is about rows that the action deleted.';

@@ -37,6 +37,10 @@ create table audit.tracked (
   constraint tracked_part_and_name_check check ((part is null) = (part_name is null))
 );
 
+create index tracked_tables_idx on audit.tracked using gin ((tables::oid[])) with (fastupdate = off);
+create index tracked_widened_idx on audit.tracked (id) where inputs = '';
+create index tracked_quoted_idx on audit.tracked (id) where right(table_name, 1) = '"';
+
 revoke all on audit.tracked from public;
 
 comment on table audit.tracked is 'One row for each tracked table: its declaration.';

@@ -1,5 +1,7 @@
 -- Makes a declaration true: checked, stored, compiled, installed, and the fact itself in the log.
-create or replace function audit.apply_declaration(was audit.tracked, now audit.tracked)
+create or replace function audit.apply_declaration(
+  was audit.tracked, now audit.tracked, compiler text default audit.compiler_digest()
+)
   returns text
   language plpgsql
   set search_path = pg_catalog, pg_temp
@@ -47,7 +49,7 @@ begin
   now.compiled := to_jsonb(v_compiled);
   update audit.tracked as k
     set compiled = now.compiled, layout = now.layout, table_name = audit.name_of(now.target),
-      inputs = audit.inputs_of(now),
+      inputs = audit.inputs_of(now, compiler),
       trigger_count = (select count(*) from jsonb_object_keys(v_compiled.triggers))
     where k.id = now.id;
   perform audit.revoke_reading(was.tables);
@@ -70,7 +72,7 @@ begin
 end;
 $$;
 
-revoke all on function audit.apply_declaration(audit.tracked, audit.tracked) from public;
+revoke all on function audit.apply_declaration(audit.tracked, audit.tracked, text) from public;
 
-comment on function audit.apply_declaration(audit.tracked, audit.tracked) is
+comment on function audit.apply_declaration(audit.tracked, audit.tracked, text) is
   'Stores, compiles and installs a declaration; says whether it started, changed or is unchanged.';

@@ -20,7 +20,7 @@ begin
   v_new.numbers := audit.column_numbers(t.target);
   v_new.relation := t.target;
   v_layout := audit.add_layout(v_new);
-  perform audit.derive_layouts();
+  perform audit.derive_layouts(v_layout);
   perform audit.follow_layouts(t.id);
   return v_layout;
 end;

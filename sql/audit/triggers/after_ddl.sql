@@ -1,4 +1,5 @@
--- After DDL on a tracked table its triggers are compiled anew in the same transaction.
+-- After DDL on a tracked table its triggers are compiled anew in the same transaction. Every command
+-- comes here, so what concerns no tracked table ends with one look into an index.
 create or replace function audit.after_ddl()
   returns event_trigger
   language plpgsql
@@ -11,16 +12,30 @@ as $$
 declare
   v_stack text;
   v_touched oid[];
+  v_roots oid[];
 begin
   get diagnostics v_stack = pg_context;
   if v_stack ~ 'function audit\.(install_compiled|remove_declaration)\(' then
     return;
   end if;
-  select array_agg(distinct coalesce(g.tgrelid, r.oid, c.objid))
-    into v_touched
+  select array_agg(t.oid), array_agg(a.relid) filter (where a.relid is not null)
+    into v_touched, v_roots
     from pg_event_trigger_ddl_commands() as c
-    left join pg_trigger as g on c.classid = 'pg_trigger'::regclass and g.oid = c.objid
-    left join pg_class as r on c.classid = 'pg_namespace'::regclass and r.relnamespace = c.objid;
+    cross join lateral (
+      select c.objid where c.classid <> all (array['pg_trigger', 'pg_namespace']::regclass[])
+      union all
+      select g.tgrelid from pg_trigger as g
+      where c.classid = 'pg_trigger'::regclass and g.oid = c.objid
+      union all
+      select r.oid from pg_class as r
+      where c.classid = 'pg_namespace'::regclass and r.relnamespace = c.objid
+    ) as t (oid)
+    left join lateral pg_partition_ancestors(t.oid) as a on true;
+  if tg_tag <> 'ALTER TABLE'
+    and not exists (select from audit.tracked as k where k.tables::oid[] && (v_touched || v_roots))
+  then
+    return;
+  end if;
   -- Triggers that the owner disabled stay so (a restore does it), but not in silence.
   perform audit.write_table_event('tracking_changed', audit.name_of(k.target),
       jsonb_build_object('triggers', jsonb_build_object('new', 'disabled')))
@@ -30,9 +45,10 @@ begin
                   where g.tgrelid = k.target and g.tgenabled = 'D' and g.tgname ~ '^_audit_');
   perform audit.refresh(s.target)
     from (
-      select s as target
-      from audit.stale_tables(coalesce(v_touched, '{}'),
-        tg_tag not in ('CREATE TABLE', 'CREATE TRIGGER', 'ALTER TRIGGER')) as s
+      select k.target
+      from audit.tracked as k
+      where k.tables::oid[] && (v_touched || v_roots)
+        and audit.is_stale(k, v_touched || v_roots)
       union
       -- What before_ddl() widened because the text names it, whether the command touched it or not.
       select k.target

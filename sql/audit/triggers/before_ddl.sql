@@ -21,12 +21,7 @@ begin
   end if;
   -- The command's target is not known yet: every tracked table that the text names is widened,
   -- which changes nothing but the cost of its next updates, until after_ddl() narrows it again.
-  for v_target in
-    select k.target
-    from audit.tracked as k
-    join pg_class as c on c.oid = k.target
-    where strpos(v_query, lower(c.relname)) > 0
-  loop
+  for v_target in select audit.tables_named(v_query) loop
     perform audit.widen(v_target);
   end loop;
 end;

@@ -18,13 +18,21 @@ begin
   if not exists (select from pg_event_trigger as e where e.evtname = 'audit_after_ddl') then
     create event trigger audit_after_ddl on ddl_command_end
       when tag in ('ALTER TABLE', 'ALTER SCHEMA', 'CREATE TABLE', 'CREATE TRIGGER',
-        'ALTER TRIGGER', 'DROP TRIGGER', 'DROP TABLE', 'DROP SCHEMA', 'DROP OWNED')
+        'ALTER TRIGGER')
       execute function audit.after_ddl();
     comment on event trigger audit_after_ddl is
       'Compiles tracked tables anew that a command has changed.';
   end if;
+  if not exists (select from pg_event_trigger as e where e.evtname = 'audit_after_drop') then
+    create event trigger audit_after_drop on sql_drop
+      when tag in ('ALTER TABLE', 'DROP TRIGGER', 'DROP TABLE', 'DROP SCHEMA', 'DROP OWNED')
+      execute function audit.after_drop();
+    comment on event trigger audit_after_drop is
+      'Follows tracked tables and triggers of theirs that are gone.';
+  end if;
   alter event trigger audit_before_ddl enable always;
   alter event trigger audit_after_ddl enable always;
+  alter event trigger audit_after_drop enable always;
 end;
 $$;
 

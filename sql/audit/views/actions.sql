@@ -21,6 +21,7 @@ left join lateral (
 left join (values
   ('log_exported', '{log}'::text[]),
   ('log_imported', '{log}'),
+  ('log_import_undone', '{log}'),
   ('table_truncated', '{table}'),
   ('tracking_started', '{table}'),
   ('tracking_changed', '{table}'),

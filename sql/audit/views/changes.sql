@@ -34,35 +34,24 @@ select
 from audit.log as e
 left join audit.layout as y on y.id = e.layout
 cross join lateral (
-  select u.key, u.key, u.value ->> 'old', u.value ->> 'new',
+  -- That a name may be another one now is behind a function of no cost to the planner: names are
+  -- compared before values are.
+  select case when y.renamed is null then u.key else audit.name_now(y.renamed, u.key) end,
+    u.key, u.value ->> 'old', u.value ->> 'new',
     coalesce((u.value ->> 'redacted')::boolean, false)
-  from jsonb_each(e.changes) as u
+  from jsonb_each(case when e.row_values is null then e.changes end) as u
   -- Equal pairs say which part of the item a row is about; they are no change.
-  where e.row_values is null and y.renamed is null
-    and (u.value -> 'old' is distinct from u.value -> 'new' or u.value ? 'redacted')
+  where u.value -> 'old' is distinct from u.value -> 'new' or u.value ? 'redacted'
   union all
-  -- All else behind one question, so that an update whose columns have kept their names costs little.
-  select r.*
-  from (select where e.row_values is not null or y.renamed is not null offset 0) as g
-  cross join lateral (
-    select coalesce(y.renamed ->> u.key,
-        substring(u.key from '^[^/]*/[^/]*/')
-          || (y.renamed ->> substring(u.key from '^[^/]*/[^/]*/(.*)$')), u.key),
-      u.key, u.value ->> 'old', u.value ->> 'new',
-      coalesce((u.value ->> 'redacted')::boolean, false)
-    from jsonb_each(e.changes) as u
-    where e.row_values is null
-      and (u.value -> 'old' is distinct from u.value -> 'new' or u.value ? 'redacted')
-    union all
-    select coalesce(y.renamed ->> v.key, v.key), v.key, case when e.is_deleted then v.value end,
-      case when not e.is_deleted then v.value end, false
-    from unnest(y.names, audit.record_values(e.layout, e.row_values)) as v (key, value)
-    where e.row_values is not null
-    union all
-    select coalesce(y.renamed ->> s.name, s.name), s.name, null, null, true
-    from unnest(y.secret) as s (name)
-    where e.row_values is not null
-  ) as r
+  -- Names come first, so that a record without a name that is asked for is not read; for whichever
+  -- of its names, it is read once. Secrets have no place in it.
+  select coalesce(y.renamed ->> n.name, n.name), n.name,
+    case when e.is_deleted then r.shown[n.place] end,
+    case when not e.is_deleted then r.shown[n.place] end,
+    n.place > cardinality(y.names)
+  from unnest(y.names || y.secret) with ordinality as n (name, place)
+  left join audit.record_values(e.layout, e.row_values) as r (shown) on true
+  where e.row_values is not null
 ) as c (column_name, column_then, old_value, new_value, is_redacted);
 
 revoke all on audit.changes from public;

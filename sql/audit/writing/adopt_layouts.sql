@@ -2,7 +2,7 @@
 -- known by what it says. One of a table of this database serves as it is; others are added, under a
 -- declaration that no table of this database has.
 create or replace function audit.adopt_layouts(log uuid, layouts jsonb)
-  returns table (theirs integer, ours integer)
+  returns table (theirs integer, ours integer, is_added boolean)
   language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
@@ -46,7 +46,8 @@ begin
         and (y.tracked_id = v_layout.tracked_id or y.tracked_id > 0)
       order by y.tracked_id = v_layout.tracked_id desc, y.id
       limit 1;
-    if not found then
+    is_added := not found;
+    if is_added then
       ours := audit.add_layout(v_layout);
       v_added := v_added || v_layout.tracked_id;
     end if;

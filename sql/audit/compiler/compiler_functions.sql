@@ -1,0 +1,49 @@
+-- The functions whose text decides what a declaration compiles to, by their names: those of this
+-- schema but for trigger functions and for what is compiled. They are listed so that they are found
+-- without looking at what was compiled, however much of it there is.
+create or replace function audit.compiler_functions()
+  returns name[]
+  language sql
+  immutable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select '{
+  account_query, actor_now, actor_variables, add_era, add_interval, add_layout, add_partition,
+  add_piece, add_row_trigger, add_trigger, adopt_layouts, after_ddl, after_drop,
+  apply_declaration, as_compiled, audited_columns, before_ddl, begin_era, belonging_query,
+  bind_expression, bind_row, bind_text, bound_function, bound_functions, bound_waits,
+  builtin_name, cascade_gate, cascade_test, cascades_of, check, check_event_triggers,
+  check_functions, check_guard, check_import, check_layouts, check_partitions, check_policies,
+  check_readers, check_rights, check_rows, check_sessions, check_spares, check_storage,
+  check_tables, check_triggers, check_untracked, check_writers, close_partition, column_numbers,
+  columns_now, columns_of, compile_function, compile_moves, compile_partitioned, compile_table,
+  compiler_digest, compiler_functions, condition_names, context_of, copy_comments, declaration_of,
+  default_actions, demand_actor, departed_body, departed_function, departed_reader,
+  derive_layouts, describe_rule, difference, element_of, equality_of, event, expressions_of,
+  fill_log, fingerprint, fold_name, follow_columns, follow_ddl, follow_layouts, follow_names,
+  follow_rules, foreign_key_of, forget_layouts, function_settings, gave_up, give_function,
+  grant_reading, grant_rights, group_body, has_own_policies, has_trigger, holders_of, horizon,
+  indent, inputs_of, insert_log, install_compiled, interval_after, is_bound, is_builtin,
+  is_current, is_filtered, is_function_installed, is_installed, is_kept, is_partition_empty,
+  is_stale, is_trusted, item_log, json_value, layout_branch, layout_columns, layout_dispatcher,
+  layout_of, layout_printer, layout_reader, lookup_columns, lookup_join, lookup_name,
+  lookup_query, lookups_of, maintain, merge_body, moved_value, name_actions, name_now, name_of,
+  name_types, names_in, open_import, over_parameters, parent_columns, parent_query, part_changes,
+  part_identity, partition_list, partition_name, policy_ddl, presence_of, presented,
+  presented_type, problem_of_names, problem_of_rules, protect, quoted, read_actor, read_move,
+  reader_function, reader_functions, reader_of, reader_settings, reads_inline, record_changes,
+  record_export, record_value, refresh, remove_declaration, renamed_columns, revoke_reading,
+  rewrite_expression, role_for, role_rights, row_changes, row_names, row_record, rules_of,
+  secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
+  settle_readers, short_name, slug_for, spare_to_split, summarised_partitions, table_trait,
+  tables_named, text_value, tokens_of, track, tree_log, triggered_relations, undo_import, untrack,
+  update_body, update_insert, update_list, update_variables, utc, validate_bound,
+  validate_declaration, validate_expression, validate_expressions, validate_trackable,
+  validate_tree, validate_undo, widen, write_body, write_function, write_log_event,
+  write_table_event
+  }'::name[]
+$$;
+
+revoke all on function audit.compiler_functions() from public;
+
+comment on function audit.compiler_functions() is 'Names of the functions that compile.';
