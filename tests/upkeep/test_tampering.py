@@ -366,6 +366,24 @@ def test_a_log_that_was_restored_on_another_server(owner: psycopg.Connection) ->
     assert wrong(owner, frozenset({"function_rights", "sessions_hidden"})) == []
 
 
+def test_rows_of_an_import_that_was_undone_are_no_loss(server: Server) -> None:
+    taken = "delete from audit.log where item_id::integer <= {}"
+    with _migrated(server, "audit@head") as name, psycopg.connect(server.url(name)) as conn:
+        conn.autocommit = True
+        conn.execute(WRITTEN)
+        conn.execute(
+            "insert into audit.era (number, log, server, kind, imported) select 2, log, server,"
+            " 'undone', '{\"new_rows\": 4}' from audit.era;"
+            "alter table only audit.log alter column era set default 2"
+        )
+        conn.execute(f"{UNGUARDED} {taken.format(4)}; {GUARDED}".encode())
+        conn.execute("select pg_stat_force_next_flush()")
+        assert auditdb.check(conn) == ()
+        conn.execute(f"{UNGUARDED} {taken.format(5)}; {GUARDED}".encode())
+        conn.execute("select pg_stat_force_next_flush()")
+        assert [f.finding for f in auditdb.check(conn)] == ["rows_changed"]
+
+
 @pytest.mark.parametrize("installer", ["superuser"], indirect=True)
 def test_event_triggers_that_are_switched_off(server: Server, owner: psycopg.Connection) -> None:
     if server.version < 17:
