@@ -7,7 +7,7 @@ PYTEST = $(BIN)/pytest -n 2 --dist worksteal
 branch ?= audit
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all quick bench lint format hooks migration draft seal release clean
+.PHONY: help demo test test-all quick bench lint format hooks migration draft facts seal release clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -49,6 +49,10 @@ migration: .venv/dev.stamp ## Make the files of a new migration (m="redact colum
 
 draft: .venv/dev.stamp ## Write the first migration of each branch from sql/, until it is released
 	$(BIN)/python scripts/migration.py draft
+	$(BIN)/python scripts/facts.py
+
+facts: .venv/dev.stamp ## Write what the catalogue says after the newest migration, for checks
+	$(BIN)/python scripts/facts.py
 
 seal: .venv/dev.stamp ## Release the migrations: from now on their files are never edited
 	$(BIN)/python scripts/migration.py seal

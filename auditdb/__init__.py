@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from auditdb._query.queries import counts, events, iter_events
     from auditdb._query.records import Change, Count, Event, FieldChange, ItemState, NoValue, Page
     from auditdb._tracking.declaration import Action, Tracked, declare
-    from auditdb._upkeep.check import Finding, check
+    from auditdb._upkeep.check import check
+    from auditdb._upkeep.finding import Finding
     from auditdb._upkeep.upgrade import upgrade
     from auditdb.errors import (
         ActorRequired,
@@ -128,7 +129,8 @@ _ROOMS = {
     "_query.queries": "counts events iter_events",
     "_query.records": "Change Count Event FieldChange ItemState NoValue Page",
     "_tracking.declaration": "Action Tracked declare",
-    "_upkeep.check": "Finding check",
+    "_upkeep.check": "check",
+    "_upkeep.finding": "Finding",
     "_upkeep.upgrade": "upgrade",
 }
 

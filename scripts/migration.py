@@ -117,7 +117,7 @@ def new(branch: str, message: str) -> None:
 
 def migration_files() -> list[Path]:
     """Return the files of all migrations, by name."""
-    return sorted(p for p in VERSIONS.iterdir() if p.suffix in (".py", ".sql"))
+    return sorted(p for p in VERSIONS.iterdir() if p.suffix in (".py", ".sql", ".jsonl"))
 
 
 def check_sealed() -> None:

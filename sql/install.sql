@@ -20,6 +20,7 @@ create schema audit;
 \ir audit/tables/layout.sql
 \ir audit/tables/move.sql
 \ir audit/tables/option.sql
+\ir audit/tables/ignored.sql
 \ir audit/tables/closed_partition.sql
 \ir audit/api/has_own_policies.sql
 \ir audit/tables/presence.sql
@@ -192,6 +193,7 @@ create schema audit;
 \ir audit/tracking/remove_declaration.sql
 \ir audit/api/track.sql
 \ir audit/api/untrack.sql
+\ir audit/api/ignore.sql
 \ir audit/api/refresh.sql
 \ir audit/api/widen.sql
 \ir audit/triggers/before_ddl.sql
@@ -235,6 +237,7 @@ create schema audit;
 \ir audit/check/check_event_triggers.sql
 \ir audit/check/check_tables.sql
 \ir audit/check/check_functions.sql
+\ir audit/check/check_compiled.sql
 \ir audit/check/check_layouts.sql
 \ir audit/check/check_triggers.sql
 \ir audit/check/check_untracked.sql
@@ -248,7 +251,13 @@ create schema audit;
 \ir audit/check/check_rows.sql
 \ir audit/check/check_import.sql
 \ir audit/check/check_storage.sql
+\ir audit/check/check_changes.sql
+\ir audit/check/check_eras.sql
+\ir audit/check/check_summaries.sql
+\ir audit/check/check_counts.sql
+\ir audit/check/check_strangers.sql
 \ir audit/check/check_sessions.sql
+\ir audit/check/check_size.sql
 \ir audit/api/check.sql
 
 -- Ready: the first partitions, and who may do what

@@ -39,7 +39,7 @@ COMMANDS: Mapping[str, Listed] = {
     ),
     "check": Listed(
         "check:check",
-        "Look for what is wrong with the log; exit with 1 if anything is, and say what fixes it.",
+        "Look for what is wrong with the log, say what fixes it, and exit with 1 on errors.",
     ),
     "maintain": Listed(
         "maintain:maintain",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from auditdb._query.records import Change, Event
-    from auditdb._upkeep.check import Finding
+    from auditdb._upkeep.finding import Finding
 
 CELL = 200
 """The most characters of a value in the table of changes."""
@@ -107,7 +107,8 @@ def findings_table(findings: Iterable[Finding]) -> Table:
         what = Text(visible(found.finding), style=_STYLES.get(found.severity, "bold"))
         what.append(f"\n{found.severity}", style="not bold")
         said = Text(visible(found.message))
-        said.append(f"\n{visible(found.mend)}", style="green")
+        if found.mend:
+            said.append(f"\n{visible(found.mend)}", style="green")
         table.add_row(what, Text(visible(found.object)), said)
     return table
 

@@ -9,6 +9,7 @@ import typer
 from auditdb._cli.arguments import Url
 from auditdb._cli.saying import outcome, say
 from auditdb._upkeep import database, migrate
+from auditdb._upkeep.repair import repair
 
 PartitionInterval = Literal["month", "quarter", "year"]
 
@@ -29,6 +30,12 @@ def upgrade(
         PartitionInterval | None,
         typer.Option("--partitions", help="For a new log: what a partition of it spans."),
     ] = None,
+    is_repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair", help="Before, put code, views and rights back as they were installed."
+        ),
+    ] = False,
     url: Url = None,
 ) -> None:
     """Bring the database up to date, in one transaction."""
@@ -37,6 +44,10 @@ def upgrade(
             typer.echo(migrate.script(revision), nl=False)
             return
         where = database.resolve(url)
+        if is_repair:
+            with database.connect(where, accept="any") as connection:
+                for name in repair(connection):
+                    say(f"repaired {name}")
         ran = migrate.upgrade(where, revision, partition_interval=partitions)
         for title in ran:
             say(f"upgraded to {title}")

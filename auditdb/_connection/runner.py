@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overl
 
 from auditdb._connection import kinds
 from auditdb._connection.qualified import qualified
-from auditdb.errors import log_translated
+from auditdb.errors import AuditError, log_translated
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -39,6 +39,8 @@ class Query:
 
     text: str
     values: dict[str, str | int]
+    is_exact: bool = False
+    """Whether the text is sent as it is: its names are in full, or the search_path is set."""
 
 
 if TYPE_CHECKING:
@@ -122,7 +124,12 @@ def _run(conn: kinds.Sync, reading: Reading[T]) -> T:
     try:
         query = next(reading)
         while True:
-            query = reading.send(_rows(conn, query))
+            try:
+                rows = _rows(conn, query)
+            except AuditError as error:
+                query = reading.throw(error)
+            else:
+                query = reading.send(rows)
     except StopIteration as done:
         return cast("T", done.value)
 
@@ -131,7 +138,12 @@ async def _run_async(conn: kinds.Async, reading: Reading[T]) -> T:
     try:
         query = next(reading)
         while True:
-            query = reading.send(await _rows_async(conn, query))
+            try:
+                rows = await _rows_async(conn, query)
+            except AuditError as error:
+                query = reading.throw(error)
+            else:
+                query = reading.send(rows)
     except StopIteration as done:
         return cast("T", done.value)
 
@@ -174,16 +186,20 @@ def _rows(conn: kinds.Sync, query: Query) -> Sequence[ResultRow]:
         if not kinds.is_psycopg(conn):
             from sqlalchemy import text
 
-            found: Any = cast("Any", conn).execute(text(qualified(query.text)), query.values)
-            return cast("Sequence[ResultRow]", found.all())
+            found: Any = cast("Any", conn).execute(
+                text(query.text if query.is_exact else qualified(query.text)), query.values
+            )
+            return cast("Sequence[ResultRow]", found.all() if found.returns_rows else ())
         from psycopg import Cursor
         from psycopg.rows import tuple_row
 
         # A cursor of psycopg's own: the connection may have been given another class, or rows that
         # are no tuples. A statement that is not prepared is planned for the values at hand.
         with Cursor(conn, row_factory=tuple_row) as cursor:
-            cursor.execute(_for_psycopg(query.text), query.values, prepare=False)
-            return cursor.fetchall()
+            cursor.execute(
+                _for_psycopg(query.text, is_exact=query.is_exact), query.values, prepare=False
+            )
+            return cursor.fetchall() if cursor.description else ()
 
 
 async def _rows_async(conn: kinds.Async, query: Query) -> Sequence[ResultRow]:
@@ -191,15 +207,20 @@ async def _rows_async(conn: kinds.Async, query: Query) -> Sequence[ResultRow]:
         if not kinds.is_async_psycopg(conn):
             from sqlalchemy import text
 
-            found: Any = await cast("Any", conn).execute(text(qualified(query.text)), query.values)
-            return cast("Sequence[ResultRow]", found.all())
+            found: Any = await cast("Any", conn).execute(
+                text(query.text if query.is_exact else qualified(query.text)), query.values
+            )
+            return cast("Sequence[ResultRow]", found.all() if found.returns_rows else ())
         from psycopg import AsyncCursor
         from psycopg.rows import tuple_row
 
         async with AsyncCursor(conn, row_factory=tuple_row) as cursor:
-            await cursor.execute(_for_psycopg(query.text), query.values, prepare=False)
-            return await cursor.fetchall()
+            await cursor.execute(
+                _for_psycopg(query.text, is_exact=query.is_exact), query.values, prepare=False
+            )
+            return await cursor.fetchall() if cursor.description else ()
 
 
-def _for_psycopg(text: str) -> bytes:
-    return PARAMETER.sub(r"%(\1)s", qualified(text).replace("%", "%%")).encode()
+def _for_psycopg(text: str, *, is_exact: bool = False) -> bytes:
+    sent = text if is_exact else qualified(text)
+    return PARAMETER.sub(r"%(\1)s", sent.replace("%", "%%")).encode()

@@ -53,7 +53,11 @@ def installed(connection: psycopg.Connection[Any]) -> str | None:
         if connection.execute(_VERSION_TABLE).fetchone() != (True,):
             return None
         rows = connection.execute("select version_num from audit.alembic_version").fetchall()
-    found = [str(row[0]) for row in rows]
+    return of_versions([str(row[0]) for row in rows])
+
+
+def of_versions(found: list[str]) -> str | None:
+    """Return the revision of the log that these in its version table stand for; None for none."""
     return _newest([*found, *_implied(found)])
 
 

@@ -379,6 +379,18 @@ insert into audit.option (name, value)
 values ('partition_interval',
   coalesce(nullif(current_setting('audit.partition_interval', true), ''), 'month'));
 
+-- Tables of which somebody decided that they are not tracked.
+create table audit.ignored (
+  target regclass not null,
+  constraint ignored_pkey primary key (target)
+);
+
+revoke all on audit.ignored from public;
+
+comment on table audit.ignored is
+  'One row for each table that audit.check() says nothing of, though others of its schema are tracked.';
+comment on column audit.ignored.target is 'The table.';
+
 -- Remembers which partitions were put to rest, so that maintenance does it once.
 create table audit.closed_partition (
   partition   text        collate "C" not null,
@@ -535,7 +547,7 @@ comment on column audit.compiled.triggers is
   'The triggers: for each name what follows it in CREATE TRIGGER, with the table as regclass shows '
   'it.';
 
--- What audit.check() found wrong: what, how bad, where, in words, and the command that mends it.
+-- What audit.check() found: what, how bad, where, in words, and the command that mends it.
 create type audit.finding as (
   finding  text,
   severity text,
@@ -544,13 +556,15 @@ create type audit.finding as (
   mend     text
 );
 
-comment on type audit.finding is 'Something that audit.check() found wrong with the log.';
+comment on type audit.finding is 'Something that audit.check() found.';
 comment on column audit.finding.finding is 'Code of what is wrong, the same in every version.';
 comment on column audit.finding.severity is
-  'error where rows are missed, changed or seen by the wrong people, or will be; else warning.';
+  'error where rows are missed, changed or seen by the wrong people, or will be; warning; info where '
+  'nothing is wrong.';
 comment on column audit.finding.object is 'The table, trigger, role or the like that is wrong.';
 comment on column audit.finding.message is 'What is wrong and what follows from it, for people.';
-comment on column audit.finding.mend is 'The command that mends it.';
+comment on column audit.finding.mend is
+  'The command that mends it; empty where nothing is to be done.';
 
 -- How a table is named in the log: with its schema, whatever the search_path.
 create or replace function audit.name_of(relation regclass)
@@ -6399,6 +6413,32 @@ comment on function audit.untrack(regclass) is
   'Public. Stops tracking a table, whose rows of the log stay; says whether it stopped or is '
   'unchanged.';
 
+-- The decision that a table is not tracked, so that audit.check() tells of it no more.
+create or replace function audit.ignore(target regclass, is_ignored boolean default true)
+  returns text
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  -- Of tables that are gone nothing is left.
+  delete from audit.ignored as i
+    where not exists (select from pg_class as c where c.oid = i.target);
+  if not ignore.is_ignored then
+    delete from audit.ignored as i where i.target = ignore.target;
+  else
+    insert into audit.ignored as i (target) values (ignore.target)
+      on conflict on constraint ignored_pkey do nothing;
+  end if;
+  return case when not found then 'unchanged' when ignore.is_ignored then 'ignored' else 'told' end;
+end;
+$$;
+
+revoke all on function audit.ignore(regclass, boolean) from public;
+
+comment on function audit.ignore(regclass, boolean) is
+  'Public. Says that a table is not tracked on purpose, or no longer so; returns ignored, told or '
+  'unchanged.';
+
 -- After DDL: declarations follow their tables and are compiled anew where something changed.
 create or replace function audit.refresh(target regclass default null)
   returns setof text
@@ -8077,6 +8117,33 @@ revoke all on function audit.check_functions() from public;
 comment on function audit.check_functions() is
   'Findings: compiled functions that were changed by hand.';
 
+-- Whether what is kept as compiled from a declaration is what it compiles to: whoever owns the log
+-- could change both a function and what audit.tracked keeps of it. Compiling every table takes a
+-- while, so audit.check() leaves it out, and auditdb check --thorough asks.
+create or replace function audit.check_compiled()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
+  set standard_conforming_strings = on
+  set jit = off
+as $$
+  select 'compiled_forged', 'error', audit.name_of(k.target),
+    'What audit.tracked keeps as compiled for the table is not what its declaration compiles to.',
+    format('update audit.tracked set inputs = '''' where target = %1$L::regclass; '
+      'select audit.refresh(%1$L);', audit.name_of(k.target))
+  from audit.tracked as k
+  -- Of tables that have changed since, audit.check_tables() tells.
+  where k.inputs = audit.inputs_of(k)
+    and to_jsonb(audit.compile_table(k)) is distinct from k.compiled
+$$;
+
+revoke all on function audit.check_compiled() from public;
+
+comment on function audit.check_compiled() is
+  'Findings: tables whose functions are not what their declarations compile to.';
+
 -- Whether what is derived from audit.layout is there and fits it. Records of the log are read by it: a
 -- type of another shape, left from before rows of another log were loaded, would show them wrong.
 create or replace function audit.check_layouts()
@@ -8116,6 +8183,23 @@ as $$
         order by n), '[]')
       from jsonb_array_elements(d.columns) with ordinality as e (c, n))
     and d.oid is not null
+  union all
+  -- What reads records is made of audit.layout alone, so it can be made again to compare.
+  select 'layout_changed', 'error', format('audit.%I', m.name),
+    'The function that reads whole rows is not as it was compiled: it may show what was not there.',
+    'drop function ' || f.oid::regprocedure || '; select audit.derive_layouts();'
+  from (
+    select format('layout_%s_values', y.id) as name, audit.layout_reader(y) as ddl
+    from audit.layout as y
+    union all
+    select format('layout_%s_text', y.id), audit.layout_printer(y) from audit.layout as y
+    union all
+    select 'record_' || k, audit.layout_dispatcher(k) from unnest(array['values', 'text']) as k
+  ) as m
+  join pg_proc as f on f.pronamespace = 'audit'::regnamespace and f.proname = m.name
+  where strpos(m.ddl, quote_literal(f.prosrc)) = 0
+    or exists (select from audit.layout) and (f.prosecdef or f.provolatile <> 'i'
+      or f.proconfig[1] is distinct from 'search_path=pg_catalog, pg_temp')
 $$;
 
 revoke all on function audit.check_layouts() from public;
@@ -8181,7 +8265,8 @@ revoke all on function audit.check_triggers() from public;
 comment on function audit.check_triggers() is
   'Findings: triggers of tracked tables that are missing, changed or disabled.';
 
--- Tables beside tracked ones that nobody has decided about.
+-- Tables beside tracked ones that nobody has decided about. Those in which tools note their
+-- migrations need no decision.
 create or replace function audit.check_untracked()
   returns setof audit.finding
   language plpgsql
@@ -8200,23 +8285,32 @@ begin
       and c.relnamespace in (select t.relnamespace from audit.tracked as k
                              join pg_class as t on t.oid = k.target)
       and not exists (select from audit.tracked as k where k.target = c.oid)
+      and not exists (select from audit.ignored as i where i.target = c.oid)
       and not exists (select from pg_depend as d
                       where d.classid = 'pg_class'::regclass and d.objid = c.oid
                         and d.deptype = 'e')
+      and lower(c.relname) <> all (array[
+        '__diesel_schema_migrations', '__efmigrationshistory', '_prisma_migrations',
+        '_sqlx_migrations', 'alembic_version', 'ar_internal_metadata', 'databasechangelog',
+        'databasechangeloglock', 'django_migrations', 'doctrine_migration_versions',
+        'flyway_schema_history', 'goose_db_version', 'knex_migrations', 'knex_migrations_lock',
+        'mikro_orm_migrations', 'phinxlog', 'refinery_schema_history', 'schema_migrations',
+        'schema_version', 'sequelizemeta', 'typeorm_metadata'])
     order by c.oid
   loop
     v_name := audit.name_of(v_target);
     begin
       perform audit.validate_trackable(v_target);
-      return query select 'table_untracked', 'warning', v_name,
-        'The table is not tracked, but others of its schema are. Where nothing of it is essential, '
-        'declare it with actions => ''[]''.',
-        format('select audit.track(%L);', v_name);
+      return query select 'table_untracked', 'info', v_name,
+        'The table is not tracked, but others of its schema are. Where it shall not be, say so by '
+        'audit.ignore().',
+        format('select audit.track(%1$L); -- or: select audit.ignore(%1$L);', v_name);
     exception
       when sqlstate 'UA001' then
         get stacked diagnostics v_hint = pg_exception_hint;
-        return query select 'table_untracked', 'warning', v_name,
-          format('The table is not tracked, but others of its schema are: %s.', sqlerrm), v_hint;
+        return query select 'table_untracked', 'info', v_name,
+          format('The table is not tracked, but others of its schema are: %s.', sqlerrm),
+          format('%s -- or: select audit.ignore(%L);', v_hint, v_name);
     end;
   end loop;
 end;
@@ -8247,8 +8341,9 @@ as $$
     format('%I on %s', g.name, g.relation),
     'Rows of the log can be changed or deleted: the trigger that refuses it is '
       || case when g.tgenabled is null then 'gone.' else 'disabled, or not enabled always.' end,
-    case when g.tgenabled is null then format('create trigger %I %s execute function '
-      'audit.refuse_change(); ', g.name, format(g.ddl, g.relation)) else '' end
+    case when g.tgenabled is null then format('drop trigger if exists %1$I on %2$s; '
+      'create trigger %1$I %3$s execute function audit.refuse_change(); ', g.name, g.relation,
+      format(g.ddl, g.relation)) else '' end
     || format('alter table %s enable always trigger %I;', g.relation, g.name)
   from guard as g
   where g.tgenabled is distinct from 'A'
@@ -8700,6 +8795,264 @@ revoke all on function audit.check_storage() from public;
 comment on function audit.check_storage() is
   'Findings: invalid indexes of the log, and an encoding other than UTF-8.';
 
+-- Whether rows of the log were changed: PostgreSQL counts what is updated and deleted, also of rows
+-- of a partition that was detached meanwhile. And what lets rows be changed or left out on their way.
+create or replace function audit.check_changes()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with relation as (
+    select c.oid, c.relkind, c.relpersistence, audit.name_of(c.oid) as name
+    from pg_partition_tree('audit.log') as p
+    join pg_class as c on c.oid = p.relid
+  ), counted as (
+    select r.name, r.oid, pg_stat_get_tuples_updated(r.oid) as updated,
+      pg_stat_get_tuples_deleted(r.oid) as deleted,
+      -- What audit.undo_import() takes out is meant to go.
+      sum(pg_stat_get_tuples_deleted(r.oid)) over () > (
+        select coalesce(sum((e.imported ->> 'new_rows')::bigint), 0)
+        from audit.era as e where e.kind = 'undone') as are_too_many
+    from relation as r
+  )
+  select 'rows_changed', 'error', n.name,
+    format('Rows of it were changed (%s) or deleted (%s), or somebody tried, since PostgreSQL '
+      'counts. Compare it with an export (auditdb verify), then begin to count anew.',
+      n.updated, n.deleted),
+    format('select pg_stat_reset_single_table_counters(%L::regclass);', n.name)
+  from counted as n
+  where n.updated > 0 or n.deleted > 0 and n.are_too_many
+  union all
+  select 'log_unlogged', 'error', r.name,
+    'The table is unlogged: after a crash of the server all of its rows are gone.',
+    format('alter table %s set logged;', r.name)
+  from relation as r
+  where r.relkind = 'r' and r.relpersistence <> 'p'
+  union all
+  select 'rule_extra', 'error', format('%I on %s', w.rulename, r.name),
+    'The rule does something else with rows that are written to the log, or nothing.',
+    format('drop rule %I on %s;', w.rulename, r.name)
+  from relation as r
+  join pg_rewrite as w on w.ev_class = r.oid
+  union all
+  select 'trigger_extra', 'error', format('%I on %s', g.tgname, r.name),
+    format('The trigger is not one of the log: %s may change rows, or leave them out.',
+      g.tgfoid::regprocedure),
+    format('drop trigger %I on %s;', g.tgname, r.name)
+  from relation as r
+  join pg_trigger as g on g.tgrelid = r.oid
+  where not g.tgisinternal and g.tgparentid = 0
+    and not (g.tgname in ('refuse_change', 'refuse_truncate')
+      and g.tgfoid = 'audit.refuse_change()'::regprocedure)
+    and not (g.tgname = 'reopen_partition'
+      and g.tgfoid = 'audit.reopen_partition()'::regprocedure)
+$$;
+
+revoke all on function audit.check_changes() from public;
+
+comment on function audit.check_changes() is
+  'Findings: rows of the log that were changed, and what could change them.';
+
+-- Whether the eras of the log hang together: rows are written in the newest one, and all are of one
+-- log. Exports count by them, so a row too many makes them leave rows out.
+create or replace function audit.check_eras()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with written as (
+    select coalesce(substring(pg_get_expr(d.adbin, d.adrelid) from '\d+'), '')::text as era
+    from pg_attribute as a
+    left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
+    where a.attrelid = 'audit.log'::regclass and a.attname = 'era'
+  )
+  select 'era_wrong', 'error', 'audit.era', f.message,
+    'select audit.begin_era(); -- after what was added by hand is deleted from audit.era'
+  from (
+    select format('Rows are written as of era %s, and the newest that is complete is %s.', w.era,
+      (select max(e.number) from audit.era as e where not e.is_open)) as message
+    from written as w
+    where w.era is distinct from
+      (select max(e.number)::text from audit.era as e where not e.is_open)
+    union all
+    select 'The eras are not of one log, or not numbered one after the other.'
+    from audit.era as e
+    having count(distinct e.log) <> 1 or max(e.number) <> count(*) or min(e.number) <> 1
+      or count(*) filter (where e.is_open) > 1
+    limit 1
+  ) as f
+  union all
+  select 'era_foreign', 'warning', 'audit.era',
+    'The log was restored on another server, where transaction ids count from somewhere else: '
+    'exports go on when it is told so.',
+    'select audit.begin_era();'
+  from audit.era as e
+  where e.number = (select max(m.number) from audit.era as m)
+    and e.server <> (select s.system_identifier from pg_control_system() as s)
+$$;
+
+revoke all on function audit.check_eras() from public;
+
+comment on function audit.check_eras() is 'Findings: eras that do not hang together.';
+
+-- Whether what is known of closed partitions fits them: readers leave out those that are said to have
+-- no row of an item. Counting every row would take too long, so the number of them is held to what
+-- PostgreSQL counted when it froze the partition.
+create or replace function audit.check_summaries()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with recursive account (id) as (
+    -- From one account to the next by the index: each has a row for every partition, its items many.
+    select min(p.account_id) from audit.presence as p
+    union all
+    select (select min(p.account_id) from audit.presence as p where p.account_id > a.id)
+    from account as a where a.id is not null
+  ), summed as (
+    select p.partition, sum(p.rows) as rows
+    from account as a
+    join audit.presence as p on p.account_id = a.id and p.item_type = '' and p.item_id = ''
+    group by p.partition
+  ), closed as (
+    select s.partition, s.lower_bound, s.upper_bound, c.oid, l.partition is not null as is_there,
+      s.lower_bound = l.lower_bound and s.upper_bound = l.upper_bound as is_same,
+      c.reltuples, pg_relation_size(c.oid) as size,
+      coalesce(m.rows, 0) as rows,
+      exists (select from pg_trigger as g
+        where g.tgrelid = c.oid and g.tgname = 'reopen_partition' and g.tgenabled = 'A'
+          and g.tgfoid = 'audit.reopen_partition()'::regprocedure) as is_watched
+    from audit.closed_partition as s
+    left join audit.partition_list() as l on l.partition = s.partition
+    left join summed as m on m.partition = s.partition
+    left join pg_class as c on c.oid = to_regclass(format('audit.%I', s.partition))
+  )
+  select 'summary_wrong', 'error', format('audit.%I', c.partition),
+    case when not c.is_same then 'It is on the list of closed partitions with other bounds.'
+      when c.upper_bound > now() - interval '7 days'
+        then 'It is on the list of closed partitions, and its time is not over.'
+      when not c.is_watched then 'It is on the list of closed partitions, but the trigger is gone '
+        'that takes it off when a row comes.'
+      else format('It has %s rows or so, and its summary tells of %s: readers do not find them.',
+        greatest(c.reltuples, 0), c.rows) end,
+    format('delete from audit.closed_partition where partition = %L; -- then: auditdb maintain',
+      c.partition)
+  from closed as c
+  -- Of a partition that was detached the list is cleared with the next that is closed.
+  where c.is_there
+    and (not c.is_same or c.upper_bound > now() - interval '7 days' or not c.is_watched
+      or c.rows = 0 and c.size > 0 and c.reltuples <> 0
+      or c.rows > 0 and c.size = 0
+      or c.reltuples > 1000 and c.rows not between c.reltuples * 0.9 and c.reltuples * 1.1)
+$$;
+
+revoke all on function audit.check_summaries() from public;
+
+comment on function audit.check_summaries() is
+  'Findings: closed partitions that are not what is known of them.';
+
+-- Whether closed partitions hold as many rows of each account as they did when they were closed. It
+-- reads them whole, so audit.check() leaves it out, and auditdb check --thorough asks.
+create or replace function audit.check_counts()
+  returns setof audit.finding
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
+  set standard_conforming_strings = on
+as $$
+declare
+  v_partition text;
+  v_accounts bigint;
+begin
+  for v_partition in
+    select c.partition
+    from audit.closed_partition as c
+    join audit.partition_list() as l on l.partition = c.partition
+    order by c.lower_bound
+  loop
+    execute format(
+      'select count(*) from (select l.account_id, count(*) as rows from audit.%1$I as l group by 1) as l '
+      'full join (select p.account_id, p.rows from audit.presence as p where p.partition = %1$L '
+      'and p.item_type = '''' and p.item_id = '''') as p on p.account_id = l.account_id '
+      'where p.rows is distinct from l.rows', v_partition)
+      into v_accounts;
+    if v_accounts > 0 then
+      return query select 'summary_wrong', 'error', format('audit.%I', v_partition),
+        format('Of %s accounts it has not as many rows as it had when it was closed: rows are gone or '
+          'came past its trigger, or its summary was changed.', v_accounts),
+        format('delete from audit.closed_partition where partition = %L; -- compare it with an '
+          'export; then: auditdb maintain', v_partition);
+    end if;
+  end loop;
+end;
+$$;
+
+revoke all on function audit.check_counts() from public;
+
+comment on function audit.check_counts() is
+  'Findings: closed partitions with more rows or fewer than they were closed with.';
+
+-- What hands the log to others beside its views: materialised views, which hold its rows without its
+-- policies, and functions that read it with the rights of their owner. The text of a function is
+-- searched for the names, so one that puts them together is not found.
+create or replace function audit.check_strangers()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with recursive reading (oid) as (
+    select p.relid::oid from pg_partition_tree('audit.log') as p
+    union
+    select w.ev_class
+    from reading as r
+    join pg_depend as d on d.refclassid = 'pg_class'::regclass and d.refobjid = r.oid
+      and d.classid = 'pg_rewrite'::regclass
+    join pg_rewrite as w on w.oid = d.objid
+  )
+  select 'view_copies', 'error', audit.name_of(c.oid),
+    format('The materialised view holds rows of the log, which no policy keeps apart, for %s.',
+      string_agg(distinct case x.grantee when 0 then 'public'
+        else quote_ident(pg_get_userbyid(x.grantee)) end, ', ')),
+    string_agg(distinct format('revoke all on %s from %s;', audit.name_of(c.oid),
+      case x.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(x.grantee)) end), ' ')
+  from reading as r
+  join pg_class as c on c.oid = r.oid and c.relkind = 'm'
+  cross join lateral aclexplode(c.relacl) as x
+  where x.grantee <> c.relowner
+  group by c.oid
+  union all
+  select 'function_bypasses', 'warning', f.oid::regprocedure::text,
+    'The function reads the log with the rights of its owner, and everybody may call it.',
+    format('revoke execute on function %s from public;', f.oid::regprocedure)
+  from pg_proc as f
+  where f.prosecdef and f.prokind in ('f', 'p')
+    and f.pronamespace not in ('audit'::regnamespace, 'pg_catalog'::regnamespace)
+    and exists (select from aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) as x
+                where x.grantee = 0 and x.privilege_type = 'EXECUTE')
+    and (f.prosrc ~* '\maudit"?\s*\.\s*"?(log|events|changes|item_log|tree_log)'
+      or exists (select from pg_depend as d
+                 where d.classid = 'pg_proc'::regclass and d.objid = f.oid
+                   and d.refclassid = 'pg_class'::regclass
+                   and d.refobjid in (select r.oid from reading as r)))
+  union all
+  select 'log_published', 'info', quote_ident(p.pubname),
+    'The publication takes rows of the log out of the database, to whoever subscribes to it.', ''
+  from pg_publication as p
+  where p.puballtables
+    or exists (select from pg_publication_tables as t
+               where t.pubname = p.pubname and t.schemaname = 'audit')
+$$;
+
+revoke all on function audit.check_strangers() from public;
+
+comment on function audit.check_strangers() is
+  'Findings: materialised views, functions and publications that hand the log to others.';
+
 -- Sessions that hold something back, and settings and subscriptions that change what fires.
 create or replace function audit.check_sessions(pending_after interval)
   returns setof audit.finding
@@ -8769,14 +9122,72 @@ revoke all on function audit.check_sessions(interval) from public;
 comment on function audit.check_sessions(interval) is
   'Findings: old transactions that are pending, and what keeps triggers from firing.';
 
+-- How large the log is, how fast it grows, and how long its partitions last: information. The number
+-- of rows is what PostgreSQL last counted.
+create or replace function audit.check_size()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with partition as (
+    select l.lower_bound, l.upper_bound, pg_relation_size(c.oid) > 0 as has_rows,
+      pg_total_relation_size(c.oid) as bytes, c.reltuples
+    from audit.partition_list() as l
+    join pg_class as c on c.oid = to_regclass(format('audit.%I', l.partition))
+  ), filled as (
+    select p.*, extract(epoch from least(p.upper_bound, now()) - p.lower_bound) as seconds
+    from partition as p
+    where p.upper_bound > now() - interval '3 months' and p.lower_bound < now()
+      and isfinite(p.lower_bound) and p.has_rows
+  )
+  select 'log_size', 'info', 'audit.log',
+    format('The log takes %s, with %s rows or so in %s partitions.', pg_size_pretty(sum(p.bytes)),
+      sum(greatest(p.reltuples, 0))::bigint, count(*)),
+    ''
+  from partition as p
+  union all
+  select 'log_growth', 'info', 'audit.log',
+    format('Of late it has grown by %s a month.',
+      pg_size_pretty((sum(f.bytes) / greatest(sum(f.seconds), 86400) * 86400 * 30)::bigint)),
+    ''
+  from filled as f
+  having count(*) > 0
+  union all
+  select 'months_ahead', 'info', 'audit.log',
+    format('Partitions are made for %s months ahead.',
+      greatest(0, extract(year from a.span) * 12 + extract(month from a.span))),
+    ''
+  -- After them come spare ones of a year.
+  from (select age(min(p.lower_bound), now()) as span from partition as p
+        where p.lower_bound > now() and p.upper_bound > audit.interval_after(p.lower_bound)) as a
+  where a.span is not null
+$$;
+
+revoke all on function audit.check_size() from public;
+
+comment on function audit.check_size() is 'Findings of information: size, growth, months ahead.';
+
 -- All that can be wrong with the log, looked for in the catalogue. It reads with the rights of its
--- owner, so that a role for monitoring needs the right to call it and nothing else.
+-- owner, so that a role for monitoring needs the right to call it and nothing else. What the session
+-- is set to changes neither what is found nor how it is told. Whether the code is what was installed
+-- it cannot say of itself: auditdb check asks that first.
 create or replace function audit.check(pending_after interval default '1 hour')
   returns setof audit.finding
   language sql
   stable
   security definer
   set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
+  set standard_conforming_strings = on
+  set transform_null_equals = off
+  set array_nulls = on
+  set timezone = 'UTC'
+  set datestyle = 'ISO, YMD'
+  set intervalstyle = 'postgres'
+  set extra_float_digits = 1
+  set bytea_output = 'hex'
+  set row_security = on
   set lock_timeout = '5s'
   set jit = off
 as $$
@@ -8812,14 +9223,24 @@ as $$
   union all
   select * from audit.check_storage()
   union all
+  select * from audit.check_changes()
+  union all
+  select * from audit.check_eras()
+  union all
+  select * from audit.check_summaries()
+  union all
+  select * from audit.check_strangers()
+  union all
   select * from audit.check_sessions(pending_after)
+  union all
+  select * from audit.check_size()
 $$;
 
 revoke all on function audit.check(interval) from public;
 
 comment on function audit.check(interval) is
-  'Public. What is wrong with the log, each with the command that mends it; no rows when all is '
-  'well.';
+  'Public. What is wrong with the log, each with the command that mends it, and what is good to know '
+  'of it, whose severity is info.';
 
 -- The log is ready for its first row: two years of months and a catch-all at both ends.
 select audit.maintain();

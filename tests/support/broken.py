@@ -181,11 +181,6 @@ BROKEN = (
         [("trigger_disabled", "_audit_insert on public.parted")],
     ),
     Broken(
-        "an untracked table",
-        "create table licensing.vouchers (id int primary key)",
-        [("table_untracked", "licensing.vouchers")],
-    ),
-    Broken(
         "event triggers gone",
         "drop event trigger audit_before_ddl; drop event trigger audit_after_ddl;"
         "drop event trigger audit_after_drop",

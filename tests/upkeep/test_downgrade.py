@@ -70,7 +70,7 @@ def test_with_rows_the_log_keeps_its_names_and_all_else_agrees(
 
     assert auditdb.check(owner) == ()
     checked = command("check", "--url", url)
-    assert (checked.returncode, checked.stdout) == (0, "All is well.\n")
+    assert (checked.returncode, checked.stdout.splitlines()[-1]) == (0, "All is well.")
     current = command("current", "--url", url)
     assert (current.returncode, current.stderr) == (0, "")
     assert value(owner, "select count(*) from audit.tracked") == 0

@@ -18,8 +18,9 @@ as $$
     format('%I on %s', g.name, g.relation),
     'Rows of the log can be changed or deleted: the trigger that refuses it is '
       || case when g.tgenabled is null then 'gone.' else 'disabled, or not enabled always.' end,
-    case when g.tgenabled is null then format('create trigger %I %s execute function '
-      'audit.refuse_change(); ', g.name, format(g.ddl, g.relation)) else '' end
+    case when g.tgenabled is null then format('drop trigger if exists %1$I on %2$s; '
+      'create trigger %1$I %3$s execute function audit.refuse_change(); ', g.name, g.relation,
+      format(g.ddl, g.relation)) else '' end
     || format('alter table %s enable always trigger %I;', g.relation, g.name)
   from guard as g
   where g.tgenabled is distinct from 'A'
