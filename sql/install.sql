@@ -239,6 +239,7 @@ create schema audit;
 \ir audit/check/check_functions.sql
 \ir audit/check/check_compiled.sql
 \ir audit/check/check_layouts.sql
+\ir audit/check/check_layout_readers.sql
 \ir audit/check/check_triggers.sql
 \ir audit/check/check_untracked.sql
 \ir audit/check/check_guard.sql

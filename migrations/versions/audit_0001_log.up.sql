@@ -2760,22 +2760,23 @@ as $$
   bind_expression, bind_row, bind_text, bound_function, bound_functions, bound_waits,
   builtin_name, cascade_gate, cascade_test, cascades_of, check, check_changes, check_compiled,
   check_counts, check_eras, check_event_triggers, check_functions, check_guard, check_import,
-  check_layouts, check_partitions, check_policies, check_readers, check_rights, check_rows,
-  check_sessions, check_size, check_spares, check_storage, check_strangers, check_summaries,
-  check_tables, check_triggers, check_untracked, check_writers, close_partition, column_numbers,
-  columns_now, columns_of, compile_function, compile_moves, compile_partitioned, compile_table,
-  compiler_digest, compiler_functions, condition_names, context_of, copy_comments, declaration_of,
-  default_actions, demand_actor, departed_body, departed_function, departed_reader,
-  derive_layouts, describe_rule, difference, element_of, equality_of, event, expressions_of,
-  fill_log, fingerprint, fold_name, follow_columns, follow_ddl, follow_layouts, follow_names,
-  follow_rules, foreign_key_of, forget_layouts, function_settings, gave_up, give_function,
-  grant_reading, grant_rights, group_body, has_own_policies, has_trigger, holders_of, horizon,
-  ignore, indent, inputs_of, insert_log, install_compiled, interval_after, is_bound, is_builtin,
-  is_current, is_filtered, is_function_installed, is_installed, is_kept, is_partition_empty,
-  is_stale, is_trusted, item_log, json_value, layout_branch, layout_columns, layout_dispatcher,
-  layout_of, layout_printer, layout_reader, lookup_columns, lookup_join, lookup_name,
-  lookup_query, lookups_of, maintain, merge_body, moved_value, name_actions, name_now, name_of,
-  name_types, names_in, open_import, over_parameters, parent_columns, parent_query, part_changes,
+  check_layout_readers, check_layouts, check_partitions, check_policies, check_readers,
+  check_rights, check_rows, check_sessions, check_size, check_spares, check_storage,
+  check_strangers, check_summaries, check_tables, check_triggers, check_untracked, check_writers,
+  close_partition, column_numbers, columns_now, columns_of, compile_function, compile_moves,
+  compile_partitioned, compile_table, compiler_digest, compiler_functions, condition_names,
+  context_of, copy_comments, declaration_of, default_actions, demand_actor, departed_body,
+  departed_function, departed_reader, derive_layouts, describe_rule, difference, element_of,
+  equality_of, event, expressions_of, fill_log, fingerprint, fold_name, follow_columns,
+  follow_ddl, follow_layouts, follow_names, follow_rules, foreign_key_of, forget_layouts,
+  function_settings, gave_up, give_function, grant_reading, grant_rights, group_body,
+  has_own_policies, has_trigger, holders_of, horizon, ignore, indent, inputs_of, insert_log,
+  install_compiled, interval_after, is_bound, is_builtin, is_current, is_filtered,
+  is_function_installed, is_installed, is_kept, is_partition_empty, is_stale, is_trusted,
+  item_log, json_value, layout_branch, layout_columns, layout_dispatcher, layout_of,
+  layout_printer, layout_reader, lookup_columns, lookup_join, lookup_name, lookup_query,
+  lookups_of, maintain, merge_body, moved_value, name_actions, name_now, name_of, name_types,
+  names_in, open_import, over_parameters, parent_columns, parent_query, part_changes,
   part_identity, partition_list, partition_name, policy_ddl, presence_of, presented,
   presented_type, problem_of_names, problem_of_rules, protect, quoted, read_actor, read_move,
   reader_function, reader_functions, reader_of, reader_settings, reads_inline, record_changes,
@@ -8184,8 +8185,21 @@ as $$
         order by n), '[]')
       from jsonb_array_elements(d.columns) with ordinality as e (c, n))
     and d.oid is not null
-  union all
-  -- What reads records is made of audit.layout alone, so it can be made again to compare.
+$$;
+
+revoke all on function audit.check_layouts() from public;
+
+comment on function audit.check_layouts() is
+  'Findings: layouts of the log whose type or functions are missing, or of another shape.';
+
+-- What reads records is made of audit.layout alone, so it can be made again to compare: that takes
+-- milliseconds for each layout, so that audit.refresh() leaves it to checks.
+create or replace function audit.check_layout_readers()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
   select 'layout_changed', 'error', format('audit.%I', m.name),
     'The function that reads whole rows is not as it was compiled: it may show what was not there.',
     'drop function ' || f.oid::regprocedure || '; select audit.derive_layouts();'
@@ -8203,10 +8217,10 @@ as $$
       or f.proconfig[1] is distinct from 'search_path=pg_catalog, pg_temp')
 $$;
 
-revoke all on function audit.check_layouts() from public;
+revoke all on function audit.check_layout_readers() from public;
 
-comment on function audit.check_layouts() is
-  'Findings: layouts of the log whose type or functions are missing, or of another shape.';
+comment on function audit.check_layout_readers() is
+  'Findings: functions that read records of the log, and are not as they were compiled.';
 
 -- Whether the triggers of tracked tables and of their partitions are there, as compiled, and fire.
 create or replace function audit.check_triggers()
@@ -9199,6 +9213,8 @@ as $$
   select * from audit.check_functions()
   union all
   select * from audit.check_layouts()
+  union all
+  select * from audit.check_layout_readers()
   union all
   select * from audit.check_triggers()
   union all

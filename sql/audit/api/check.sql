@@ -29,6 +29,8 @@ as $$
   union all
   select * from audit.check_layouts()
   union all
+  select * from audit.check_layout_readers()
+  union all
   select * from audit.check_triggers()
   union all
   select * from audit.check_untracked()
