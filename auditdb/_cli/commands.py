@@ -56,7 +56,7 @@ COMMANDS: Mapping[str, Listed] = {
     ),
     "import": Listed(
         "import_:import_export",
-        "Import an export as JSON Lines or Parquet into the log of another database.",
+        "Import an export as JSON Lines or Parquet into the log of another database, or undo that.",
     ),
     "demo": Listed(
         "demo:demo",

@@ -125,7 +125,7 @@ def test_an_import_meanwhile_is_an_error_not_a_gap(database: str, connect: Conne
     owner = connect(autocommit=True)
 
     def imported() -> None:
-        owner.execute("select audit.open_import()")
+        owner.execute('select audit.open_import(\'{"sha256": "x", "rows": 0, "layouts": []}\')')
         owner.execute("select audit.begin_era()")
 
     with pytest.raises(WatermarkRefused, match="imported"):
