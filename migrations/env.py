@@ -27,9 +27,7 @@ HERE = Path(__file__)
 BEFORE = (
     # Whatever others may create in the schemas of the session's search_path is not called.
     "set local search_path = pg_catalog, pg_temp",
-    # Nobody waits for ever for what others hold; a lock_timeout that is set stays.
-    """select pg_catalog.set_config('lock_timeout', case pg_catalog.current_setting('lock_timeout')
-      when '0' then '30s' else pg_catalog.current_setting('lock_timeout') end, true)""",
+    patience.BOUND,
     HERE.with_name("guard.sql").read_text("utf-8"),
 )
 # A new version of the compiler reaches the tables that are tracked already.

@@ -8,8 +8,7 @@ import typer
 
 from auditdb._cli.arguments import Url
 from auditdb._cli.saying import outcome, say
-from auditdb._upkeep import database, migrate
-from auditdb._upkeep.repair import repair
+from auditdb._upkeep import database, migrate, repair
 
 PartitionInterval = Literal["month", "quarter", "year"]
 
@@ -45,9 +44,8 @@ def upgrade(
             return
         where = database.resolve(url)
         if is_repair:
-            with database.connect(where, accept="any") as connection:
-                for name in repair(connection):
-                    say(f"repaired {name}")
+            for name in repair.run(where):
+                say(f"repaired {name}")
         ran = migrate.upgrade(where, revision, partition_interval=partitions)
         for title in ran:
             say(f"upgraded to {title}")

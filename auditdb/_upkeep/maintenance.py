@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from auditdb._connection.own import execute_alone
-from auditdb._upkeep.patience import WaitedTooLong, execute_patiently
+from auditdb._upkeep.patience import WaitedTooLong, execute_patiently, said
 from auditdb.errors import LogBusy, translated
 
 if TYPE_CHECKING:
@@ -189,11 +189,6 @@ def _step(
             time.sleep(_PAUSE)
         else:
             return int(row[0]) if row and row[0] else 0
-
-
-def said(error: psycopg.Error) -> str:
-    """Return what the database said in an error, without a full stop."""
-    return (error.diag.message_primary or str(error)).rstrip(".")
 
 
 def _close(connection: psycopg.Connection[Any], name: str, patience: float) -> str | None:

@@ -35,13 +35,13 @@ INTERVALS = ("month", "quarter", "year")
 _ATTEMPTS = 4
 """How often an upgrade is tried that meets another one."""
 
-# A plain table: what else somebody gave this name could be code of theirs.
-_HAS_VERSIONS = """
+HAS_VERSIONS = """
 select from pg_catalog.pg_class as c
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 where n.nspname = 'audit' and c.relname = 'alembic_version' and c.relkind = 'r'
   and not c.relrowsecurity
 """
+"""Finds the table of revisions. What else somebody gave its name could be code of theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +265,7 @@ def current(connection: psycopg.Connection[Any]) -> MigrationStatus:
 
 
 def _versions(connection: psycopg.Connection[Any]) -> frozenset[str]:
-    if connection.execute(_HAS_VERSIONS).fetchone() is None:
+    if connection.execute(HAS_VERSIONS).fetchone() is None:
         return frozenset()
     rows = connection.execute("select version_num from audit.alembic_version")
     return frozenset(row[0] for row in rows)

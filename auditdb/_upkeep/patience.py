@@ -41,8 +41,20 @@ where a.wait_event_type = 'Lock' and a.pid <> pg_backend_pid()
 """
 
 
+BOUND = """
+select pg_catalog.set_config('lock_timeout', case pg_catalog.current_setting('lock_timeout')
+  when '0' then '30s' else pg_catalog.current_setting('lock_timeout') end, true)
+"""
+"""The statement after which a transaction waits for no lock for ever; what somebody set stays."""
+
+
 class WaitedTooLong(Exception):
     """Others were in the way for too long; the message says who."""
+
+
+def said(error: psycopg.Error) -> str:
+    """Return what the database said in an error, without a full stop."""
+    return (error.diag.message_primary or str(error)).rstrip(".")
 
 
 def execute_patiently(
@@ -150,7 +162,7 @@ class Witness(threading.Thread):
 
     def gave_up(self, error: psycopg.Error) -> LogBusy:
         """Return the error for a lock that was not to be had."""
-        what = (error.diag.message_primary or str(error)).rstrip(".")
+        what = said(error)
         if self.holders and not what.startswith("gave up waiting"):
             what = f"gave up waiting for a lock: {self.holders}"
         return LogBusy(

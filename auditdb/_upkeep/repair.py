@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+
 from auditdb._connection.runner import helper
-from auditdb._upkeep import facts, mending, revisions, tampering
+from auditdb._upkeep import database, facts, mending, migrate, patience, revisions, tampering
 from auditdb._upkeep.facts import Key
-from auditdb.errors import MigrationFailed, translated
+from auditdb.errors import AuditError, MigrationFailed, translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    import psycopg
 
     from auditdb._connection.runner import Reading
     from auditdb._upkeep.facts import Facts
@@ -24,7 +24,8 @@ _TOKEN = re.compile(
     r"--[^\n]*|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\$(\w*)\$.*?\$\1\$|;|[^'\"$;-]+|.", re.DOTALL
 )
 _MADE = re.compile(r"(?:create or replace|comment on) (?:function|view) audit\.(\w+)")
-_LOCK = "select pg_advisory_xact_lock(hashtextextended('auditdb.migrations', 0))"
+# As guard.sql does, so that no upgrade is under way meanwhile.
+_LOCK = "lock table audit.alembic_version in share row exclusive mode"
 _AFTER = (
     "select audit.follow_ddl()",
     "select audit.grant_rights()",
@@ -33,6 +34,21 @@ _AFTER = (
 )
 # Done by hand: columns hold data, roles and settings are of others too.
 _BY_HAND = frozenset({"grant", "role", "setting", "shadow", "version"})
+
+
+def run(url: str) -> tuple[str, ...]:
+    """Repair the log of the database at `url` as repair() does.
+
+    Raises LogBusy, which says for whom it waited, where others hold locks for too long.
+    """
+    with patience.Witness(url) as witness, database.connect(url, accept="any") as connection:
+        witness.process = connection.info.backend_pid
+        try:
+            return repair(connection)
+        except AuditError as error:
+            if isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+                raise witness.gave_up(error.__cause__) from error.__cause__
+            raise
 
 
 def repair(connection: psycopg.Connection[Any]) -> tuple[str, ...]:
@@ -46,7 +62,9 @@ def repair(connection: psycopg.Connection[Any]) -> tuple[str, ...]:
     """
     with translated(), connection.transaction():
         connection.execute("set local search_path = pg_catalog, pg_temp")
-        connection.execute(_LOCK)
+        connection.execute(patience.BOUND)
+        if connection.execute(migrate.HAS_VERSIONS).fetchone() is not None:
+            connection.execute(_LOCK)
         revision, found = _state(connection)
         installed = None if revision is None else facts.shipped(revision)
         if revision is None or installed is None:

@@ -56,7 +56,7 @@ def now(conn: psycopg.Connection) -> datetime:
 def maintain(conn: psycopg.Connection, ahead: str = "30 months") -> int:
     """Maintain until there is nothing left to do; return the number of changes."""
     # A session that a test before has just closed may not be over yet.
-    conn.execute("select pg_advisory_xact_lock(hashtextextended('audit.maintain', 0))")
+    conn.execute("lock table audit.option in share row exclusive mode")
     changes = 0
     while step := value(conn, "select audit.maintain(%s::interval)", ahead):
         changes += step

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 import auditdb
-from auditdb._upkeep import maintenance, migrate
+from auditdb._upkeep import maintenance, migrate, repair
 from tests.conftest import Connect
 from tests.support.commands import auditdb as command
 from tests.support.helpers import value
@@ -49,6 +49,7 @@ def test_advisory_locks_of_strangers_are_in_nobodys_way(
     stranger.commit()
     assert value(owner, "select audit.maintain('40 months')") > 0
     owner.execute("select audit.grant_rights()")
+    assert repair.run(brief(engine_database)) == ()
     assert migrate.upgrade(brief(engine_database), "licensing@head") != ()
     ran = command("maintain", "--ahead", "50", "--url", engine_database)
     assert ran.returncode == 0
@@ -156,6 +157,11 @@ UPGRADES: dict[str, tuple[str, Callable[[str], object]]] = {
         "select count(*) from audit.log",
         lambda url: migrate.downgrade(url, "audit@base"),
     ),
+    "repair": (
+        "lock table audit.alembic_version in share row exclusive mode",
+        repair.run,
+    ),
+    "repair of a table": ("lock table audit.tracked in row exclusive mode", repair.run),
 }
 
 
