@@ -246,6 +246,7 @@ create schema audit;
 \ir audit/check/check_rights.sql
 \ir audit/check/check_policies.sql
 \ir audit/check/check_writers.sql
+\ir audit/check/relations_reading.sql
 \ir audit/check/check_readers.sql
 \ir audit/check/check_partitions.sql
 \ir audit/check/check_spares.sql

@@ -2780,9 +2780,9 @@ as $$
   part_identity, partition_list, partition_name, policy_ddl, presence_of, presented,
   presented_type, problem_of_names, problem_of_rules, protect, quoted, read_actor, read_move,
   reader_function, reader_functions, reader_of, reader_settings, reads_inline, record_changes,
-  record_export, record_value, refresh, remove_declaration, renamed_columns, revoke_reading,
-  rewrite_expression, role_for, role_rights, row_changes, row_names, row_record, rules_of,
-  secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
+  record_export, record_value, refresh, relations_reading, remove_declaration, renamed_columns,
+  revoke_reading, rewrite_expression, role_for, role_rights, row_changes, row_names, row_record,
+  rules_of, secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
   settle_readers, short_name, slug_for, spare_to_split, summarised_partitions, table_trait,
   tables_named, text_value, tokens_of, track, tree_log, triggered_relations, undo_import, untrack,
   update_body, update_insert, update_list, update_variables, utc, validate_bound,
@@ -3330,10 +3330,8 @@ begin
   end if;
   v_is_grouped := not is_row_level
     and (select bool_or(r.is_grouped) from audit.rules_of(t, event) as r);
-  if not v_is_grouped and t.part is null then
-    v_record := audit.row_record(t, v_side);
-  end if;
   if not v_is_grouped then
+    v_record := case when t.part is null then audit.row_record(t, v_side) end;
     v_changes := case when v_record is null then audit.part_changes(t, v_row, v_changes)
       else 'null' end;
   end if;
@@ -8531,10 +8529,9 @@ revoke all on function audit.check_writers() from public;
 comment on function audit.check_writers() is
   'Findings: compiled functions with more rights than they need, members of their roles.';
 
--- Whether readers get to the log as they should: by their roles, and through views that obey the
--- rights of who reads.
-create or replace function audit.check_readers()
-  returns setof audit.finding
+-- What rows of the log are read from: its partitions, and the views on them, whichever way round.
+create or replace function audit.relations_reading()
+  returns setof oid
   language sql
   stable
   set search_path = pg_catalog, pg_temp
@@ -8547,6 +8544,25 @@ as $$
     join pg_depend as d on d.refclassid = 'pg_class'::regclass and d.refobjid = r.oid
       and d.classid = 'pg_rewrite'::regclass
     join pg_rewrite as w on w.oid = d.objid
+  )
+  select r.oid from reading as r
+$$;
+
+revoke all on function audit.relations_reading() from public;
+
+comment on function audit.relations_reading() is
+  'The log, its partitions, and all views that read them, through other views too.';
+
+-- Whether readers get to the log as they should: by their roles, and through views that obey the
+-- rights of who reads.
+create or replace function audit.check_readers()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with reading (oid) as materialized (
+    select r from audit.relations_reading() as r
   )
   select 'role_missing', 'warning', r.role,
     'The role is not there, so nobody has its rights.',
@@ -9020,14 +9036,8 @@ create or replace function audit.check_strangers()
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  with recursive reading (oid) as (
-    select p.relid::oid from pg_partition_tree('audit.log') as p
-    union
-    select w.ev_class
-    from reading as r
-    join pg_depend as d on d.refclassid = 'pg_class'::regclass and d.refobjid = r.oid
-      and d.classid = 'pg_rewrite'::regclass
-    join pg_rewrite as w on w.oid = d.objid
+  with reading (oid) as materialized (
+    select r from audit.relations_reading() as r
   )
   select 'view_copies', 'error', audit.name_of(c.oid),
     format('The materialised view holds rows of the log, which no policy keeps apart, for %s.',

@@ -7,14 +7,8 @@ create or replace function audit.check_strangers()
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  with recursive reading (oid) as (
-    select p.relid::oid from pg_partition_tree('audit.log') as p
-    union
-    select w.ev_class
-    from reading as r
-    join pg_depend as d on d.refclassid = 'pg_class'::regclass and d.refobjid = r.oid
-      and d.classid = 'pg_rewrite'::regclass
-    join pg_rewrite as w on w.oid = d.objid
+  with reading (oid) as materialized (
+    select r from audit.relations_reading() as r
   )
   select 'view_copies', 'error', audit.name_of(c.oid),
     format('The materialised view holds rows of the log, which no policy keeps apart, for %s.',

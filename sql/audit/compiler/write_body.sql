@@ -33,10 +33,8 @@ begin
   end if;
   v_is_grouped := not is_row_level
     and (select bool_or(r.is_grouped) from audit.rules_of(t, event) as r);
-  if not v_is_grouped and t.part is null then
-    v_record := audit.row_record(t, v_side);
-  end if;
   if not v_is_grouped then
+    v_record := case when t.part is null then audit.row_record(t, v_side) end;
     v_changes := case when v_record is null then audit.part_changes(t, v_row, v_changes)
       else 'null' end;
   end if;
