@@ -144,7 +144,7 @@ def answered(connection: psycopg.Connection[Any], question: Question, account: A
         try:
             query = next(asking)
             while True:
-                text = _for_psycopg(query.text)
+                text = _for_psycopg(query.sent)
                 # What it costs to tell the time is more than what some plans cost.
                 explained = connection.execute(
                     b"explain (analyze, buffers, timing off, format json) " + text,

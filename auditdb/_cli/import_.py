@@ -11,6 +11,7 @@ from auditdb._cli.arguments import LongestRow, Url
 from auditdb._cli.progress import progress
 from auditdb._cli.saying import outcome, say
 from auditdb._export import importing
+from auditdb._export.formats.base import LONGEST
 from auditdb._upkeep import database
 
 
@@ -22,7 +23,7 @@ def import_export(
         int | None,
         typer.Option("--undo", metavar="NUMBER", min=1, help="Undo the import of this number."),
     ] = None,
-    longest_row: LongestRow = 16,
+    longest_row: LongestRow = LONGEST >> 20,
     url: Url = None,
 ) -> None:
     """Import an export as JSON Lines or Parquet into the log of another database, or undo that."""

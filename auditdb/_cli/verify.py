@@ -7,9 +7,10 @@ import typer
 from auditdb._cli.arguments import Directory, LongestRow
 from auditdb._cli.saying import outcome, say
 from auditdb._export import verify
+from auditdb._export.formats.base import LONGEST
 
 
-def verify_export(directory: Directory, longest_row: LongestRow = 16) -> None:
+def verify_export(directory: Directory, longest_row: LongestRow = LONGEST >> 20) -> None:
     """Verify an export without a database; exit with 1 and say what differs, if anything does."""
     with outcome():
         found = verify.directory(directory, longest=longest_row << 20)

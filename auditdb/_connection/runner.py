@@ -42,6 +42,11 @@ class Query:
     is_exact: bool = False
     """Whether the text is sent as it is: its names are in full, or the search_path is set."""
 
+    @property
+    def sent(self) -> str:
+        """The text as it is sent, but for how the driver marks its parameters."""
+        return self.text if self.is_exact else qualified(self.text)
+
 
 if TYPE_CHECKING:
     ResultRow = Sequence[Any]
@@ -186,9 +191,7 @@ def _rows(conn: kinds.Sync, query: Query) -> Sequence[ResultRow]:
         if not kinds.is_psycopg(conn):
             from sqlalchemy import text
 
-            found: Any = cast("Any", conn).execute(
-                text(query.text if query.is_exact else qualified(query.text)), query.values
-            )
+            found: Any = cast("Any", conn).execute(text(query.sent), query.values)
             return cast("Sequence[ResultRow]", found.all() if found.returns_rows else ())
         from psycopg import Cursor
         from psycopg.rows import tuple_row
@@ -196,9 +199,7 @@ def _rows(conn: kinds.Sync, query: Query) -> Sequence[ResultRow]:
         # A cursor of psycopg's own: the connection may have been given another class, or rows that
         # are no tuples. A statement that is not prepared is planned for the values at hand.
         with Cursor(conn, row_factory=tuple_row) as cursor:
-            cursor.execute(
-                _for_psycopg(query.text, is_exact=query.is_exact), query.values, prepare=False
-            )
+            cursor.execute(_for_psycopg(query.sent), query.values, prepare=False)
             return cursor.fetchall() if cursor.description else ()
 
 
@@ -207,20 +208,15 @@ async def _rows_async(conn: kinds.Async, query: Query) -> Sequence[ResultRow]:
         if not kinds.is_async_psycopg(conn):
             from sqlalchemy import text
 
-            found: Any = await cast("Any", conn).execute(
-                text(query.text if query.is_exact else qualified(query.text)), query.values
-            )
+            found: Any = await cast("Any", conn).execute(text(query.sent), query.values)
             return cast("Sequence[ResultRow]", found.all() if found.returns_rows else ())
         from psycopg import AsyncCursor
         from psycopg.rows import tuple_row
 
         async with AsyncCursor(conn, row_factory=tuple_row) as cursor:
-            await cursor.execute(
-                _for_psycopg(query.text, is_exact=query.is_exact), query.values, prepare=False
-            )
+            await cursor.execute(_for_psycopg(query.sent), query.values, prepare=False)
             return await cursor.fetchall() if cursor.description else ()
 
 
-def _for_psycopg(text: str, *, is_exact: bool = False) -> bytes:
-    sent = text if is_exact else qualified(text)
+def _for_psycopg(sent: str) -> bytes:
     return PARAMETER.sub(r"%(\1)s", sent.replace("%", "%%")).encode()

@@ -94,7 +94,7 @@ def test_a_page_is_sorted_as_its_rows_are_stored(connection: psycopg.Connection)
     in_sql = Query("select * from audit.events order by occurred_at desc, id desc limit 50", {})
     for query in (page, in_sql):
         explained = connection.execute(
-            b"explain (verbose, format json) " + _for_psycopg(query.text), query.values
+            b"explain (verbose, format json) " + _for_psycopg(query.sent), query.values
         ).fetchone()
         assert explained is not None
         outputs = {

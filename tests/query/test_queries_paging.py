@@ -343,7 +343,7 @@ def first_pages(named: dict[str, Any], limit: int) -> list[Query]:
 
 def partitions_of(conn: psycopg.Connection, query: Query) -> set[str]:
     """Return the partitions in the plan that the query really gets."""
-    plan = conn.execute(b"explain (analyze) " + _for_psycopg(query.text), query.values)
+    plan = conn.execute(b"explain (analyze) " + _for_psycopg(query.sent), query.values)
     return set(re.findall(r" on (log_\w+)", str(plan.fetchall())))
 
 
@@ -407,7 +407,7 @@ def test_a_prepared_statement_leaves_out_other_months_too(
 ) -> None:
     query = first_pages({"account_id": "1", "until": NOW}, 2)[0]
     aged.execute(sql.SQL("set local plan_cache_mode = {}").format(sql.Identifier(mode)))
-    plan = aged.execute(b"explain " + _for_psycopg(query.text), query.values, prepare=True)
+    plan = aged.execute(b"explain " + _for_psycopg(query.sent), query.values, prepare=True)
     found = set(re.findall(r" on (log_\w+)", str(plan.fetchall())))
     assert found == {f"log_{month(back):%Y_%m}" for back in range(3)}
 
@@ -418,7 +418,7 @@ def test_item_and_parts_are_found_by_their_indexes(aged: psycopg.Connection) -> 
         "set local enable_sort = off"
     )
     query = first_pages({"account_id": "1", "item": ("t", "1"), "until": NOW}, 2)[0]
-    plan = aged.execute(b"explain " + _for_psycopg(query.text), query.values)
+    plan = aged.execute(b"explain " + _for_psycopg(query.sent), query.values)
     text = str(plan.fetchall())
     assert text.count("item_id_item_type_account_id") == 3
     assert text.count("parent_id_parent_type_account_id") == 3
