@@ -109,7 +109,6 @@ def test_they_are_looked_for_always_where_deletions_are_not_counted_or_always_ar
 @pytest.mark.parametrize(
     "before",
     [
-        "set local track_counts = off",
         "select pg_stat_reset()",
         "select pg_stat_reset_single_table_counters('s.parent'::regclass)",
         "select pg_stat_clear_snapshot()",
@@ -129,7 +128,17 @@ def test_no_setting_and_no_reset_hides_a_cascade(
     assert [(row.item_id, row.is_cascade) for row in log] == [("3", False), ("2", True)]
 
 
-def test_counts_that_are_turned_on_too_late(connection: psycopg.Connection) -> None:
+def test_where_nothing_is_counted_parents_are_looked_for(connection: psycopg.Connection) -> None:
+    connection.execute("set local track_counts = off")
+    make(connection)
+    with recorded(connection) as log:
+        connection.execute("delete from s.child where id = 3")
+        connection.execute("delete from s.parent where id = 2")
+    assert value(connection, "select pg_stat_get_xact_tuples_deleted('s.parent'::regclass)") == 0
+    assert [(row.item_id, row.is_cascade) for row in log] == [("3", False), ("2", True)]
+
+
+def test_counts_that_are_turned_off_meanwhile(connection: psycopg.Connection) -> None:
     make(connection)
     connection.execute(
         "create function s.off() returns trigger language plpgsql as"
