@@ -39,6 +39,7 @@
 \ir audit/compiler/presented.sql
 \ir audit/compiler/difference.sql
 \ir audit/compiler/moved_value.sql
+\ir audit/compiler/exact_text.sql
 \ir audit/compiler/json_value.sql
 \ir audit/compiler/text_value.sql
 \ir audit/compiler/settings_of.sql
@@ -130,6 +131,7 @@
 \ir audit/compiler/compile_partitioned.sql
 \ir audit/compiler/compile_table.sql
 \ir audit/compiler/triggered_relations.sql
+\ir audit/compiler/carries.sql
 \ir audit/compiler/has_trigger.sql
 \ir audit/rights/give_function.sql
 \ir audit/rights/grant_reading.sql

@@ -329,25 +329,40 @@ comment on column audit.layout.renamed is
   '{"then": "now"}; null where there are none. Derived from the other columns.';
 comment on column audit.layout.made_at is 'Since when rows are written so.';
 
--- UPDATEs of partitioned tables while they run: a setting carries the row that is on its way, and
--- only a row in here, which no writer can make, lets the triggers believe the setting.
+-- UPDATEs of partitioned tables while they run, and the rows that they are moving. A setting says
+-- where to look; what is found in here, which no writer can make, is all that triggers believe.
 create unlogged table audit.move (
   id         bigint  not null
     default (date_part('epoch', clock_timestamp()) * 1024000000)::bigint + pg_backend_pid(),
   tracked_id integer not null,
   pid        integer not null default pg_backend_pid(),
-  is_started boolean not null default false,
+  enclosing  text,
+  statement  bigint,
+  relation   oid,
+  place      tid,
+  new_key    text[],
+  row_values text[],
   constraint move_pkey primary key (pid, id)
 );
+
+create index move_place on audit.move (pid, relation, place);
 
 revoke all on audit.move from public;
 
 comment on table audit.move is
-  'One row for each running UPDATE that may move rows between partitions; empty at rest.';
-comment on column audit.move.id is 'Number of the statement, carried by the setting beside the row.';
+  'One row for each running UPDATE that may move rows between partitions, and one for each row that '
+  'it moves; empty at rest.';
+comment on column audit.move.id is 'Number of the statement or of the row that moves.';
 comment on column audit.move.tracked_id is 'The partitioned table.';
 comment on column audit.move.pid is 'The session.';
-comment on column audit.move.is_started is 'Whether a row is on its way already.';
+comment on column audit.move.enclosing is
+  'Of a statement: the setting as it was before, in a statement around this one.';
+comment on column audit.move.statement is 'Of a row that moves: the number of its statement.';
+comment on column audit.move.relation is 'Of a row that moves: the partition that it leaves.';
+comment on column audit.move.place is 'Of a row that moves: where it lies there.';
+comment on column audit.move.new_key is 'Of a row that moves: the key that it will have.';
+comment on column audit.move.row_values is
+  'Of a row that has left its partition: its columns as text, until it arrives.';
 
 -- What is chosen once, at install, and looked up by maintenance.
 create table audit.option (
@@ -831,6 +846,25 @@ revoke all on function audit.moved_value(bigint, oid) from public;
 
 comment on function audit.moved_value(bigint, oid) is
   'SQL for the value of a column, by its place, in a row that moves between partitions.';
+
+-- A value as the text that it is written as and read from. The cast to text leaves out the blanks at
+-- the end of a char(n).
+create or replace function audit.exact_text(type oid, expression text)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select case
+    when type = 'bpchar'::regtype
+      then format('(case when num_nulls(%1$s) = 0 then concat(%1$s) end)', expression)
+    else expression || '::text' end
+$$;
+
+revoke all on function audit.exact_text(oid, text) from public;
+
+comment on function audit.exact_text(oid, text) is
+  'SQL for the text of a value, with all that the value has.';
 
 -- How a value of a type gets into the log: exact, and the same whatever the writer's settings.
 create or replace function audit.json_value(type oid, expression text, is_utc boolean default false)
@@ -1774,11 +1808,13 @@ as $$
     coalesce(bool_or(g.tgtype & 19 = 19), false),
     coalesce(bool_or(g.tgtype & 71 = 5), false),
     coalesce(bool_or(g.tgtype & 75 = 9), false),
+    -- Those of all levels. A key of expressions leaves no primary key.
     coalesce((
-      select case when 0 = any (p.partattrs::int2[]) then null
-        else (select array_agg(a.attname::text order by a.attnum) from pg_attribute as a
-              where a.attrelid = p.partrelid and a.attnum = any (p.partattrs::int2[])) end
-      from pg_partitioned_table as p where p.partrelid = c.oid
+      select array_agg(distinct a.attname::text)
+      from pg_partition_tree(c.oid) as r
+      join pg_partitioned_table as p on p.partrelid = r.relid
+      join pg_attribute as a on a.attrelid = p.partrelid and a.attnum = any (p.partattrs::int2[])
+      where with_partitions
     ), '{}')
   from pg_class as c
   left join lateral (
@@ -2733,14 +2769,14 @@ as $$
   account_query, actor_now, actor_variables, add_layout, add_partition, add_row_trigger,
   add_trigger, adopt_layouts, after_ddl, after_drop, apply_declaration, as_compiled,
   audited_columns, before_ddl, begin_era, belonging_query, bind_expression, bind_row, bind_text,
-  bound_function, bound_functions, builtin_name, cascade_gate, cascade_test, cascades_of, check,
+  bound_function, bound_functions, builtin_name, carries, cascade_gate, cascade_test, cascades_of, check,
   check_event_triggers, check_functions, check_guard, check_layouts, check_partitions,
   check_policies, check_readers, check_rights, check_rows, check_sessions, check_spares,
   check_storage, check_tables, check_triggers, check_untracked, check_writers, close_partition,
   column_numbers, columns_now, columns_of, compile_function, compile_moves, compile_partitioned,
   compile_table, compiler_digest, compiler_functions, condition_names, context_of, copy_comments,
   declaration_of, default_actions, demand_actor, departed_body, departed_function,
-  departed_reader, derive_layouts, describe_rule, difference, element_of, equality_of, event,
+  departed_reader, derive_layouts, describe_rule, difference, element_of, equality_of, event, exact_text,
   expressions_of, fill_log, fingerprint, fold_name, follow_columns, follow_ddl, follow_layouts,
   follow_names, follow_rules, foreign_key_of, function_settings, give_function, grant_reading,
   grant_rights, group_body, has_own_policies, has_trigger, horizon, indent, inputs_of, insert_log,
@@ -3678,14 +3714,16 @@ create or replace function audit.add_row_trigger(
 as $$
 declare
   v_rows constant text[] := case event when 'insert' then '{new}' when 'update' then '{old,new}'
-    else '{old}' end;
+    when 'moving' then '{old,new}' else '{old}' end;
+  -- Where the old row lies.
+  v_place constant text[] := case when event in ('moving', 'delete') then '{place}' else '{}' end;
   v_name constant text := t.slug || '_' || event;
 begin
   if body is null then
     return compiled;
   end if;
   compiled.functions := compiled.functions || jsonb_build_object(v_name || '_row',
-    audit.compile_function(t, event, variables, body, true, settings, volatility, v_rows));
+    audit.compile_function(t, event, variables, body, true, settings, volatility, v_rows || v_place));
   return audit.add_trigger(compiled, t, event, timing, null, format(
 'create or replace function audit.%I()
   returns trigger
@@ -3698,14 +3736,16 @@ as %L', v_name, volatility, audit.function_settings(t, event, body, true, settin
 declare
   v_done constant boolean := audit.%I(%s);
 begin
-  return null;
+  return %s;
 end;
 ',
       translate(t.target::text, E'\n\r', '  '), v_name || '_row',
       (select string_agg(format('row(%s)', (
           select string_agg(r || '.' || c.ident, ', ' order by c.number)
           from audit.columns_of(t.target) as c)), ', ' order by n)
-       from unnest(v_rows) with ordinality as u (r, n)))));
+       from unnest(v_rows) with ordinality as u (r, n))
+      || case when v_place = '{}' then '' else ', row(tg_relid, old.ctid)' end,
+      case event when 'moving' then 'new' else 'null' end)));
 end;
 $$;
 
@@ -3716,43 +3756,80 @@ comment on function audit.add_row_trigger(
   audit.compiled, audit.tracked, text, text, text[], text, text[], text) is
   'Adds a row trigger and its two functions to the compilation of a partitioned table.';
 
--- The row on its way from one partition to another: one setting, believed only as far as audit.move
--- bears it out.
-create or replace function audit.read_move(t audit.tracked)
+-- What a row trigger finds of the row that is on its way to another partition. Before the UPDATE of a
+-- row its place is noted, so that a deletion is known for what it is; its columns then wait for the
+-- insertion of the same key. Whatever else happens meanwhile, in the same statement or in one that
+-- a trigger runs, is none of that.
+create or replace function audit.read_move(t audit.tracked, event text)
   returns text
   language sql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select format(
-E'  v_moving := nullif(current_setting(%s, true), '''');
-  v_row := null;
-  if v_moving ~ ''^[0-9]{1,19}:'' then
-    v_move := split_part(v_moving, '':'', 1)::bigint;
-    select m.is_started into v_started from audit.move as m
-      where m.id = v_move and m.tracked_id = %s and m.pid = pg_backend_pid();
-    if not found then
-      v_moving := null;
-    elsif v_started then
-      v_row := nullif(substr(v_moving, strpos(v_moving, '':'') + 1), '''')::text[];
-    else
-      update audit.move as m set is_started = true
-        where m.id = v_move and m.pid = pg_backend_pid();
+  with key as (
+    -- Before the UPDATE of a row nobody knows what will be computed of it.
+    select string_agg(format('(%s)', audit.exact_text(c.type, n.names ->> c.name)), ', '
+        order by c.number) as vals
+    from audit.columns_of(t.target) as c
+    join pg_attribute as a on a.attrelid = t.target and a.attnum = c.number
+    cross join audit.row_names(t, 'new') as n (names)
+    where c.is_key and a.attgenerated = ''
+  ), row_now as (
+    select string_agg(format('(%s)', audit.exact_text(c.type, n.names ->> c.name)), ', '
+        order by c.number) as vals
+    from audit.columns_of(t.target) as c
+    cross join audit.row_names(t, 'old') as n (names)
+  )
+  select format(E'  v_moving := nullif(current_setting(%L, true), \'\');\n', s.setting)
+    || case event
+    when 'moving' then format(
+E'  if v_moving ~ \'^[0-8]?[0-9]{1,18}:\' then
+    insert into audit.move (tracked_id, statement, relation, place, new_key)
+      select %1$s, m.id, place.f1, place.f2, array[%2$s]::text[]
+      from audit.move as m
+      where m.pid = pg_backend_pid() and m.id = split_part(v_moving, \':\', 1)::bigint
+        and m.tracked_id = %1$s and m.relation is null;
+  end if;\n', t.id, key.vals)
+    when 'delete' then format(
+E'  if v_moving ~ \'^[0-8]?[0-9]{1,18}:\' then
+    update audit.move as m set row_values = array[%2$s]::text[]
+      where m.pid = pg_backend_pid() and m.id = (
+        select o.id from audit.move as o
+        where o.pid = pg_backend_pid() and o.relation = place.f1 and o.place = place.f2
+          and o.tracked_id = %1$s and o.row_values is null
+        order by o.id desc limit 1)
+      returning m.id into v_move;
+    if v_move is not null then
+      perform set_config(%3$L, split_part(v_moving, \':\', 1) || \':\' || v_move, true);
+      return null;
     end if;
-  else
-    v_moving := null;
-  end if;\n', quote_literal('audit.moving_' || t.id), t.id)
+  end if;\n', t.id, row_now.vals, s.setting)
+    when 'insert' then format(
+E'  if v_moving ~ \'^[0-8]?[0-9]{1,18}:[0-8]?[0-9]{1,18}$\' then
+    delete from audit.move as m
+      where m.pid = pg_backend_pid() and m.id = split_part(v_moving, \':\', 2)::bigint
+        and m.tracked_id = %1$s and m.new_key = array[%2$s]::text[]
+      returning m.row_values into v_row;
+    if v_row is not null then
+      perform set_config(%3$L, split_part(v_moving, \':\', 1) || \':\', true);
+    end if;
+  end if;\n', t.id, key.vals, s.setting)
+    end
+  from key
+  cross join row_now
+  cross join (select 'audit.moving_' || t.id as setting) as s
 $$;
 
-revoke all on function audit.read_move(audit.tracked) from public;
+revoke all on function audit.read_move(audit.tracked, text) from public;
 
-comment on function audit.read_move(audit.tracked) is
-  'Statements that read which row of a partitioned table is on its way to another partition.';
+comment on function audit.read_move(audit.tracked, text) is
+  'Statements by which row triggers know a row that moves from one partition to another.';
 
--- The statement triggers around an UPDATE that may move rows from one partition to another.
+-- The triggers around an UPDATE that may move rows from one partition to another: before and after
+-- the statement, and before each row whose partition may change. Statement triggers fire where the
+-- statement is aimed at, and that may be a partition that has partitions itself.
 create or replace function audit.compile_moves(
-  t audit.tracked, compiled audit.compiled, variables text[], setting text,
-  read_move text, delete_body text, settings text[]
+  t audit.tracked, compiled audit.compiled, variables text[], delete_body text, settings text[]
 )
   returns audit.compiled
   language plpgsql
@@ -3760,50 +3837,71 @@ create or replace function audit.compile_moves(
   set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_setting text := quote_literal('audit.moving_' || t.id);
   v_list text;
+  v_change text;
 begin
-  select case when r.has_before_update or r.partition_columns = '{}' then ''
-      else ' of ' || (select string_agg(quote_ident(c), ', ')
-                      from unnest(r.partition_columns) as c) end
-    into v_list
+  select
+      case when r.has_before_update then ''
+        else ' of ' || (select string_agg(quote_ident(c), ', ')
+                        from unnest(r.partition_columns) as c) end,
+      (select format('record_image_ne(row(%s), row(%s))',
+          string_agg('old.' || quote_ident(c), ', '), string_agg('new.' || quote_ident(c), ', '))
+       from unnest(r.partition_columns) as c)
+    into v_list, v_change
     from audit.table_trait(t.target) as r;
   compiled.functions := compiled.functions || jsonb_build_object(t.slug || '_move',
     audit.compile_function(t, 'move', variables, format(
-E'  if tg_when = ''BEFORE'' then
-    insert into audit.move (tracked_id) values (%2$s) returning id into v_move;
+E'  v_moving := current_setting(%1$s, true);
+  if tg_when = ''BEFORE'' then
+    insert into audit.move (tracked_id, enclosing) values (%2$s, v_moving) returning id into v_move;
     perform set_config(%1$s, v_move || '':'', true);
     return null;
   end if;
-%3$s  if v_moving is null then
+  if v_moving ~ ''^[0-8]?[0-9]{1,18}:'' then
+    delete from audit.move as m
+      where m.pid = pg_backend_pid() and m.id = split_part(v_moving, '':'', 1)::bigint
+        and m.tracked_id = %2$s and m.relation is null
+      returning m.id, m.enclosing into v_move, v_enclosing;
+  end if;
+  if v_move is null then
     raise exception ''the setting %%, which belongs to audit triggers, was changed'', %1$s
       using errcode = ''UA003'', hint = ''Leave settings whose names begin with audit. alone.'';
   end if;
-  delete from audit.move as m where m.id = v_move and m.pid = pg_backend_pid();
-  perform set_config(%1$s, '''', true);
-  if v_row is not null then
-%4$s  end if;
-', setting, t.id, read_move, delete_body), true, settings));
+  perform set_config(%1$s, coalesce(v_enclosing, ''''), true);
+  for v_row in
+    with gone as (
+      delete from audit.move as m where m.pid = pg_backend_pid() and m.statement = v_move
+      returning m.id, m.row_values
+    )
+    select g.row_values from gone as g where g.row_values is not null order by g.id
+  loop
+%3$s  end loop;
+', v_setting, t.id, delete_body), true, settings));
   compiled.triggers := compiled.triggers || jsonb_build_object(
     '_audit_move', format('before update%s on %s for each statement execute function audit.%I()',
       v_list, t.target, t.slug || '_move'),
     '_audit_moved', format('after update%s on %s for each statement execute function audit.%I()',
       v_list, t.target, t.slug || '_move'));
+  compiled := audit.add_row_trigger(compiled, t, 'moving', 'before update' || v_list,
+    array['v_moving text'], audit.read_move(t, 'moving'), settings);
+  compiled.triggers := compiled.triggers || jsonb_build_object('_audit_moving', replace(
+    compiled.triggers ->> '_audit_moving', ' for each row execute ',
+    format(' for each row when (%s) execute ', v_change)));
   return compiled;
 end;
 $$;
 
 revoke all on function
-  audit.compile_moves(
-    audit.tracked, audit.compiled, text[], text, text, text, text[]) from public;
+  audit.compile_moves(audit.tracked, audit.compiled, text[], text, text[]) from public;
 
 comment on function
-  audit.compile_moves(
-    audit.tracked, audit.compiled, text[], text, text, text, text[]) is
+  audit.compile_moves(audit.tracked, audit.compiled, text[], text, text[]) is
   'Adds the triggers that put together what a row moving between partitions is taken apart into.';
 
 -- Partitioned tables: row triggers, which PostgreSQL clones to every partition, so that a write
 -- straight into a partition is seen too. A row that moves comes as a deletion followed by an
--- insertion; between two statement triggers of the UPDATE the pair is put together again.
+-- insertion; what was noted before the UPDATE of that row puts the pair together again.
 create or replace function audit.compile_partitioned(
   t audit.tracked, settings text[], compiled audit.compiled
 )
@@ -3815,60 +3913,30 @@ as $$
 declare
   -- Rows on their way are kept as text, whatever their types.
   v_all_settings constant text[] := audit.settings_of(array['record'::regtype::oid]);
-  v_setting text := quote_literal('audit.moving_' || t.id);
   v_insert text := coalesce(audit.write_body(t, 'insert', true), '');
   v_forget constant text := E'  perform set_config(''audit.departed'', '''', true);\n';
   v_delete text := coalesce(audit.write_body(t, 'delete', true) || v_forget, '');
   v_moved_off text := coalesce(audit.write_body(t, 'delete', true, 'moved') || v_forget, '');
   v_update text := coalesce(audit.update_body(t), '');
   v_actor text := audit.read_actor();
-  v_moving text := audit.read_move(t);
   v_variables text[] := audit.update_variables(t)
-    || array['v_moving text', 'v_started boolean', 'v_move bigint', 'v_row text[]',
+    || array['v_moving text', 'v_move bigint', 'v_row text[]', 'v_enclosing text',
       'v_departed jsonb := nullif(current_setting(''audit.departed'', true), '''')::jsonb'];
-  v_new jsonb := audit.row_names(t, 'new');
-  v_old jsonb := audit.row_names(t, 'old');
-  v_moved jsonb := audit.row_names(t, 'moved');
-  v_columns text[];
-  v_stay text;
-  v_columns_of_row text;
 begin
-  select r.partition_columns into v_columns from audit.table_trait(t.target) as r;
-  select string_agg(format('%s %s %s', v_moved ->> c.name, audit.equality_of(c.type),
-        v_new ->> c.name), ' and ' order by c.number) filter (where c.is_key
-          and c.name <> all (v_columns)),
-      string_agg(format('(%s)::text', v_old ->> c.name), ', ' order by c.number)
-    into v_stay, v_columns_of_row
-    from audit.columns_of(t.target) as c;
-
   compiled := audit.add_row_trigger(compiled, t, 'insert', 'after insert', v_variables,
-    v_moving || v_actor || format(
+    audit.read_move(t, 'insert') || v_actor || format(
 E'  if v_row is not null then
-    perform set_config(%1$s, v_move || '':'', true);
-    if %2$s then
-%3$s      return null;
-    end if;
-%4$s  end if;
-%5$s', v_setting, coalesce(v_stay, 'true'), coalesce(audit.update_body(t, 'moved'), ''),
-      v_moved_off, v_insert),
+%s    return null;
+  end if;
+%s', coalesce(audit.update_body(t, 'moved'), ''), v_insert),
     v_all_settings);
   compiled := audit.add_row_trigger(compiled, t, 'delete', 'after delete', v_variables,
-    v_moving || v_actor || format(
-E'  if v_moving is not null then
-    perform set_config(%1$s, v_move || '':'' || array[%2$s]::text, true);
-    if v_row is null then
-      return null;
-    end if;
-%3$s    return null;
-  end if;
-%4$s', v_setting, v_columns_of_row, v_moved_off, v_delete),
-    v_all_settings);
+    audit.read_move(t, 'delete') || v_actor || v_delete, v_all_settings);
   compiled := audit.add_row_trigger(compiled, t, 'update', 'after update' || audit.update_list(t),
     audit.update_variables(t), nullif(v_update, ''), settings);
   compiled := audit.add_row_trigger(compiled, t, 'cascade', 'after delete',
     array['v_departed jsonb'], audit.departed_body(t, true), settings, 'stable');
-  return audit.compile_moves(t, compiled, v_variables, v_setting, v_moving,
-    v_actor || v_moved_off, v_all_settings);
+  return audit.compile_moves(t, compiled, v_variables, v_actor || v_moved_off, v_all_settings);
 end;
 $$;
 
@@ -4086,6 +4154,24 @@ revoke all on function audit.triggered_relations(regclass) from public;
 comment on function audit.triggered_relations(regclass) is
   'A tracked table and its partitions.';
 
+-- Row triggers are cloned to partitions by PostgreSQL; of the statement triggers, partitions have
+-- the one for TRUNCATE, and those that have partitions themselves the two around a move.
+create or replace function audit.carries(relation regclass, target regclass, trigger_name text)
+  returns boolean
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select relation = target or trigger_name = '_audit_truncate'
+    or trigger_name in ('_audit_move', '_audit_moved')
+      and exists (select from pg_class as c where c.oid = relation and c.relkind = 'p')
+$$;
+
+revoke all on function audit.carries(regclass, regclass, text) from public;
+
+comment on function audit.carries(regclass, regclass, text) is
+  'Whether a trigger of a tracked table is one that a relation, itself or a partition, is given.';
+
 -- Whether a trigger is there and fires always, also in a session that plays the replica.
 create or replace function audit.has_trigger(
   relation regclass, trigger_name text, or_disabled boolean default false
@@ -4287,7 +4373,9 @@ begin
       where not audit.has_trigger(t.target, g, true))
     and not exists (
       select from audit.triggered_relations(t.target) as r
-      where not audit.has_trigger(r, '_audit_truncate', true));
+      cross join unnest(array['_audit_truncate', '_audit_move', '_audit_moved']) as g
+      where r <> t.target and audit.carries(r, t.target, g)
+        and t.compiled -> 'triggers' ? g and not audit.has_trigger(r, g, true));
 end;
 $$;
 
@@ -4323,7 +4411,7 @@ begin
   for v_relation in select audit.triggered_relations(t.target) loop
     for v_name, v_text in
       select e.key, e.value from jsonb_each_text(compiled.triggers) as e
-      where v_relation = t.target or e.key = '_audit_truncate'
+      where audit.carries(v_relation, t.target, e.key)
       order by e.key
     loop
       -- One that the owner disabled stays so.
@@ -5937,7 +6025,7 @@ begin
   if audit.name_of(t.target) is not null then
     for v_relation in select audit.triggered_relations(t.target) loop
       for v_name in select jsonb_object_keys(v_compiled.triggers) loop
-        if v_relation = t.target or v_name = '_audit_truncate' then
+        if audit.carries(v_relation, t.target, v_name) then
           execute format('drop trigger if exists %I on %s', v_name, audit.name_of(v_relation));
         end if;
       end loop;
@@ -7660,7 +7748,7 @@ as $$
     from relation as r
     cross join lateral jsonb_each_text(r.triggers) as e
     left join pg_trigger as g on g.tgrelid = r.relid and g.tgname = e.key
-    where r.relid = r.target or e.key = '_audit_truncate'
+    where audit.carries(r.relid, r.target, e.key)
   )
   select 'trigger_missing', 'error', format('%I on %s', e.trigger, e.name),
     'The trigger is gone: what it records is missed.',
