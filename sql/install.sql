@@ -45,6 +45,7 @@
 \ir audit/compiler/settings_of.sql
 \ir audit/compiler/equality_of.sql
 \ir audit/compiler/quoted.sql
+\ir audit/compiler/key_of.sql
 \ir audit/compiler/columns_of.sql
 \ir audit/compiler/row_names.sql
 \ir audit/compiler/is_kept.sql
@@ -72,6 +73,7 @@
 \ir audit/compiler/is_bound.sql
 \ir audit/compiler/condition_names.sql
 \ir audit/compiler/foreign_key_of.sql
+\ir audit/compiler/looked_up.sql
 \ir audit/rights/is_trusted.sql
 \ir audit/rights/role_for.sql
 \ir audit/compiler/reader_of.sql
@@ -167,6 +169,7 @@
 \ir audit/tracking/settle_readers.sql
 \ir audit/tracking/validate_declaration.sql
 \ir audit/tracking/columns_now.sql
+\ir audit/tracking/users_of.sql
 \ir audit/tracking/follow_names.sql
 \ir audit/tracking/follow_rules.sql
 \ir audit/tracking/follow_columns.sql

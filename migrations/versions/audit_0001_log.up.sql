@@ -882,8 +882,15 @@ as $$
       expression)
     -- json may hold what jsonb refuses (U+0000, duplicate keys): it is kept as the text it is.
     when type = 'json'::regtype then expression || '::text'
-    when type = 'json[]'::regtype
-      then format('(case when num_nulls(%1$s) = 0 then concat(%1$s)::text[] end)', expression)
+    -- JSON counts from one place and knows no negative zero: such an array is kept as its text.
+    when audit.element_of(type) <> type then format(
+      case when audit.element_of(type) in ('float4'::regtype, 'float8'::regtype)
+        then 'case when %1$s::text ~ ''^[[]|[{,]-0[,}]'' then to_jsonb(%1$s::text) else to_jsonb(%1$s) end'
+        else 'case when starts_with(%1$s::text, ''['') then to_jsonb(%1$s::text) else to_jsonb(%1$s) end'
+        end,
+      case when type = 'json[]'::regtype
+        then format('(case when num_nulls(%1$s) = 0 then concat(%1$s)::text[] end)', expression)
+        else expression end)
     else expression
   end
 $$;
@@ -902,8 +909,10 @@ create or replace function audit.text_value(type oid, expression text)
 as $$
   select case
     when type in ('text'::regtype, 'varchar'::regtype, 'int2'::regtype, 'int4'::regtype,
-      'int8'::regtype, 'uuid'::regtype, 'bool'::regtype, 'numeric'::regtype, 'bpchar'::regtype,
-      'name'::regtype, 'oid'::regtype) then expression || '::text'
+      'int8'::regtype, 'uuid'::regtype, 'bool'::regtype, 'numeric'::regtype, 'name'::regtype,
+      'oid'::regtype) then expression || '::text'
+    -- As in the column, so as an application knows it.
+    when type = 'bpchar'::regtype then audit.exact_text(type, expression)
     when type in ('timestamptz'::regtype, 'bytea'::regtype, 'json'::regtype)
       then audit.json_value(type, expression)
     else format('(to_jsonb(%s) #>> ''{}'')', audit.json_value(type, expression))
@@ -942,7 +951,7 @@ as $$
         'char'::regtype, 'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype, 'json'::regtype,
         'jsonb'::regtype)
       -- A domain's values are seen as text.
-      or (e.type in ('date'::regtype, 'timestamp'::regtype) and not e.is_domain)
+      or (e.type in ('date'::regtype, 'timestamp'::regtype) and not e.is_array and not e.is_domain)
       or (t.typtype = 'e' and not e.is_array) as is_steady
     from element as e
     join pg_type as t on t.oid = e.type
@@ -953,7 +962,10 @@ as $$
     when k.is_steady then '{}'::text[]
     when not k.is_array and not k.is_domain
       and k.type in ('timestamptz'::regtype, 'bytea'::regtype) then '{}'
-    when k.type = 'timestamptz'::regtype and not k.is_domain then array['timezone = ''UTC''']
+    when k.type in ('date'::regtype, 'timestamp'::regtype) and not k.is_domain
+      then array['datestyle = ''ISO''']
+    when k.type = 'timestamptz'::regtype and not k.is_domain
+      then array['timezone = ''UTC''', 'datestyle = ''ISO''']
     when k.type = 'bytea'::regtype then array['bytea_output = ''hex''']
     when k.type in ('float4'::regtype, 'float8'::regtype) then array['extra_float_digits = ''1''']
     when k.type = 'interval'::regtype then array['intervalstyle = ''postgres''']
@@ -1016,6 +1028,34 @@ revoke all on function audit.quoted(text) from public;
 
 comment on function audit.quoted(text) is 'A name in double quotes, whatever it is.';
 
+-- The columns that tell the rows of a table apart: its primary key. A migration replaces a key in two
+-- statements, and between them a tracked table goes by the key that it had, while its columns are
+-- there.
+create or replace function audit.key_of(target regclass)
+  returns smallint[]
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(
+    (select array(select unnest(i.indkey)) from pg_index as i
+     where i.indrelid = key_of.target and i.indisprimary),
+    (select array_agg(a.attnum order by a.attnum)
+     from audit.tracked as k
+     cross join jsonb_array_elements(k.columns) as c
+     left join pg_attribute as a on a.attrelid = k.target and not a.attisdropped and a.attnum > 0
+       and case when a.attrelid::text = c ->> 'relation' then a.attnum = (c ->> 'number')::int
+         else a.attname = c ->> 'name' end
+     where k.target = key_of.target and (c ->> 'is_key')::boolean
+     having bool_and(a.attnum is not null)),
+    '{}')
+$$;
+
+revoke all on function audit.key_of(regclass) from public;
+
+comment on function audit.key_of(regclass) is
+  'The numbers of the columns of the primary key of a table, or of the one that a tracked table had.';
+
 -- The columns of a table as the compiler sees them.
 create or replace function audit.columns_of(target regclass)
   returns table (
@@ -1044,18 +1084,17 @@ begin
         else audit.quoted(a.attname) end,
       audit.presented_type(a.atttypid),
       a.atttypid,
-      coalesce(a.attnum = any (i.indkey), false),
+      a.attnum = any (k.numbers),
       -- Types whose equality is identity, so that "is distinct from" sees every change.
       a.atttypid in (
         'bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'uuid'::regtype,
         'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'bytea'::regtype,
-        'oid'::regtype, 'name'::regtype, 'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype,
-        'time'::regtype)
+        'oid'::regtype, 'name'::regtype, 'text'::regtype, 'varchar'::regtype, 'time'::regtype)
         and coalesce((select o.collisdeterministic from pg_collation as o
                       where o.oid = a.attcollation), true)
     from pg_attribute as a
     join pg_class as c on c.oid = a.attrelid
-    left join pg_index as i on i.indrelid = columns_of.target and i.indisprimary
+    cross join audit.key_of(columns_of.target) as k (numbers)
     -- A virtual generated column has no value of its own in a trigger; its sources are audited.
     where a.attrelid = columns_of.target and a.attnum > 0 and not a.attisdropped
       and a.attgenerated <> 'v'
@@ -1926,6 +1965,41 @@ revoke all on function audit.foreign_key_of(regclass, text) from public;
 comment on function audit.foreign_key_of(regclass, text) is
   'The table and key that a single-column foreign key refers to.';
 
+-- Where one lookup of a declaration leads: by the foreign key of its column, or while there is none
+-- by the one that there was, for as long as the table is there. Migrations drop keys to make them
+-- again.
+create or replace function audit.looked_up(
+  t audit.tracked, alias text, relation regclass, column_name text
+)
+  returns table (target regclass, key_column text, key_type oid, key_operator text)
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query
+    select k.* from audit.foreign_key_of(relation, column_name) as k;
+  if not found then
+    return query
+      select a.attrelid::regclass, a.attname::text, s.atttypid, c ->> 'operator'
+      from jsonb_array_elements(t.columns) as c
+      join pg_attribute as a
+        on a.attrelid = t.tables[(c ->> 'table')::int] and a.attnum > 0 and not a.attisdropped
+        and case when a.attrelid::text = c ->> 'relation' then a.attnum = (c ->> 'number')::int
+          else a.attname = c ->> 'name' end
+      join pg_attribute as s on s.attrelid = looked_up.relation
+        and s.attname = looked_up.column_name and not s.attisdropped
+      where c ->> 'alias' = looked_up.alias and c ->> 'operator' is not null;
+  end if;
+end;
+$$;
+
+revoke all on function audit.looked_up(audit.tracked, text, regclass, text) from public;
+
+comment on function audit.looked_up(audit.tracked, text, regclass, text) is
+  'The table and key that a lookup leads to.';
+
 -- Whether there is a boundary at all between a table's owner and the log: none where it is a
 -- superuser, or the owner of the log itself.
 create or replace function audit.is_trusted(role oid)
@@ -2047,13 +2121,13 @@ begin
     ), resolved as (
       select 1 as depth, w.alias, w.source, w.col, k.*
       from wanted as w
-      cross join lateral audit.foreign_key_of(t.target, w.col) as k
+      cross join lateral audit.looked_up(t, w.alias, t.target, w.col) as k
       where w.source is null
       union all
       select r.depth + 1, w.alias, w.source, w.col, k.*
       from resolved as r
       join wanted as w on w.source = r.alias
-      cross join lateral audit.foreign_key_of(r.target, w.col) as k
+      cross join lateral audit.looked_up(t, w.alias, r.target, w.col) as k
       where r.depth < 8
     )
     select
@@ -2117,6 +2191,8 @@ as $$
     join pg_operator as o on o.oid = k.equals
     join pg_namespace as s on s.oid = o.oprnamespace
     where c.conrelid = t.target and c.contype = 'f' and c.confdeltype = 'c'
+      -- One that is not enforced deletes nothing.
+      and pg_get_constraintdef(c.oid) !~ ' NOT ENFORCED$'
       -- A key to a partitioned table has a copy of itself for each partition.
       and not exists (select from pg_constraint as q
                       where q.oid = c.conparentid and q.conrelid = c.conrelid)
@@ -2735,9 +2811,14 @@ as $$
      from pg_attribute as a
      where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped),
     (select string_agg(a.attname, ' ' order by a.attname)
-     from pg_index as i
-     join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
-     where i.indrelid = t.target and i.indisprimary),
+     from audit.key_of(t.target) as k (numbers)
+     join pg_attribute as a on a.attrelid = t.target and a.attnum = any (k.numbers)),
+    (select string_agg(regexp_replace(d.def, ' NOT VALID| DEFERRABLE| INITIALLY DEFERRED', '', 'g'),
+                       E'\n' order by c.conname)
+     from pg_constraint as c
+     cross join lateral pg_get_constraintdef(c.oid) as d (def)
+     where c.conrelid = t.target and c.contype = 'f' and c.confdeltype = 'c'
+       and d.def !~ ' NOT ENFORCED$'),
     (select string_agg(concat_ws(' ', c ->> 'alias', audit.name_of(a.attrelid),
                                  a.atttypid::regtype, a.attname),
                        E'\n' order by c ->> 'alias', c ->> 'name')
@@ -2782,8 +2863,8 @@ as $$
   grant_rights, group_body, has_own_policies, has_trigger, horizon, indent, inputs_of, insert_log,
   install_compiled, interval_after, is_bound, is_builtin, is_current, is_filtered,
   is_function_installed, is_installed, is_kept, is_partition_empty, is_stale, is_trusted,
-  item_log, json_value, layout_branch, layout_columns, layout_dispatcher, layout_of,
-  layout_printer, layout_reader, lookup_columns, lookup_join, lookup_name, lookup_query,
+  item_log, json_value, key_of, layout_branch, layout_columns, layout_dispatcher, layout_of,
+  layout_printer, layout_reader, looked_up, lookup_columns, lookup_join, lookup_name, lookup_query,
   lookups_of, maintain, merge_body, moved_value, name_actions, name_now, name_of, name_types,
   names_in, open_import, over_parameters, parent_columns, parent_query, part_changes,
   part_identity, partition_list, partition_name, policy_ddl, presence_of, presented,
@@ -2794,7 +2875,7 @@ as $$
   secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
   settle_readers, short_name, slug_for, spare_to_split, summarised_partitions, table_trait,
   tables_named, text_value, tokens_of, track, tree_log, triggered_relations, untrack, update_body,
-  update_insert, update_list, update_variables, utc, validate_bound, validate_declaration,
+  update_insert, update_list, update_variables, users_of, utc, validate_bound, validate_declaration,
   validate_expression, validate_expressions, validate_trackable, validate_tree, widen, write_body,
   write_function, write_log_event, write_table_event
   }'::name[]
@@ -4758,7 +4839,9 @@ begin
       v_tracked.target
       using errcode = 'UA003',
         detail = 'Its columns, those it looks up or its triggers are not what they were.',
-        hint = format('Run: select audit.refresh(%L);', v_tracked.target);
+        hint = case when audit.key_of(v_tracked.target) = '{}'
+          then format('Run: alter table %s add primary key (...);', v_tracked.target)
+          else format('Run: select audit.refresh(%L);', v_tracked.target) end;
   end if;
   return true;
 end;
@@ -5130,7 +5213,7 @@ declare
   v_hint text;
 begin
   select c.*, n.nspname,
-      exists (select from pg_index as i where i.indrelid = c.oid and i.indisprimary) as has_key,
+      audit.key_of(c.oid) <> '{}' as has_key,
       exists (select from pg_inherits as h where h.inhparent = c.oid or h.inhrelid = c.oid)
         as has_inheritance,
       exists (select from pg_partition_tree(c.oid) as p join pg_class as f on f.oid = p.relid
@@ -5566,6 +5649,7 @@ create or replace function audit.validate_declaration(
 as $$
 declare
   v_problem text;
+  v_hint text;
 begin
   if t.accounts is not null and t.account is not null then
     raise exception 'invalid declaration of %: give account or accounts, not both', t.target
@@ -5600,8 +5684,12 @@ begin
       case when not may_create then audit.problem_of_names(t) end)
     into v_problem;
   if v_problem is not null then
+    if v_problem ~ 'has no foreign key to follow' then
+      v_hint := format('alter table %s add foreign key (%s) references ...;',
+        audit.name_of(t.target), substring(v_problem from '\(([^()]*)\)$'));
+    end if;
     raise exception 'invalid declaration of %: %', t.target, v_problem
-      using errcode = 'UA005';
+      using errcode = 'UA005', hint = coalesce(v_hint, '');
   end if;
   if may_create then
     perform audit.validate_expressions(t);
@@ -5622,15 +5710,19 @@ create or replace function audit.columns_now(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
   select coalesce(jsonb_agg(jsonb_build_object('table', c.place, 'alias', c.alias,
-    'relation', c.relation::text, 'number', c.number, 'name', c.name, 'type', c.type) order by c.alias nulls first, c.number), '[]')
+    'relation', c.relation::text, 'number', c.number, 'name', c.name, 'type', c.type,
+    'is_key', c.is_key, 'operator', c.operator) order by c.alias nulls first, c.number), '[]')
   from (
     select 1 as place, a.attrelid as relation, null as alias, a.attnum as number, a.attname as name,
-      format_type(a.atttypid, a.atttypmod) as type
+      format_type(a.atttypid, a.atttypmod) as type, a.attnum = any (k.numbers) as is_key,
+      null as operator
     from pg_attribute as a
+    cross join audit.key_of(t.target) as k (numbers)
     where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped
     union all
     select array_position(t.tables, l.target), a.attrelid, l.alias, a.attnum, a.attname,
-      format_type(a.atttypid, a.atttypmod)
+      format_type(a.atttypid, a.atttypmod), false,
+      case when a.attname = l.key_column then l.key_operator end
     from audit.lookups_of(t) as l
     join pg_attribute as a
       on a.attrelid = l.target and a.attname = any (l.columns || l.key_column)
@@ -5641,6 +5733,41 @@ revoke all on function audit.columns_now(audit.tracked) from public;
 
 comment on function audit.columns_now(audit.tracked) is
   'The columns of a tracked table and of its lookups as they are now.';
+
+-- A type or collation by another name, itself or with its schema or extension, is another type to
+-- those who know it by name.
+create or replace function audit.users_of(class oid, object oid)
+  returns setof oid
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with used as (
+    select users_of.object as id
+    where users_of.class = any (array['pg_type', 'pg_collation']::regclass[])
+    union
+    select y.oid from pg_type as y
+    where users_of.class = 'pg_namespace'::regclass and y.typnamespace = users_of.object
+    union
+    select d.objid from pg_depend as d
+    where users_of.class = 'pg_extension'::regclass and d.refclassid = users_of.class
+      and d.refobjid = users_of.object and d.deptype = 'e'
+      and d.classid = any (array['pg_type', 'pg_collation']::regclass[])
+  )
+  select distinct a.attrelid
+  from (select distinct r.relation::oid as oid
+        from audit.tracked as k cross join unnest(k.tables) as r (relation)) as r
+  join pg_attribute as a on a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
+  join pg_type as y on y.oid = a.atttypid
+  where y.oid in (select u.id from used as u) or y.typelem in (select u.id from used as u)
+    or a.attcollation in (select u.id from used as u)
+$$;
+
+revoke all on function audit.users_of(oid, oid) from public;
+
+comment on function audit.users_of(oid, oid) is
+  'The tracked and looked-up tables with a column of a type or collation, or of one in a schema or '
+  'an extension.';
 
 -- A list of columns after DDL.
 create or replace function audit.follow_names(names text[], renamed jsonb, dropped text[])
@@ -5703,6 +5830,7 @@ declare
   v_renamed jsonb;
   v_names jsonb;
   v_dropped text[];
+  v_gone text[];
 begin
   with now as (
     select c ->> 'alias' as alias, c ->> 'name' as name, a.attname as new_name
@@ -5736,10 +5864,34 @@ begin
   t.operational := audit.follow_names(t.operational, v_renamed, v_dropped);
   t.secret := audit.follow_names(t.secret, v_renamed, v_dropped);
   t.actions := audit.follow_rules(t.actions, v_renamed, v_names, v_dropped);
+  -- A lookup goes with its column, with the table that it leads to, and with the lookup before it.
+  with recursive gone (alias) as (
+    select e.key
+    from jsonb_each_text(t.lookups) as e
+    where e.value = any (v_dropped) or exists (
+      select from jsonb_array_elements(t.columns) as c
+      where c ->> 'alias' = e.key
+        and not exists (select from pg_class as r where r.oid = t.tables[(c ->> 'table')::int]))
+    union
+    select e.key from gone as g
+    join jsonb_each_text(t.lookups) as e on starts_with(e.value, g.alias || '.')
+  )
+  select coalesce(array_agg(g.alias), '{}') into v_gone from gone as g;
   select coalesce(jsonb_object_agg(e.key, coalesce(v_renamed ->> e.value, e.value)), '{}')
-    into t.lookups from jsonb_each_text(t.lookups) as e;
+    into t.lookups from jsonb_each_text(t.lookups) as e where e.key <> all (v_gone);
   if t.item_label is not null
-    and exists (select from audit.names_in(t.item_label) as n where n = any (v_dropped)) then
+    and exists (
+      select from audit.names_in(t.item_label) as n
+      where n = any (v_dropped) or split_part(n, '.', 1) = any (v_gone) or n = any (
+        select concat_ws('.', c ->> 'alias', c ->> 'name')
+        from jsonb_array_elements(t.columns) as c
+        where c ->> 'alias' is not null and not exists (
+          select from pg_attribute as a
+          where a.attrelid = t.tables[(c ->> 'table')::int] and a.attnum > 0
+            and not a.attisdropped
+            and case when a.attrelid::text = c ->> 'relation'
+              then a.attnum = (c ->> 'number')::int else a.attname = c ->> 'name' end)))
+  then
     t.item_label := null;
   end if;
   return t;
@@ -6309,6 +6461,10 @@ begin
       union all
       select r.oid from pg_class as r
       where c.classid = 'pg_namespace'::regclass and r.relnamespace = c.objid
+      union all
+      select u.relation from audit.users_of(c.classid, c.objid) as u (relation)
+      where c.classid = any (
+        array['pg_type', 'pg_collation', 'pg_extension', 'pg_namespace']::regclass[])
     ) as t (oid)
     left join lateral pg_partition_ancestors(t.oid) as a on true;
   if tg_tag <> 'ALTER TABLE'
@@ -6329,12 +6485,14 @@ begin
       from audit.tracked as k
       where k.tables::oid[] && (v_touched || v_roots)
         and audit.is_stale(k, v_touched || v_roots)
+        -- Between two statements that replace a key whose columns are gone, writes wait for it.
+        and audit.key_of(k.target) <> '{}'
       union
       -- What before_ddl() widened because the text names it, whether the command touched it or not.
       select k.target
       from audit.tracked as k
       join pg_class as c on c.oid = k.target
-      where tg_tag = 'ALTER TABLE' and k.inputs = ''
+      where tg_tag = 'ALTER TABLE' and k.inputs = '' and audit.key_of(k.target) <> '{}'
         and strpos(lower(current_query()), lower(c.relname)) > 0
     ) as s;
 end;
@@ -6371,7 +6529,7 @@ begin
     where d.classid = 'pg_class'::regclass
       or d.classid = 'pg_trigger'::regclass and d.address_names[3] ~ '^_audit_';
   -- Whether DDL is followed is one thing, and this is a part of it.
-  if not exists (select from audit.tracked as k where k.target = any (v_hit::regclass[]))
+  if not exists (select from audit.tracked as k where k.tables::oid[] && v_hit)
     or not exists (select from pg_event_trigger as e
                    where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D')
   then
@@ -6379,8 +6537,10 @@ begin
   end if;
   perform audit.refresh(k.target)
     from audit.tracked as k
-    where k.target = any (v_hit::regclass[])
-      and (not exists (select from pg_class as c where c.oid = k.target)
+    where k.tables::oid[] && v_hit
+      and (exists (
+          select from unnest(k.tables) as r (relation)
+          where not exists (select from pg_class as c where c.oid = r.relation))
         or k.trigger_count > (
           select count(*) from pg_trigger as g
           where g.tgrelid = k.target and g.tgname ~ '^_audit_' and g.tgenabled in ('A', 'D')));
@@ -6412,7 +6572,7 @@ begin
   if not exists (select from pg_event_trigger as e where e.evtname = 'audit_after_ddl') then
     create event trigger audit_after_ddl on ddl_command_end
       when tag in ('ALTER TABLE', 'ALTER SCHEMA', 'CREATE TABLE', 'CREATE TRIGGER',
-        'ALTER TRIGGER')
+        'ALTER TRIGGER', 'ALTER TYPE', 'ALTER DOMAIN', 'ALTER COLLATION', 'ALTER EXTENSION')
       execute function audit.after_ddl();
     comment on event trigger audit_after_ddl is
       'Compiles tracked tables anew that a command has changed.';

@@ -24,8 +24,8 @@ as $$
   grant_rights, group_body, has_own_policies, has_trigger, horizon, indent, inputs_of, insert_log,
   install_compiled, interval_after, is_bound, is_builtin, is_current, is_filtered,
   is_function_installed, is_installed, is_kept, is_partition_empty, is_stale, is_trusted,
-  item_log, json_value, layout_branch, layout_columns, layout_dispatcher, layout_of,
-  layout_printer, layout_reader, lookup_columns, lookup_join, lookup_name, lookup_query,
+  item_log, json_value, key_of, layout_branch, layout_columns, layout_dispatcher, layout_of,
+  layout_printer, layout_reader, looked_up, lookup_columns, lookup_join, lookup_name, lookup_query,
   lookups_of, maintain, merge_body, moved_value, name_actions, name_now, name_of, name_types,
   names_in, open_import, over_parameters, parent_columns, parent_query, part_changes,
   part_identity, partition_list, partition_name, policy_ddl, presence_of, presented,
@@ -36,7 +36,7 @@ as $$
   secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
   settle_readers, short_name, slug_for, spare_to_split, summarised_partitions, table_trait,
   tables_named, text_value, tokens_of, track, tree_log, triggered_relations, untrack, update_body,
-  update_insert, update_list, update_variables, utc, validate_bound, validate_declaration,
+  update_insert, update_list, update_variables, users_of, utc, validate_bound, validate_declaration,
   validate_expression, validate_expressions, validate_trackable, validate_tree, widen, write_body,
   write_function, write_log_event, write_table_event
   }'::name[]
