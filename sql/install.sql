@@ -174,6 +174,7 @@
 \ir audit/tracking/follow_rules.sql
 \ir audit/tracking/follow_columns.sql
 \ir audit/tracking/is_stale.sql
+\ir audit/tracking/ddl_text.sql
 \ir audit/tracking/tables_named.sql
 \ir audit/tracking/default_actions.sql
 \ir audit/tracking/slug_for.sql

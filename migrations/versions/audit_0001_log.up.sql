@@ -1413,7 +1413,7 @@ as $$
   ), shown (side, value) as (
     select s.side, coalesce(
       string_agg(format(E'concat(\n      %s)', p.pieces), E'\n    || ' order by p.part)
-        || ' || ''}}''',
+        filter (where p.pieces is not null) || ' || ''}}''',
       quote_literal('{}'))
     from (values ('old'), ('new')) as s (side)
     left join printed as p on p.side = s.side
@@ -2856,7 +2856,7 @@ as $$
   check_storage, check_tables, check_triggers, check_untracked, check_writers, close_partition,
   column_numbers, columns_now, columns_of, compile_function, compile_moves, compile_partitioned,
   compile_table, compiler_digest, compiler_functions, condition_names, context_of, copy_comments,
-  declaration_of, default_actions, demand_actor, departed_body, departed_function,
+  ddl_text, declaration_of, default_actions, demand_actor, departed_body, departed_function,
   departed_reader, derive_layouts, describe_rule, difference, element_of, equality_of, event, exact_text,
   expressions_of, fill_log, fingerprint, fold_name, follow_columns, follow_ddl, follow_layouts,
   follow_names, follow_rules, foreign_key_of, function_settings, give_function, grant_reading,
@@ -3190,7 +3190,7 @@ as $$
     order by n
     limit 1
   )
-  select coalesce(format(
+  select case when count(*) = 0 then '(select jsonb ''{}'')' else format(
 '(
       select to_jsonb(_audit_r.*)
       from (
@@ -3203,7 +3203,7 @@ as $$
       string_agg(format('%s%s as %s', p.text, a.number, a.ident), E',\n          '
         order by octet_length(a.name), a.name collate "C"),
       string_agg(format('%s as %s%s', a.value, p.text, a.number), E',\n          '
-        order by a.number)), '(select jsonb ''{}'')')
+        order by a.number)) end
   from entry as a
   cross join prefix as p
 $$;
@@ -3617,12 +3617,12 @@ as $$
     when r.has_before_update
       or not exists (select from pg_event_trigger as e
                      where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D') then ''
-    else ' of ' || (
+    else coalesce(' of ' || (
       select string_agg(quote_ident(a.name), ', ' order by a.number)
       from audit.columns_of(t.target) as a
       where a.name <> all (t.operational) and exists (
         select from known as u
-        where u.columns is null or a.name = any (u.columns)))
+        where u.columns is null or a.name = any (u.columns))), '')
     end
   from audit.table_trait(t.target) as r
 $$;
@@ -4162,6 +4162,8 @@ declare
   v_row_settings text[] := audit.settings_for(t, true);
   v_insert_by_row boolean;
   v_delete_by_row boolean;
+  -- Where all columns are operational, no update is an action.
+  v_has_columns boolean := exists (select from audit.audited_columns(t));
   v_result audit.compiled;
 begin
   v_result.name := audit.name_of(t.target);
@@ -4190,13 +4192,13 @@ begin
   v_result := audit.add_trigger(v_result, t, 'insert', 'after insert',
     case when not v_insert_by_row then 'new table as new_rows' end,
     audit.write_function(t, 'insert', v_insert_by_row, v_row_settings));
-  if (select bool_or(r.is_grouped) from audit.rules_of(t, 'update') as r) then
+  if v_has_columns and (select bool_or(r.is_grouped) from audit.rules_of(t, 'update') as r) then
     v_result := audit.add_trigger(v_result, t, 'update', 'after update',
       'old table as old_rows new table as new_rows',
       audit.compile_function(t, 'update',
         audit.actor_variables(),
         audit.read_actor() || audit.merge_body(t), true, v_row_settings));
-  elsif exists (select from audit.rules_of(t, 'update')) then
+  elsif v_has_columns and exists (select from audit.rules_of(t, 'update')) then
     v_result := audit.add_trigger(v_result, t, 'update', 'after update' || audit.update_list(t), null,
       audit.compile_function(t, 'update', audit.update_variables(t), audit.update_body(t),
         audit.reads_inline(t, 'update'), v_settings));
@@ -5922,6 +5924,54 @@ revoke all on function audit.is_stale(audit.tracked, oid[]) from public;
 comment on function audit.is_stale(audit.tracked, oid[]) is
   'Whether a tracked table, one of those touched, no longer fits what was compiled for it.';
 
+-- What a running DDL command may have been written as: what the client sent, what functions run, as
+-- their context tells, the bodies of SQL functions, of which it tells the names alone, and all of it
+-- as it reads with quotes that are doubled and characters that are escaped.
+create or replace function audit.ddl_text(context text)
+  returns text
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+as $$
+declare
+  v_text text := lower(concat_ws(' ', current_query(), context, (
+    select string_agg(p.prosrc, ' ')
+    from regexp_matches(context, 'SQL function "([^"\n]+)"', 'g') as m (name)
+    join pg_proc as p on p.proname = m.name[1]
+    join pg_language as l on l.oid = p.prolang and l.lanname = 'sql')));
+  v_escape text;
+  v_found text;
+  v_code integer;
+begin
+  if strpos(v_text, '""') > 0 then
+    v_text := v_text || ' ' || replace(v_text, '""', '"');
+  end if;
+  if strpos(v_text, 'u&"') > 0 then
+    v_escape := coalesce(substring(v_text from 'uescape\s*''(.)'''), '\');
+    for v_found in
+      select distinct m.found[1]
+      from regexp_matches(v_text, case v_escape when '\' then '\\' else '[' || v_escape || ']' end
+        || '(\+[0-9a-f]{6}|[0-9a-f]{4})', 'g') as m (found)
+    loop
+      v_code := ('x' || lpad(ltrim(v_found, '+'), 8, '0'))::bit(32)::integer;
+      if v_code between 1 and 127
+        or getdatabaseencoding() = 'UTF8'
+          and (v_code between 128 and 55295 or v_code between 57344 and 1114111)
+      then
+        v_text := replace(v_text, v_escape || v_found, lower(chr(v_code)));
+      end if;
+    end loop;
+  end if;
+  return v_text;
+end;
+$$;
+
+revoke all on function audit.ddl_text(text) from public;
+
+comment on function audit.ddl_text(text) is
+  'The text of the DDL command that runs, as far as it is known, in lower case.';
+
 -- A plain name stands in a text as a word, and is found by it, however many tables are tracked. Words
 -- are taken from the whole text, strings too, for what is executed there; an escape may stand
 -- before one. Other names are looked for as they are; in a long text all are, which takes less than its
@@ -6407,14 +6457,16 @@ create or replace function audit.before_ddl()
   set quote_all_identifiers = off
 as $$
 declare
-  v_query text := lower(coalesce(current_query(), ''));
+  v_query text;
   v_stack text;
   v_target regclass;
 begin
   get diagnostics v_stack = pg_context;
-  if v_query !~ '\m(type|drop)\M'
-    or v_stack ~ 'function audit\.(install_compiled|remove_declaration)\('
-  then
+  if v_stack ~ 'function audit\.(install_compiled|remove_declaration)\(' then
+    return;
+  end if;
+  v_query := audit.ddl_text(v_stack);
+  if v_query !~ '\m(type|drop)\M' then
     return;
   end if;
   -- The command's target is not known yet: every tracked table that the text names is widened,
@@ -6493,7 +6545,7 @@ begin
       from audit.tracked as k
       join pg_class as c on c.oid = k.target
       where tg_tag = 'ALTER TABLE' and k.inputs = '' and audit.key_of(k.target) <> '{}'
-        and strpos(lower(current_query()), lower(c.relname)) > 0
+        and strpos(audit.ddl_text(v_stack), lower(c.relname)) > 0
     ) as s;
 end;
 $$;

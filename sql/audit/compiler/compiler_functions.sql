@@ -17,7 +17,7 @@ as $$
   check_storage, check_tables, check_triggers, check_untracked, check_writers, close_partition,
   column_numbers, columns_now, columns_of, compile_function, compile_moves, compile_partitioned,
   compile_table, compiler_digest, compiler_functions, condition_names, context_of, copy_comments,
-  declaration_of, default_actions, demand_actor, departed_body, departed_function,
+  ddl_text, declaration_of, default_actions, demand_actor, departed_body, departed_function,
   departed_reader, derive_layouts, describe_rule, difference, element_of, equality_of, event, exact_text,
   expressions_of, fill_log, fingerprint, fold_name, follow_columns, follow_ddl, follow_layouts,
   follow_names, follow_rules, foreign_key_of, function_settings, give_function, grant_reading,

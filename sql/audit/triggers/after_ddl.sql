@@ -61,7 +61,7 @@ begin
       from audit.tracked as k
       join pg_class as c on c.oid = k.target
       where tg_tag = 'ALTER TABLE' and k.inputs = '' and audit.key_of(k.target) <> '{}'
-        and strpos(lower(current_query()), lower(c.relname)) > 0
+        and strpos(audit.ddl_text(v_stack), lower(c.relname)) > 0
     ) as s;
 end;
 $$;
