@@ -22,7 +22,7 @@ begin
         and case when a.attrelid::text = c ->> 'relation' then a.attnum = (c ->> 'number')::int
           else a.attname = c ->> 'name' end
       join pg_attribute as s on s.attrelid = looked_up.relation
-        and s.attname = looked_up.column_name and not s.attisdropped
+        and s.attname = looked_up.column_name and s.attnum = (c ->> 'source')::int
       where c ->> 'alias' = looked_up.alias and c ->> 'operator' is not null;
   end if;
 end;
