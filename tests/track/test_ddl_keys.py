@@ -160,6 +160,18 @@ def test_a_key_that_is_not_enforced_deletes_nothing(tables: psycopg.Connection) 
     assert loose == [False]
 
 
+def test_a_row_that_is_its_own_parent_goes_by_itself(tables: psycopg.Connection) -> None:
+    tables.execute(
+        "create table s.node (id int primary key, up int references s.node on delete cascade);"
+        "insert into s.node values (1, 1), (2, 1), (3, 3); select audit.track('s.node')"
+    )
+    with recorded(tables) as log:
+        tables.execute("delete from s.node where id = 1")
+        tables.execute("delete from s.node where id = 3")
+    cascades = {row.item_id: row.is_cascade for row in log}
+    assert cascades == {"1": False, "2": True, "3": False}
+
+
 NAMES = ["t", "T", "we ird", 'qu"ote', "ünï"]
 WAYS = {
     "as it is": "alter table {quoted} {change}",
