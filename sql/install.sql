@@ -46,11 +46,13 @@ create schema audit;
 \ir audit/compiler/presented.sql
 \ir audit/compiler/difference.sql
 \ir audit/compiler/moved_value.sql
+\ir audit/compiler/exact_text.sql
 \ir audit/compiler/json_value.sql
 \ir audit/compiler/text_value.sql
 \ir audit/compiler/settings_of.sql
 \ir audit/compiler/equality_of.sql
 \ir audit/compiler/quoted.sql
+\ir audit/compiler/key_of.sql
 \ir audit/compiler/columns_of.sql
 \ir audit/compiler/row_names.sql
 \ir audit/compiler/is_kept.sql
@@ -78,6 +80,7 @@ create schema audit;
 \ir audit/compiler/is_bound.sql
 \ir audit/compiler/condition_names.sql
 \ir audit/compiler/foreign_key_of.sql
+\ir audit/compiler/looked_up.sql
 \ir audit/rights/is_trusted.sql
 \ir audit/rights/role_for.sql
 \ir audit/compiler/reader_of.sql
@@ -137,6 +140,7 @@ create schema audit;
 \ir audit/compiler/compile_partitioned.sql
 \ir audit/compiler/compile_table.sql
 \ir audit/compiler/triggered_relations.sql
+\ir audit/compiler/carries.sql
 \ir audit/compiler/has_trigger.sql
 \ir audit/rights/give_function.sql
 \ir audit/rights/grant_reading.sql
@@ -179,10 +183,12 @@ create schema audit;
 \ir audit/tracking/settle_readers.sql
 \ir audit/tracking/validate_declaration.sql
 \ir audit/tracking/columns_now.sql
+\ir audit/tracking/users_of.sql
 \ir audit/tracking/follow_names.sql
 \ir audit/tracking/follow_rules.sql
 \ir audit/tracking/follow_columns.sql
 \ir audit/tracking/is_stale.sql
+\ir audit/tracking/ddl_text.sql
 \ir audit/tracking/tables_named.sql
 \ir audit/tracking/default_actions.sql
 \ir audit/tracking/slug_for.sql

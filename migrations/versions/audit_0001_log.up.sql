@@ -339,25 +339,40 @@ comment on column audit.layout.renamed is
   '{"then": "now"}; null where there are none. Derived from the other columns.';
 comment on column audit.layout.made_at is 'Since when rows are written so.';
 
--- UPDATEs of partitioned tables while they run: a setting carries the row that is on its way, and
--- only a row in here, which no writer can make, lets the triggers believe the setting.
+-- UPDATEs of partitioned tables while they run, and the rows that they are moving. A setting says
+-- where to look; what is found in here, which no writer can make, is all that triggers believe.
 create unlogged table audit.move (
   id         bigint  not null
     default (date_part('epoch', clock_timestamp()) * 1024000000)::bigint + pg_backend_pid(),
   tracked_id integer not null,
   pid        integer not null default pg_backend_pid(),
-  is_started boolean not null default false,
+  enclosing  text,
+  statement  bigint,
+  relation   oid,
+  place      tid,
+  new_key    text[],
+  row_values text[],
   constraint move_pkey primary key (pid, id)
 );
+
+create index move_place on audit.move (pid, relation, place);
 
 revoke all on audit.move from public;
 
 comment on table audit.move is
-  'One row for each running UPDATE that may move rows between partitions; empty at rest.';
-comment on column audit.move.id is 'Number of the statement, carried by the setting beside the row.';
+  'One row for each running UPDATE that may move rows between partitions, and one for each row that '
+  'it moves; empty at rest.';
+comment on column audit.move.id is 'Number of the statement or of the row that moves.';
 comment on column audit.move.tracked_id is 'The partitioned table.';
 comment on column audit.move.pid is 'The session.';
-comment on column audit.move.is_started is 'Whether a row is on its way already.';
+comment on column audit.move.enclosing is
+  'Of a statement: the setting as it was before, in a statement around this one.';
+comment on column audit.move.statement is 'Of a row that moves: the number of its statement.';
+comment on column audit.move.relation is 'Of a row that moves: the partition that it leaves.';
+comment on column audit.move.place is 'Of a row that moves: where it lies there.';
+comment on column audit.move.new_key is 'Of a row that moves: the key that it will have.';
+comment on column audit.move.row_values is
+  'Of a row that has left its partition: its columns as text, until it arrives.';
 
 -- What is chosen once, at install, and looked up by maintenance.
 create table audit.option (
@@ -856,6 +871,25 @@ revoke all on function audit.moved_value(bigint, oid) from public;
 comment on function audit.moved_value(bigint, oid) is
   'SQL for the value of a column, by its place, in a row that moves between partitions.';
 
+-- A value as the text that it is written as and read from. The cast to text leaves out the blanks at
+-- the end of a char(n).
+create or replace function audit.exact_text(type oid, expression text)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select case
+    when type = 'bpchar'::regtype
+      then format('(case when num_nulls(%1$s) = 0 then concat(%1$s) end)', expression)
+    else expression || '::text' end
+$$;
+
+revoke all on function audit.exact_text(oid, text) from public;
+
+comment on function audit.exact_text(oid, text) is
+  'SQL for the text of a value, with all that the value has.';
+
 -- How a value of a type gets into the log: exact, and the same whatever the writer's settings.
 create or replace function audit.json_value(type oid, expression text, is_utc boolean default false)
   returns text
@@ -872,8 +906,15 @@ as $$
       expression)
     -- json may hold what jsonb refuses (U+0000, duplicate keys): it is kept as the text it is.
     when type = 'json'::regtype then expression || '::text'
-    when type = 'json[]'::regtype
-      then format('(case when num_nulls(%1$s) = 0 then concat(%1$s)::text[] end)', expression)
+    -- JSON counts from one place and knows no negative zero: such an array is kept as its text.
+    when audit.element_of(type) <> type then format(
+      case when audit.element_of(type) in ('float4'::regtype, 'float8'::regtype)
+        then 'case when %1$s::text ~ ''^[[]|[{,]-0[,}]'' then to_jsonb(%1$s::text) else to_jsonb(%1$s) end'
+        else 'case when starts_with(%1$s::text, ''['') then to_jsonb(%1$s::text) else to_jsonb(%1$s) end'
+        end,
+      case when type = 'json[]'::regtype
+        then format('(case when num_nulls(%1$s) = 0 then concat(%1$s)::text[] end)', expression)
+        else expression end)
     else expression
   end
 $$;
@@ -892,8 +933,10 @@ create or replace function audit.text_value(type oid, expression text)
 as $$
   select case
     when type in ('text'::regtype, 'varchar'::regtype, 'int2'::regtype, 'int4'::regtype,
-      'int8'::regtype, 'uuid'::regtype, 'bool'::regtype, 'numeric'::regtype, 'bpchar'::regtype,
-      'name'::regtype, 'oid'::regtype) then expression || '::text'
+      'int8'::regtype, 'uuid'::regtype, 'bool'::regtype, 'numeric'::regtype, 'name'::regtype,
+      'oid'::regtype) then expression || '::text'
+    -- As in the column, so as an application knows it.
+    when type = 'bpchar'::regtype then audit.exact_text(type, expression)
     when type in ('timestamptz'::regtype, 'bytea'::regtype, 'json'::regtype)
       then audit.json_value(type, expression)
     else format('(to_jsonb(%s) #>> ''{}'')', audit.json_value(type, expression))
@@ -932,7 +975,7 @@ as $$
         'char'::regtype, 'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype, 'json'::regtype,
         'jsonb'::regtype)
       -- A domain's values are seen as text.
-      or (e.type in ('date'::regtype, 'timestamp'::regtype) and not e.is_domain)
+      or (e.type in ('date'::regtype, 'timestamp'::regtype) and not e.is_array and not e.is_domain)
       or (t.typtype = 'e' and not e.is_array) as is_steady
     from element as e
     join pg_type as t on t.oid = e.type
@@ -943,7 +986,10 @@ as $$
     when k.is_steady then '{}'::text[]
     when not k.is_array and not k.is_domain
       and k.type in ('timestamptz'::regtype, 'bytea'::regtype) then '{}'
-    when k.type = 'timestamptz'::regtype and not k.is_domain then array['timezone = ''UTC''']
+    when k.type in ('date'::regtype, 'timestamp'::regtype) and not k.is_domain
+      then array['datestyle = ''ISO''']
+    when k.type = 'timestamptz'::regtype and not k.is_domain
+      then array['timezone = ''UTC''', 'datestyle = ''ISO''']
     when k.type = 'bytea'::regtype then array['bytea_output = ''hex''']
     when k.type in ('float4'::regtype, 'float8'::regtype) then array['extra_float_digits = ''1''']
     when k.type = 'interval'::regtype then array['intervalstyle = ''postgres''']
@@ -1006,6 +1052,34 @@ revoke all on function audit.quoted(text) from public;
 
 comment on function audit.quoted(text) is 'A name in double quotes, whatever it is.';
 
+-- The columns that tell the rows of a table apart: its primary key. A migration replaces a key in two
+-- statements, and between them a tracked table goes by the key that it had, while its columns are
+-- there.
+create or replace function audit.key_of(target regclass)
+  returns smallint[]
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(
+    (select array(select unnest(i.indkey)) from pg_index as i
+     where i.indrelid = key_of.target and i.indisprimary),
+    (select array_agg(a.attnum order by a.attnum)
+     from audit.tracked as k
+     cross join jsonb_array_elements(k.columns) as c
+     left join pg_attribute as a on a.attrelid = k.target and not a.attisdropped and a.attnum > 0
+       and case when a.attrelid::text = c ->> 'relation' then a.attnum = (c ->> 'number')::int
+         else a.attname = c ->> 'name' end
+     where k.target = key_of.target and (c ->> 'is_key')::boolean
+     having bool_and(a.attnum is not null)),
+    '{}')
+$$;
+
+revoke all on function audit.key_of(regclass) from public;
+
+comment on function audit.key_of(regclass) is
+  'The numbers of the columns of the primary key of a table, or of the one that a tracked table had.';
+
 -- The columns of a table as the compiler sees them.
 create or replace function audit.columns_of(target regclass)
   returns table (
@@ -1034,18 +1108,17 @@ begin
         else audit.quoted(a.attname) end,
       audit.presented_type(a.atttypid),
       a.atttypid,
-      coalesce(a.attnum = any (i.indkey), false),
+      a.attnum = any (k.numbers),
       -- Types whose equality is identity, so that "is distinct from" sees every change.
       a.atttypid in (
         'bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'uuid'::regtype,
         'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'bytea'::regtype,
-        'oid'::regtype, 'name'::regtype, 'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype,
-        'time'::regtype)
+        'oid'::regtype, 'name'::regtype, 'text'::regtype, 'varchar'::regtype, 'time'::regtype)
         and coalesce((select o.collisdeterministic from pg_collation as o
                       where o.oid = a.attcollation), true)
     from pg_attribute as a
     join pg_class as c on c.oid = a.attrelid
-    left join pg_index as i on i.indrelid = columns_of.target and i.indisprimary
+    cross join audit.key_of(columns_of.target) as k (numbers)
     -- A virtual generated column has no value of its own in a trigger; its sources are audited.
     where a.attrelid = columns_of.target and a.attnum > 0 and not a.attisdropped
       and a.attgenerated <> 'v'
@@ -1364,7 +1437,7 @@ as $$
   ), shown (side, value) as (
     select s.side, coalesce(
       string_agg(format(E'concat(\n      %s)', p.pieces), E'\n    || ' order by p.part)
-        || ' || ''}}''',
+        filter (where p.pieces is not null) || ' || ''}}''',
       quote_literal('{}'))
     from (values ('old'), ('new')) as s (side)
     left join printed as p on p.side = s.side
@@ -1798,11 +1871,13 @@ as $$
     coalesce(bool_or(g.tgtype & 19 = 19), false),
     coalesce(bool_or(g.tgtype & 71 = 5), false),
     coalesce(bool_or(g.tgtype & 75 = 9), false),
+    -- Those of all levels. A key of expressions leaves no primary key.
     coalesce((
-      select case when 0 = any (p.partattrs::int2[]) then null
-        else (select array_agg(a.attname::text order by a.attnum) from pg_attribute as a
-              where a.attrelid = p.partrelid and a.attnum = any (p.partattrs::int2[])) end
-      from pg_partitioned_table as p where p.partrelid = c.oid
+      select array_agg(distinct a.attname::text)
+      from pg_partition_tree(c.oid) as r
+      join pg_partitioned_table as p on p.partrelid = r.relid
+      join pg_attribute as a on a.attrelid = p.partrelid and a.attnum = any (p.partattrs::int2[])
+      where with_partitions
     ), '{}')
   from pg_class as c
   left join lateral (
@@ -1913,6 +1988,41 @@ revoke all on function audit.foreign_key_of(regclass, text) from public;
 
 comment on function audit.foreign_key_of(regclass, text) is
   'The table and key that a single-column foreign key refers to.';
+
+-- Where one lookup of a declaration leads: by the foreign key of its column, or while there is none
+-- by the one that there was, for as long as the table is there. Migrations drop keys to make them
+-- again.
+create or replace function audit.looked_up(
+  t audit.tracked, alias text, relation regclass, column_name text
+)
+  returns table (target regclass, key_column text, key_type oid, key_operator text)
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query
+    select k.* from audit.foreign_key_of(relation, column_name) as k;
+  if not found then
+    return query
+      select a.attrelid::regclass, a.attname::text, s.atttypid, c ->> 'operator'
+      from jsonb_array_elements(t.columns) as c
+      join pg_attribute as a
+        on a.attrelid = t.tables[(c ->> 'table')::int] and a.attnum > 0 and not a.attisdropped
+        and case when a.attrelid::text = c ->> 'relation' then a.attnum = (c ->> 'number')::int
+          else a.attname = c ->> 'name' end
+      join pg_attribute as s on s.attrelid = looked_up.relation
+        and s.attname = looked_up.column_name and s.attnum = (c ->> 'source')::int
+      where c ->> 'alias' = looked_up.alias and c ->> 'operator' is not null;
+  end if;
+end;
+$$;
+
+revoke all on function audit.looked_up(audit.tracked, text, regclass, text) from public;
+
+comment on function audit.looked_up(audit.tracked, text, regclass, text) is
+  'The table and key that a lookup leads to.';
 
 -- Whether there is a boundary at all between a table's owner and the log: none where it is a
 -- superuser, or the owner of the log itself.
@@ -2035,13 +2145,13 @@ begin
     ), resolved as (
       select 1 as depth, w.alias, w.source, w.col, k.*
       from wanted as w
-      cross join lateral audit.foreign_key_of(t.target, w.col) as k
+      cross join lateral audit.looked_up(t, w.alias, t.target, w.col) as k
       where w.source is null
       union all
       select r.depth + 1, w.alias, w.source, w.col, k.*
       from resolved as r
       join wanted as w on w.source = r.alias
-      cross join lateral audit.foreign_key_of(r.target, w.col) as k
+      cross join lateral audit.looked_up(t, w.alias, r.target, w.col) as k
       where r.depth < 8
     )
     select
@@ -2105,6 +2215,8 @@ as $$
     join pg_operator as o on o.oid = k.equals
     join pg_namespace as s on s.oid = o.oprnamespace
     where c.conrelid = t.target and c.contype = 'f' and c.confdeltype = 'c'
+      -- One that is not enforced deletes nothing.
+      and pg_get_constraintdef(c.oid) !~ ' NOT ENFORCED$'
       -- A key to a partitioned table has a copy of itself for each partition.
       and not exists (select from pg_constraint as q
                       where q.oid = c.conparentid and q.conrelid = c.conrelid)
@@ -2723,9 +2835,14 @@ as $$
      from pg_attribute as a
      where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped),
     (select string_agg(a.attname, ' ' order by a.attname)
-     from pg_index as i
-     join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
-     where i.indrelid = t.target and i.indisprimary),
+     from audit.key_of(t.target) as k (numbers)
+     join pg_attribute as a on a.attrelid = t.target and a.attnum = any (k.numbers)),
+    (select string_agg(regexp_replace(d.def, ' NOT VALID| DEFERRABLE| INITIALLY DEFERRED', '', 'g'),
+                       E'\n' order by c.conname)
+     from pg_constraint as c
+     cross join lateral pg_get_constraintdef(c.oid) as d (def)
+     where c.conrelid = t.target and c.contype = 'f' and c.confdeltype = 'c'
+       and d.def !~ ' NOT ENFORCED$'),
     (select string_agg(concat_ws(' ', c ->> 'alias', audit.name_of(a.attrelid),
                                  a.atttypid::regtype, a.attname),
                        E'\n' order by c ->> 'alias', c ->> 'name')
@@ -2758,25 +2875,25 @@ as $$
   add_piece, add_row_trigger, add_trigger, adopt_layouts, after_ddl, after_drop,
   apply_declaration, as_compiled, audited_columns, before_ddl, begin_era, belonging_query,
   bind_expression, bind_row, bind_text, bound_function, bound_functions, bound_waits,
-  builtin_name, cascade_gate, cascade_test, cascades_of, check, check_changes, check_compiled,
-  check_counts, check_eras, check_event_triggers, check_functions, check_guard, check_import,
-  check_layout_readers, check_layouts, check_partitions, check_policies, check_readers,
-  check_rights, check_rows, check_sessions, check_size, check_spares, check_storage,
-  check_strangers, check_summaries, check_tables, check_triggers, check_untracked, check_writers,
-  close_partition, column_numbers, columns_now, columns_of, compile_function, compile_moves,
-  compile_partitioned, compile_table, compiler_digest, compiler_functions, condition_names,
-  context_of, copy_comments, declaration_of, default_actions, demand_actor, departed_body,
-  departed_function, departed_reader, derive_layouts, describe_rule, difference, element_of,
-  equality_of, event, expressions_of, fill_log, fingerprint, fold_name, follow_columns,
-  follow_ddl, follow_layouts, follow_names, follow_rules, foreign_key_of, forget_layouts,
-  function_settings, gave_up, give_function, grant_reading, grant_rights, group_body,
-  has_own_policies, has_trigger, holders_of, horizon, ignore, indent, inputs_of, insert_log,
-  install_compiled, interval_after, is_bound, is_builtin, is_current, is_filtered,
-  is_function_installed, is_installed, is_kept, is_partition_empty, is_stale, is_trusted,
-  item_log, json_value, layout_branch, layout_columns, layout_dispatcher, layout_of,
-  layout_printer, layout_reader, lookup_columns, lookup_join, lookup_name, lookup_query,
-  lookups_of, maintain, merge_body, moved_value, name_actions, name_now, name_of, name_types,
-  names_in, open_import, over_parameters, parent_columns, parent_query, part_changes,
+  builtin_name, carries, cascade_gate, cascade_test, cascades_of, check, check_changes,
+  check_compiled, check_counts, check_eras, check_event_triggers, check_functions, check_guard,
+  check_import, check_layout_readers, check_layouts, check_partitions, check_policies,
+  check_readers, check_rights, check_rows, check_sessions, check_size, check_spares,
+  check_storage, check_strangers, check_summaries, check_tables, check_triggers, check_untracked,
+  check_writers, close_partition, column_numbers, columns_now, columns_of, compile_function,
+  compile_moves, compile_partitioned, compile_table, compiler_digest, compiler_functions,
+  condition_names, context_of, copy_comments, ddl_text, declaration_of, default_actions,
+  demand_actor, departed_body, departed_function, departed_reader, derive_layouts, describe_rule,
+  difference, element_of, equality_of, event, exact_text, expressions_of, fill_log, fingerprint,
+  fold_name, follow_columns, follow_ddl, follow_layouts, follow_names, follow_rules,
+  foreign_key_of, forget_layouts, function_settings, gave_up, give_function, grant_reading,
+  grant_rights, group_body, has_own_policies, has_trigger, holders_of, horizon, ignore, indent,
+  inputs_of, insert_log, install_compiled, interval_after, is_bound, is_builtin, is_current,
+  is_filtered, is_function_installed, is_installed, is_kept, is_partition_empty, is_stale,
+  is_trusted, item_log, json_value, key_of, layout_branch, layout_columns, layout_dispatcher,
+  layout_of, layout_printer, layout_reader, looked_up, lookup_columns, lookup_join, lookup_name,
+  lookup_query, lookups_of, maintain, merge_body, moved_value, name_actions, name_now, name_of,
+  name_types, names_in, open_import, over_parameters, parent_columns, parent_query, part_changes,
   part_identity, partition_list, partition_name, policy_ddl, presence_of, presented,
   presented_type, problem_of_names, problem_of_rules, protect, quoted, read_actor, read_move,
   reader_function, reader_functions, reader_of, reader_settings, reads_inline, record_changes,
@@ -2785,7 +2902,7 @@ as $$
   rules_of, secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
   settle_readers, short_name, slug_for, spare_to_split, summarised_partitions, table_trait,
   tables_named, text_value, tokens_of, track, tree_log, triggered_relations, undo_import, untrack,
-  update_body, update_insert, update_list, update_variables, utc, validate_bound,
+  update_body, update_insert, update_list, update_variables, users_of, utc, validate_bound,
   validate_declaration, validate_expression, validate_expressions, validate_trackable,
   validate_tree, validate_undo, widen, write_body, write_function, write_log_event,
   write_table_event
@@ -3101,7 +3218,7 @@ as $$
     order by n
     limit 1
   )
-  select coalesce(format(
+  select case when count(*) = 0 then '(select jsonb ''{}'')' else format(
 '(
       select to_jsonb(_audit_r.*)
       from (
@@ -3114,7 +3231,7 @@ as $$
       string_agg(format('%s%s as %s', p.text, a.number, a.ident), E',\n          '
         order by octet_length(a.name), a.name collate "C"),
       string_agg(format('%s as %s%s', a.value, p.text, a.number), E',\n          '
-        order by a.number)), '(select jsonb ''{}'')')
+        order by a.number)) end
   from entry as a
   cross join prefix as p
 $$;
@@ -3218,9 +3335,18 @@ create or replace function audit.cascade_test(t audit.tracked, old_side text def
   set search_path = pg_catalog, pg_temp
 as $$
   with known as materialized (select audit.row_names(t, old_side) as names)
-  select coalesce(string_agg(format('(%s and %s)',
+  select coalesce(string_agg(format('(%s%s and %s)',
       (select string_agg(v || ' is not null', ' and ' order by n)
        from unnest(f.vals) with ordinality as u (v, n)),
+      -- A row that is its own parent goes by itself.
+      case when f.target = t.target
+          and not exists (select from unnest(f.types) as y where not audit.is_builtin(y)) then (
+        select format(' and not (%s)', string_agg(format('%s %s %s', k.names ->> p.name, p.operator,
+          p.value), ' and ' order by p.n))
+        from known as k
+        cross join unnest(f.parent_columns, f.operators, f.vals)
+          with ordinality as p (name, operator, value, n)
+        group by k.names) end,
       case when f.reader = 'inline'
         then audit.parent_query(f.target, f.parent_columns, f.operators, f.vals, f.types)
         else format('audit.%I(%s)', f.name, array_to_string(f.vals, ', ')) end),
@@ -3526,12 +3652,12 @@ as $$
     when r.has_before_update
       or not exists (select from pg_event_trigger as e
                      where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D') then ''
-    else ' of ' || (
+    else coalesce(' of ' || (
       select string_agg(quote_ident(a.name), ', ' order by a.number)
       from audit.columns_of(t.target) as a
       where a.name <> all (t.operational) and exists (
         select from known as u
-        where u.columns is null or a.name = any (u.columns)))
+        where u.columns is null or a.name = any (u.columns))), '')
     end
   from audit.table_trait(t.target) as r
 $$;
@@ -3704,14 +3830,16 @@ create or replace function audit.add_row_trigger(
 as $$
 declare
   v_rows constant text[] := case event when 'insert' then '{new}' when 'update' then '{old,new}'
-    else '{old}' end;
+    when 'moving' then '{old,new}' else '{old}' end;
+  -- Where the old row lies.
+  v_place constant text[] := case when event in ('moving', 'delete') then '{place}' else '{}' end;
   v_name constant text := t.slug || '_' || event;
 begin
   if body is null then
     return compiled;
   end if;
   compiled.functions := compiled.functions || jsonb_build_object(v_name || '_row',
-    audit.compile_function(t, event, variables, body, true, settings, volatility, v_rows));
+    audit.compile_function(t, event, variables, body, true, settings, volatility, v_rows || v_place));
   return audit.add_trigger(compiled, t, event, timing, null, format(
 'create or replace function audit.%I()
   returns trigger
@@ -3724,14 +3852,16 @@ as %L', v_name, volatility, audit.function_settings(t, event, body, true, settin
 declare
   v_done constant boolean := audit.%I(%s);
 begin
-  return null;
+  return %s;
 end;
 ',
       translate(t.target::text, E'\n\r', '  '), v_name || '_row',
       (select string_agg(format('row(%s)', (
           select string_agg(r || '.' || c.ident, ', ' order by c.number)
           from audit.columns_of(t.target) as c)), ', ' order by n)
-       from unnest(v_rows) with ordinality as u (r, n)))));
+       from unnest(v_rows) with ordinality as u (r, n))
+      || case when v_place = '{}' then '' else ', row(tg_relid, old.ctid)' end,
+      case event when 'moving' then 'new' else 'null' end)));
 end;
 $$;
 
@@ -3742,43 +3872,80 @@ comment on function audit.add_row_trigger(
   audit.compiled, audit.tracked, text, text, text[], text, text[], text) is
   'Adds a row trigger and its two functions to the compilation of a partitioned table.';
 
--- The row on its way from one partition to another: one setting, believed only as far as audit.move
--- bears it out.
-create or replace function audit.read_move(t audit.tracked)
+-- What a row trigger finds of the row that is on its way to another partition. Before the UPDATE of a
+-- row its place is noted, so that a deletion is known for what it is; its columns then wait for the
+-- insertion of the same key. Whatever else happens meanwhile, in the same statement or in one that
+-- a trigger runs, is none of that.
+create or replace function audit.read_move(t audit.tracked, event text)
   returns text
   language sql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select format(
-E'  v_moving := nullif(current_setting(%s, true), '''');
-  v_row := null;
-  if v_moving ~ ''^[0-9]{1,19}:'' then
-    v_move := split_part(v_moving, '':'', 1)::bigint;
-    select m.is_started into v_started from audit.move as m
-      where m.id = v_move and m.tracked_id = %s and m.pid = pg_backend_pid();
-    if not found then
-      v_moving := null;
-    elsif v_started then
-      v_row := nullif(substr(v_moving, strpos(v_moving, '':'') + 1), '''')::text[];
-    else
-      update audit.move as m set is_started = true
-        where m.id = v_move and m.pid = pg_backend_pid();
+  with key as (
+    -- Before the UPDATE of a row nobody knows what will be computed of it.
+    select string_agg(format('(%s)', audit.exact_text(c.type, n.names ->> c.name)), ', '
+        order by c.number) as vals
+    from audit.columns_of(t.target) as c
+    join pg_attribute as a on a.attrelid = t.target and a.attnum = c.number
+    cross join audit.row_names(t, 'new') as n (names)
+    where c.is_key and a.attgenerated = ''
+  ), row_now as (
+    select string_agg(format('(%s)', audit.exact_text(c.type, n.names ->> c.name)), ', '
+        order by c.number) as vals
+    from audit.columns_of(t.target) as c
+    cross join audit.row_names(t, 'old') as n (names)
+  )
+  select format(E'  v_moving := nullif(current_setting(%L, true), \'\');\n', s.setting)
+    || case event
+    when 'moving' then format(
+E'  if v_moving ~ \'^[0-8]?[0-9]{1,18}:\' then
+    insert into audit.move (tracked_id, statement, relation, place, new_key)
+      select %1$s, m.id, place.f1, place.f2, array[%2$s]::text[]
+      from audit.move as m
+      where m.pid = pg_backend_pid() and m.id = split_part(v_moving, \':\', 1)::bigint
+        and m.tracked_id = %1$s and m.relation is null;
+  end if;\n', t.id, key.vals)
+    when 'delete' then format(
+E'  if v_moving ~ \'^[0-8]?[0-9]{1,18}:\' then
+    update audit.move as m set row_values = array[%2$s]::text[]
+      where m.pid = pg_backend_pid() and m.id = (
+        select o.id from audit.move as o
+        where o.pid = pg_backend_pid() and o.relation = place.f1 and o.place = place.f2
+          and o.tracked_id = %1$s and o.row_values is null
+        order by o.id desc limit 1)
+      returning m.id into v_move;
+    if v_move is not null then
+      perform set_config(%3$L, split_part(v_moving, \':\', 1) || \':\' || v_move, true);
+      return null;
     end if;
-  else
-    v_moving := null;
-  end if;\n', quote_literal('audit.moving_' || t.id), t.id)
+  end if;\n', t.id, row_now.vals, s.setting)
+    when 'insert' then format(
+E'  if v_moving ~ \'^[0-8]?[0-9]{1,18}:[0-8]?[0-9]{1,18}$\' then
+    delete from audit.move as m
+      where m.pid = pg_backend_pid() and m.id = split_part(v_moving, \':\', 2)::bigint
+        and m.tracked_id = %1$s and m.new_key = array[%2$s]::text[]
+      returning m.row_values into v_row;
+    if v_row is not null then
+      perform set_config(%3$L, split_part(v_moving, \':\', 1) || \':\', true);
+    end if;
+  end if;\n', t.id, key.vals, s.setting)
+    end
+  from key
+  cross join row_now
+  cross join (select 'audit.moving_' || t.id as setting) as s
 $$;
 
-revoke all on function audit.read_move(audit.tracked) from public;
+revoke all on function audit.read_move(audit.tracked, text) from public;
 
-comment on function audit.read_move(audit.tracked) is
-  'Statements that read which row of a partitioned table is on its way to another partition.';
+comment on function audit.read_move(audit.tracked, text) is
+  'Statements by which row triggers know a row that moves from one partition to another.';
 
--- The statement triggers around an UPDATE that may move rows from one partition to another.
+-- The triggers around an UPDATE that may move rows from one partition to another: before and after
+-- the statement, and before each row whose partition may change. Statement triggers fire where the
+-- statement is aimed at, and that may be a partition that has partitions itself.
 create or replace function audit.compile_moves(
-  t audit.tracked, compiled audit.compiled, variables text[], setting text,
-  read_move text, delete_body text, settings text[]
+  t audit.tracked, compiled audit.compiled, variables text[], delete_body text, settings text[]
 )
   returns audit.compiled
   language plpgsql
@@ -3786,50 +3953,71 @@ create or replace function audit.compile_moves(
   set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_setting text := quote_literal('audit.moving_' || t.id);
   v_list text;
+  v_change text;
 begin
-  select case when r.has_before_update or r.partition_columns = '{}' then ''
-      else ' of ' || (select string_agg(quote_ident(c), ', ')
-                      from unnest(r.partition_columns) as c) end
-    into v_list
+  select
+      case when r.has_before_update then ''
+        else ' of ' || (select string_agg(quote_ident(c), ', ')
+                        from unnest(r.partition_columns) as c) end,
+      (select format('record_image_ne(row(%s), row(%s))',
+          string_agg('old.' || quote_ident(c), ', '), string_agg('new.' || quote_ident(c), ', '))
+       from unnest(r.partition_columns) as c)
+    into v_list, v_change
     from audit.table_trait(t.target) as r;
   compiled.functions := compiled.functions || jsonb_build_object(t.slug || '_move',
     audit.compile_function(t, 'move', variables, format(
-E'  if tg_when = ''BEFORE'' then
-    insert into audit.move (tracked_id) values (%2$s) returning id into v_move;
+E'  v_moving := current_setting(%1$s, true);
+  if tg_when = ''BEFORE'' then
+    insert into audit.move (tracked_id, enclosing) values (%2$s, v_moving) returning id into v_move;
     perform set_config(%1$s, v_move || '':'', true);
     return null;
   end if;
-%3$s  if v_moving is null then
+  if v_moving ~ ''^[0-8]?[0-9]{1,18}:'' then
+    delete from audit.move as m
+      where m.pid = pg_backend_pid() and m.id = split_part(v_moving, '':'', 1)::bigint
+        and m.tracked_id = %2$s and m.relation is null
+      returning m.id, m.enclosing into v_move, v_enclosing;
+  end if;
+  if v_move is null then
     raise exception ''the setting %%, which belongs to audit triggers, was changed'', %1$s
       using errcode = ''UA003'', hint = ''Leave settings whose names begin with audit. alone.'';
   end if;
-  delete from audit.move as m where m.id = v_move and m.pid = pg_backend_pid();
-  perform set_config(%1$s, '''', true);
-  if v_row is not null then
-%4$s  end if;
-', setting, t.id, read_move, delete_body), true, settings));
+  perform set_config(%1$s, coalesce(v_enclosing, ''''), true);
+  for v_row in
+    with gone as (
+      delete from audit.move as m where m.pid = pg_backend_pid() and m.statement = v_move
+      returning m.id, m.row_values
+    )
+    select g.row_values from gone as g where g.row_values is not null order by g.id
+  loop
+%3$s  end loop;
+', v_setting, t.id, delete_body), true, settings));
   compiled.triggers := compiled.triggers || jsonb_build_object(
     '_audit_move', format('before update%s on %s for each statement execute function audit.%I()',
       v_list, t.target, t.slug || '_move'),
     '_audit_moved', format('after update%s on %s for each statement execute function audit.%I()',
       v_list, t.target, t.slug || '_move'));
+  compiled := audit.add_row_trigger(compiled, t, 'moving', 'before update' || v_list,
+    array['v_moving text'], audit.read_move(t, 'moving'), settings);
+  compiled.triggers := compiled.triggers || jsonb_build_object('_audit_moving', replace(
+    compiled.triggers ->> '_audit_moving', ' for each row execute ',
+    format(' for each row when (%s) execute ', v_change)));
   return compiled;
 end;
 $$;
 
 revoke all on function
-  audit.compile_moves(
-    audit.tracked, audit.compiled, text[], text, text, text, text[]) from public;
+  audit.compile_moves(audit.tracked, audit.compiled, text[], text, text[]) from public;
 
 comment on function
-  audit.compile_moves(
-    audit.tracked, audit.compiled, text[], text, text, text, text[]) is
+  audit.compile_moves(audit.tracked, audit.compiled, text[], text, text[]) is
   'Adds the triggers that put together what a row moving between partitions is taken apart into.';
 
 -- Partitioned tables: row triggers, which PostgreSQL clones to every partition, so that a write
 -- straight into a partition is seen too. A row that moves comes as a deletion followed by an
--- insertion; between two statement triggers of the UPDATE the pair is put together again.
+-- insertion; what was noted before the UPDATE of that row puts the pair together again.
 create or replace function audit.compile_partitioned(
   t audit.tracked, settings text[], compiled audit.compiled
 )
@@ -3841,60 +4029,30 @@ as $$
 declare
   -- Rows on their way are kept as text, whatever their types.
   v_all_settings constant text[] := audit.settings_of(array['record'::regtype::oid]);
-  v_setting text := quote_literal('audit.moving_' || t.id);
   v_insert text := coalesce(audit.write_body(t, 'insert', true), '');
   v_forget constant text := E'  perform set_config(''audit.departed'', '''', true);\n';
   v_delete text := coalesce(audit.write_body(t, 'delete', true) || v_forget, '');
   v_moved_off text := coalesce(audit.write_body(t, 'delete', true, 'moved') || v_forget, '');
   v_update text := coalesce(audit.update_body(t), '');
   v_actor text := audit.read_actor();
-  v_moving text := audit.read_move(t);
   v_variables text[] := audit.update_variables(t)
-    || array['v_moving text', 'v_started boolean', 'v_move bigint', 'v_row text[]',
+    || array['v_moving text', 'v_move bigint', 'v_row text[]', 'v_enclosing text',
       'v_departed jsonb := nullif(current_setting(''audit.departed'', true), '''')::jsonb'];
-  v_new jsonb := audit.row_names(t, 'new');
-  v_old jsonb := audit.row_names(t, 'old');
-  v_moved jsonb := audit.row_names(t, 'moved');
-  v_columns text[];
-  v_stay text;
-  v_columns_of_row text;
 begin
-  select r.partition_columns into v_columns from audit.table_trait(t.target) as r;
-  select string_agg(format('%s %s %s', v_moved ->> c.name, audit.equality_of(c.type),
-        v_new ->> c.name), ' and ' order by c.number) filter (where c.is_key
-          and c.name <> all (v_columns)),
-      string_agg(format('(%s)::text', v_old ->> c.name), ', ' order by c.number)
-    into v_stay, v_columns_of_row
-    from audit.columns_of(t.target) as c;
-
   compiled := audit.add_row_trigger(compiled, t, 'insert', 'after insert', v_variables,
-    v_moving || v_actor || format(
+    audit.read_move(t, 'insert') || v_actor || format(
 E'  if v_row is not null then
-    perform set_config(%1$s, v_move || '':'', true);
-    if %2$s then
-%3$s      return null;
-    end if;
-%4$s  end if;
-%5$s', v_setting, coalesce(v_stay, 'true'), coalesce(audit.update_body(t, 'moved'), ''),
-      v_moved_off, v_insert),
+%s    return null;
+  end if;
+%s', coalesce(audit.update_body(t, 'moved'), ''), v_insert),
     v_all_settings);
   compiled := audit.add_row_trigger(compiled, t, 'delete', 'after delete', v_variables,
-    v_moving || v_actor || format(
-E'  if v_moving is not null then
-    perform set_config(%1$s, v_move || '':'' || array[%2$s]::text, true);
-    if v_row is null then
-      return null;
-    end if;
-%3$s    return null;
-  end if;
-%4$s', v_setting, v_columns_of_row, v_moved_off, v_delete),
-    v_all_settings);
+    audit.read_move(t, 'delete') || v_actor || v_delete, v_all_settings);
   compiled := audit.add_row_trigger(compiled, t, 'update', 'after update' || audit.update_list(t),
     audit.update_variables(t), nullif(v_update, ''), settings);
   compiled := audit.add_row_trigger(compiled, t, 'cascade', 'after delete',
     array['v_departed jsonb'], audit.departed_body(t, true), settings, 'stable');
-  return audit.compile_moves(t, compiled, v_variables, v_setting, v_moving,
-    v_actor || v_moved_off, v_all_settings);
+  return audit.compile_moves(t, compiled, v_variables, v_actor || v_moved_off, v_all_settings);
 end;
 $$;
 
@@ -4039,6 +4197,8 @@ declare
   v_row_settings text[] := audit.settings_for(t, true);
   v_insert_by_row boolean;
   v_delete_by_row boolean;
+  -- Where all columns are operational, no update is an action.
+  v_has_columns boolean := exists (select from audit.audited_columns(t));
   v_result audit.compiled;
 begin
   v_result.name := audit.name_of(t.target);
@@ -4067,13 +4227,13 @@ begin
   v_result := audit.add_trigger(v_result, t, 'insert', 'after insert',
     case when not v_insert_by_row then 'new table as new_rows' end,
     audit.write_function(t, 'insert', v_insert_by_row, v_row_settings));
-  if (select bool_or(r.is_grouped) from audit.rules_of(t, 'update') as r) then
+  if v_has_columns and (select bool_or(r.is_grouped) from audit.rules_of(t, 'update') as r) then
     v_result := audit.add_trigger(v_result, t, 'update', 'after update',
       'old table as old_rows new table as new_rows',
       audit.compile_function(t, 'update',
         audit.actor_variables(),
         audit.read_actor() || audit.merge_body(t), true, v_row_settings));
-  elsif exists (select from audit.rules_of(t, 'update')) then
+  elsif v_has_columns and exists (select from audit.rules_of(t, 'update')) then
     v_result := audit.add_trigger(v_result, t, 'update', 'after update' || audit.update_list(t), null,
       audit.compile_function(t, 'update', audit.update_variables(t), audit.update_body(t),
         audit.reads_inline(t, 'update'), v_settings));
@@ -4111,6 +4271,24 @@ revoke all on function audit.triggered_relations(regclass) from public;
 
 comment on function audit.triggered_relations(regclass) is
   'A tracked table and its partitions.';
+
+-- Row triggers are cloned to partitions by PostgreSQL; of the statement triggers, partitions have
+-- the one for TRUNCATE, and those that have partitions themselves the two around a move.
+create or replace function audit.carries(relation regclass, target regclass, trigger_name text)
+  returns boolean
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select relation = target or trigger_name = '_audit_truncate'
+    or trigger_name in ('_audit_move', '_audit_moved')
+      and exists (select from pg_class as c where c.oid = relation and c.relkind = 'p')
+$$;
+
+revoke all on function audit.carries(regclass, regclass, text) from public;
+
+comment on function audit.carries(regclass, regclass, text) is
+  'Whether a trigger of a tracked table is one that a relation, itself or a partition, is given.';
 
 -- Whether a trigger is there and fires always, also in a session that plays the replica.
 create or replace function audit.has_trigger(
@@ -4313,7 +4491,9 @@ begin
       where not audit.has_trigger(t.target, g, true))
     and not exists (
       select from audit.triggered_relations(t.target) as r
-      where not audit.has_trigger(r, '_audit_truncate', true));
+      cross join unnest(array['_audit_truncate', '_audit_move', '_audit_moved']) as g
+      where r <> t.target and audit.carries(r, t.target, g)
+        and t.compiled -> 'triggers' ? g and not audit.has_trigger(r, g, true));
 end;
 $$;
 
@@ -4349,7 +4529,7 @@ begin
   for v_relation in select audit.triggered_relations(t.target) loop
     for v_name, v_text in
       select e.key, e.value from jsonb_each_text(compiled.triggers) as e
-      where v_relation = t.target or e.key = '_audit_truncate'
+      where audit.carries(v_relation, t.target, e.key)
       order by e.key
     loop
       -- One that the owner disabled stays so.
@@ -4696,7 +4876,9 @@ begin
       v_tracked.target
       using errcode = 'UA003',
         detail = 'Its columns, those it looks up or its triggers are not what they were.',
-        hint = format('Run: select audit.refresh(%L);', v_tracked.target);
+        hint = case when audit.key_of(v_tracked.target) = '{}'
+          then format('Run: alter table %s add primary key (...);', v_tracked.target)
+          else format('Run: select audit.refresh(%L);', v_tracked.target) end;
   end if;
   return true;
 end;
@@ -5370,7 +5552,7 @@ declare
   v_hint text;
 begin
   select c.*, n.nspname,
-      exists (select from pg_index as i where i.indrelid = c.oid and i.indisprimary) as has_key,
+      audit.key_of(c.oid) <> '{}' as has_key,
       exists (select from pg_inherits as h where h.inhparent = c.oid or h.inhrelid = c.oid)
         as has_inheritance,
       exists (select from pg_partition_tree(c.oid) as p join pg_class as f on f.oid = p.relid
@@ -5806,6 +5988,7 @@ create or replace function audit.validate_declaration(
 as $$
 declare
   v_problem text;
+  v_hint text;
 begin
   if t.accounts is not null and t.account is not null then
     raise exception 'invalid declaration of %: give account or accounts, not both', t.target
@@ -5840,8 +6023,12 @@ begin
       case when not may_create then audit.problem_of_names(t) end)
     into v_problem;
   if v_problem is not null then
+    if v_problem ~ 'has no foreign key to follow' then
+      v_hint := format('alter table %s add foreign key (%s) references ...;',
+        audit.name_of(t.target), substring(v_problem from '\(([^()]*)\)$'));
+    end if;
     raise exception 'invalid declaration of %: %', t.target, v_problem
-      using errcode = 'UA005';
+      using errcode = 'UA005', hint = coalesce(v_hint, '');
   end if;
   if may_create then
     perform audit.validate_expressions(t);
@@ -5862,15 +6049,22 @@ create or replace function audit.columns_now(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
   select coalesce(jsonb_agg(jsonb_build_object('table', c.place, 'alias', c.alias,
-    'relation', c.relation::text, 'number', c.number, 'name', c.name, 'type', c.type) order by c.alias nulls first, c.number), '[]')
+    'relation', c.relation::text, 'number', c.number, 'name', c.name, 'type', c.type,
+    'is_key', c.is_key, 'operator', c.operator, 'source', c.source) order by c.alias nulls first, c.number), '[]')
   from (
     select 1 as place, a.attrelid as relation, null as alias, a.attnum as number, a.attname as name,
-      format_type(a.atttypid, a.atttypmod) as type
+      format_type(a.atttypid, a.atttypmod) as type, a.attnum = any (k.numbers) as is_key,
+      null as operator, null as source
     from pg_attribute as a
+    cross join audit.key_of(t.target) as k (numbers)
     where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped
     union all
     select array_position(t.tables, l.target), a.attrelid, l.alias, a.attnum, a.attname,
-      format_type(a.atttypid, a.atttypmod)
+      format_type(a.atttypid, a.atttypmod), false,
+      case when a.attname = l.key_column then l.key_operator end,
+      (select s.attnum from pg_attribute as s
+       where s.attname = l.source_column and s.attrelid = coalesce(
+         (select o.target from audit.lookups_of(t) as o where o.alias = l.source), t.target))
     from audit.lookups_of(t) as l
     join pg_attribute as a
       on a.attrelid = l.target and a.attname = any (l.columns || l.key_column)
@@ -5881,6 +6075,41 @@ revoke all on function audit.columns_now(audit.tracked) from public;
 
 comment on function audit.columns_now(audit.tracked) is
   'The columns of a tracked table and of its lookups as they are now.';
+
+-- A type or collation by another name, itself or with its schema or extension, is another type to
+-- those who know it by name.
+create or replace function audit.users_of(class oid, object oid)
+  returns setof oid
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with used as (
+    select users_of.object as id
+    where users_of.class = any (array['pg_type', 'pg_collation']::regclass[])
+    union
+    select y.oid from pg_type as y
+    where users_of.class = 'pg_namespace'::regclass and y.typnamespace = users_of.object
+    union
+    select d.objid from pg_depend as d
+    where users_of.class = 'pg_extension'::regclass and d.refclassid = users_of.class
+      and d.refobjid = users_of.object and d.deptype = 'e'
+      and d.classid = any (array['pg_type', 'pg_collation']::regclass[])
+  )
+  select distinct a.attrelid
+  from (select distinct r.relation::oid as oid
+        from audit.tracked as k cross join unnest(k.tables) as r (relation)) as r
+  join pg_attribute as a on a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
+  join pg_type as y on y.oid = a.atttypid
+  where y.oid in (select u.id from used as u) or y.typelem in (select u.id from used as u)
+    or a.attcollation in (select u.id from used as u)
+$$;
+
+revoke all on function audit.users_of(oid, oid) from public;
+
+comment on function audit.users_of(oid, oid) is
+  'The tracked and looked-up tables with a column of a type or collation, or of one in a schema or '
+  'an extension.';
 
 -- A list of columns after DDL.
 create or replace function audit.follow_names(names text[], renamed jsonb, dropped text[])
@@ -5943,6 +6172,7 @@ declare
   v_renamed jsonb;
   v_names jsonb;
   v_dropped text[];
+  v_gone text[];
 begin
   with now as (
     select c ->> 'alias' as alias, c ->> 'name' as name, a.attname as new_name
@@ -5976,10 +6206,34 @@ begin
   t.operational := audit.follow_names(t.operational, v_renamed, v_dropped);
   t.secret := audit.follow_names(t.secret, v_renamed, v_dropped);
   t.actions := audit.follow_rules(t.actions, v_renamed, v_names, v_dropped);
+  -- A lookup goes with its column, with the table that it leads to, and with the lookup before it.
+  with recursive gone (alias) as (
+    select e.key
+    from jsonb_each_text(t.lookups) as e
+    where e.value = any (v_dropped) or exists (
+      select from jsonb_array_elements(t.columns) as c
+      where c ->> 'alias' = e.key
+        and not exists (select from pg_class as r where r.oid = t.tables[(c ->> 'table')::int]))
+    union
+    select e.key from gone as g
+    join jsonb_each_text(t.lookups) as e on starts_with(e.value, g.alias || '.')
+  )
+  select coalesce(array_agg(g.alias), '{}') into v_gone from gone as g;
   select coalesce(jsonb_object_agg(e.key, coalesce(v_renamed ->> e.value, e.value)), '{}')
-    into t.lookups from jsonb_each_text(t.lookups) as e;
+    into t.lookups from jsonb_each_text(t.lookups) as e where e.key <> all (v_gone);
   if t.item_label is not null
-    and exists (select from audit.names_in(t.item_label) as n where n = any (v_dropped)) then
+    and exists (
+      select from audit.names_in(t.item_label) as n
+      where n = any (v_dropped) or split_part(n, '.', 1) = any (v_gone) or n = any (
+        select concat_ws('.', c ->> 'alias', c ->> 'name')
+        from jsonb_array_elements(t.columns) as c
+        where c ->> 'alias' is not null and not exists (
+          select from pg_attribute as a
+          where a.attrelid = t.tables[(c ->> 'table')::int] and a.attnum > 0
+            and not a.attisdropped
+            and case when a.attrelid::text = c ->> 'relation'
+              then a.attnum = (c ->> 'number')::int else a.attname = c ->> 'name' end)))
+  then
     t.item_label := null;
   end if;
   return t;
@@ -6009,6 +6263,54 @@ revoke all on function audit.is_stale(audit.tracked, oid[]) from public;
 
 comment on function audit.is_stale(audit.tracked, oid[]) is
   'Whether a tracked table, one of those touched, no longer fits what was compiled for it.';
+
+-- What a running DDL command may have been written as: what the client sent, what functions run, as
+-- their context tells, the bodies of SQL functions, of which it tells the names alone, and all of it
+-- as it reads with quotes that are doubled and characters that are escaped.
+create or replace function audit.ddl_text(context text)
+  returns text
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+as $$
+declare
+  v_text text := lower(concat_ws(' ', current_query(), context, (
+    select string_agg(p.prosrc, ' ')
+    from regexp_matches(context, 'SQL function "([^"\n]+)"', 'g') as m (name)
+    join pg_proc as p on p.proname = m.name[1]
+    join pg_language as l on l.oid = p.prolang and l.lanname = 'sql')));
+  v_escape text;
+  v_found text;
+  v_code integer;
+begin
+  if strpos(v_text, '""') > 0 then
+    v_text := v_text || ' ' || replace(v_text, '""', '"');
+  end if;
+  if strpos(v_text, 'u&"') > 0 then
+    v_escape := coalesce(substring(v_text from 'uescape\s*''(.)'''), '\');
+    for v_found in
+      select distinct m.found[1]
+      from regexp_matches(v_text, case v_escape when '\' then '\\' else '[' || v_escape || ']' end
+        || '(\+[0-9a-f]{6}|[0-9a-f]{4})', 'g') as m (found)
+    loop
+      v_code := ('x' || lpad(ltrim(v_found, '+'), 8, '0'))::bit(32)::integer;
+      if v_code between 1 and 127
+        or getdatabaseencoding() = 'UTF8'
+          and (v_code between 128 and 55295 or v_code between 57344 and 1114111)
+      then
+        v_text := replace(v_text, v_escape || v_found, lower(chr(v_code)));
+      end if;
+    end loop;
+  end if;
+  return v_text;
+end;
+$$;
+
+revoke all on function audit.ddl_text(text) from public;
+
+comment on function audit.ddl_text(text) is
+  'The text of the DDL command that runs, as far as it is known, in lower case.';
 
 -- A plain name stands in a text as a word, and is found by it, however many tables are tracked. Words
 -- are taken from the whole text, strings too, for what is executed there; an escape may stand
@@ -6265,7 +6567,7 @@ begin
   if audit.name_of(t.target) is not null then
     for v_relation in select audit.triggered_relations(t.target) loop
       for v_name in select jsonb_object_keys(v_compiled.triggers) loop
-        if v_relation = t.target or v_name = '_audit_truncate' then
+        if audit.carries(v_relation, t.target, v_name) then
           execute format('drop trigger if exists %I on %s', v_name, audit.name_of(v_relation));
         end if;
       end loop;
@@ -6553,14 +6855,16 @@ create or replace function audit.before_ddl()
   set quote_all_identifiers = off
 as $$
 declare
-  v_query text := lower(coalesce(current_query(), ''));
+  v_query text;
   v_stack text;
   v_target regclass;
 begin
   get diagnostics v_stack = pg_context;
-  if v_query !~ '\m(type|drop)\M'
-    or v_stack ~ 'function audit\.(install_compiled|remove_declaration)\('
-  then
+  if v_stack ~ 'function audit\.(install_compiled|remove_declaration)\(' then
+    return;
+  end if;
+  v_query := audit.ddl_text(v_stack);
+  if v_query !~ '\m(type|drop)\M' then
     return;
   end if;
   -- The command's target is not known yet: every tracked table that the text names is widened,
@@ -6607,6 +6911,10 @@ begin
       union all
       select r.oid from pg_class as r
       where c.classid = 'pg_namespace'::regclass and r.relnamespace = c.objid
+      union all
+      select u.relation from audit.users_of(c.classid, c.objid) as u (relation)
+      where c.classid = any (
+        array['pg_type', 'pg_collation', 'pg_extension', 'pg_namespace']::regclass[])
     ) as t (oid)
     left join lateral pg_partition_ancestors(t.oid) as a on true;
   if tg_tag <> 'ALTER TABLE'
@@ -6627,13 +6935,15 @@ begin
       from audit.tracked as k
       where k.tables::oid[] && (v_touched || v_roots)
         and audit.is_stale(k, v_touched || v_roots)
+        -- Between two statements that replace a key whose columns are gone, writes wait for it.
+        and audit.key_of(k.target) <> '{}'
       union
       -- What before_ddl() widened because the text names it, whether the command touched it or not.
       select k.target
       from audit.tracked as k
       join pg_class as c on c.oid = k.target
-      where tg_tag = 'ALTER TABLE' and k.inputs = ''
-        and strpos(lower(current_query()), lower(c.relname)) > 0
+      where tg_tag = 'ALTER TABLE' and k.inputs = '' and audit.key_of(k.target) <> '{}'
+        and strpos(audit.ddl_text(v_stack), lower(c.relname)) > 0
     ) as s;
 end;
 $$;
@@ -6669,7 +6979,7 @@ begin
     where d.classid = 'pg_class'::regclass
       or d.classid = 'pg_trigger'::regclass and d.address_names[3] ~ '^_audit_';
   -- Whether DDL is followed is one thing, and this is a part of it.
-  if not exists (select from audit.tracked as k where k.target = any (v_hit::regclass[]))
+  if not exists (select from audit.tracked as k where k.tables::oid[] && v_hit)
     or not exists (select from pg_event_trigger as e
                    where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D')
   then
@@ -6677,8 +6987,10 @@ begin
   end if;
   perform audit.refresh(k.target)
     from audit.tracked as k
-    where k.target = any (v_hit::regclass[])
-      and (not exists (select from pg_class as c where c.oid = k.target)
+    where k.tables::oid[] && v_hit
+      and (exists (
+          select from unnest(k.tables) as r (relation)
+          where not exists (select from pg_class as c where c.oid = r.relation))
         or k.trigger_count > (
           select count(*) from pg_trigger as g
           where g.tgrelid = k.target and g.tgname ~ '^_audit_' and g.tgenabled in ('A', 'D')));
@@ -6710,7 +7022,7 @@ begin
   if not exists (select from pg_event_trigger as e where e.evtname = 'audit_after_ddl') then
     create event trigger audit_after_ddl on ddl_command_end
       when tag in ('ALTER TABLE', 'ALTER SCHEMA', 'CREATE TABLE', 'CREATE TRIGGER',
-        'ALTER TRIGGER')
+        'ALTER TRIGGER', 'ALTER TYPE', 'ALTER DOMAIN', 'ALTER COLLATION', 'ALTER EXTENSION')
       execute function audit.after_ddl();
     comment on event trigger audit_after_ddl is
       'Compiles tracked tables anew that a command has changed.';
@@ -8243,7 +8555,7 @@ as $$
     from relation as r
     cross join lateral jsonb_each_text(r.triggers) as e
     left join pg_trigger as g on g.tgrelid = r.relid and g.tgname = e.key
-    where r.relid = r.target or e.key = '_audit_truncate'
+    where audit.carries(r.relid, r.target, e.key)
   )
   select 'trigger_missing', 'error', format('%I on %s', e.trigger, e.name),
     'The trigger is gone: what it records is missed.',

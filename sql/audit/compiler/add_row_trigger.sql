@@ -13,14 +13,16 @@ create or replace function audit.add_row_trigger(
 as $$
 declare
   v_rows constant text[] := case event when 'insert' then '{new}' when 'update' then '{old,new}'
-    else '{old}' end;
+    when 'moving' then '{old,new}' else '{old}' end;
+  -- Where the old row lies.
+  v_place constant text[] := case when event in ('moving', 'delete') then '{place}' else '{}' end;
   v_name constant text := t.slug || '_' || event;
 begin
   if body is null then
     return compiled;
   end if;
   compiled.functions := compiled.functions || jsonb_build_object(v_name || '_row',
-    audit.compile_function(t, event, variables, body, true, settings, volatility, v_rows));
+    audit.compile_function(t, event, variables, body, true, settings, volatility, v_rows || v_place));
   return audit.add_trigger(compiled, t, event, timing, null, format(
 'create or replace function audit.%I()
   returns trigger
@@ -33,14 +35,16 @@ as %L', v_name, volatility, audit.function_settings(t, event, body, true, settin
 declare
   v_done constant boolean := audit.%I(%s);
 begin
-  return null;
+  return %s;
 end;
 ',
       translate(t.target::text, E'\n\r', '  '), v_name || '_row',
       (select string_agg(format('row(%s)', (
           select string_agg(r || '.' || c.ident, ', ' order by c.number)
           from audit.columns_of(t.target) as c)), ', ' order by n)
-       from unnest(v_rows) with ordinality as u (r, n)))));
+       from unnest(v_rows) with ordinality as u (r, n))
+      || case when v_place = '{}' then '' else ', row(tg_relid, old.ctid)' end,
+      case event when 'moving' then 'new' else 'null' end)));
 end;
 $$;
 

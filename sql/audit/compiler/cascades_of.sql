@@ -35,6 +35,8 @@ as $$
     join pg_operator as o on o.oid = k.equals
     join pg_namespace as s on s.oid = o.oprnamespace
     where c.conrelid = t.target and c.contype = 'f' and c.confdeltype = 'c'
+      -- One that is not enforced deletes nothing.
+      and pg_get_constraintdef(c.oid) !~ ' NOT ENFORCED$'
       -- A key to a partitioned table has a copy of itself for each partition.
       and not exists (select from pg_constraint as q
                       where q.oid = c.conparentid and q.conrelid = c.conrelid)

@@ -26,18 +26,17 @@ begin
         else audit.quoted(a.attname) end,
       audit.presented_type(a.atttypid),
       a.atttypid,
-      coalesce(a.attnum = any (i.indkey), false),
+      a.attnum = any (k.numbers),
       -- Types whose equality is identity, so that "is distinct from" sees every change.
       a.atttypid in (
         'bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'uuid'::regtype,
         'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'bytea'::regtype,
-        'oid'::regtype, 'name'::regtype, 'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype,
-        'time'::regtype)
+        'oid'::regtype, 'name'::regtype, 'text'::regtype, 'varchar'::regtype, 'time'::regtype)
         and coalesce((select o.collisdeterministic from pg_collation as o
                       where o.oid = a.attcollation), true)
     from pg_attribute as a
     join pg_class as c on c.oid = a.attrelid
-    left join pg_index as i on i.indrelid = columns_of.target and i.indisprimary
+    cross join audit.key_of(columns_of.target) as k (numbers)
     -- A virtual generated column has no value of its own in a trigger; its sources are audited.
     where a.attrelid = columns_of.target and a.attnum > 0 and not a.attisdropped
       and a.attgenerated <> 'v'

@@ -12,9 +12,14 @@ as $$
      from pg_attribute as a
      where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped),
     (select string_agg(a.attname, ' ' order by a.attname)
-     from pg_index as i
-     join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
-     where i.indrelid = t.target and i.indisprimary),
+     from audit.key_of(t.target) as k (numbers)
+     join pg_attribute as a on a.attrelid = t.target and a.attnum = any (k.numbers)),
+    (select string_agg(regexp_replace(d.def, ' NOT VALID| DEFERRABLE| INITIALLY DEFERRED', '', 'g'),
+                       E'\n' order by c.conname)
+     from pg_constraint as c
+     cross join lateral pg_get_constraintdef(c.oid) as d (def)
+     where c.conrelid = t.target and c.contype = 'f' and c.confdeltype = 'c'
+       and d.def !~ ' NOT ENFORCED$'),
     (select string_agg(concat_ws(' ', c ->> 'alias', audit.name_of(a.attrelid),
                                  a.atttypid::regtype, a.attname),
                        E'\n' order by c ->> 'alias', c ->> 'name')

@@ -25,7 +25,7 @@ begin
   for v_relation in select audit.triggered_relations(t.target) loop
     for v_name, v_text in
       select e.key, e.value from jsonb_each_text(compiled.triggers) as e
-      where v_relation = t.target or e.key = '_audit_truncate'
+      where audit.carries(v_relation, t.target, e.key)
       order by e.key
     loop
       -- One that the owner disabled stays so.

@@ -15,7 +15,9 @@ begin
       where not audit.has_trigger(t.target, g, true))
     and not exists (
       select from audit.triggered_relations(t.target) as r
-      where not audit.has_trigger(r, '_audit_truncate', true));
+      cross join unnest(array['_audit_truncate', '_audit_move', '_audit_moved']) as g
+      where r <> t.target and audit.carries(r, t.target, g)
+        and t.compiled -> 'triggers' ? g and not audit.has_trigger(r, g, true));
 end;
 $$;
 

@@ -14,8 +14,15 @@ as $$
       expression)
     -- json may hold what jsonb refuses (U+0000, duplicate keys): it is kept as the text it is.
     when type = 'json'::regtype then expression || '::text'
-    when type = 'json[]'::regtype
-      then format('(case when num_nulls(%1$s) = 0 then concat(%1$s)::text[] end)', expression)
+    -- JSON counts from one place and knows no negative zero: such an array is kept as its text.
+    when audit.element_of(type) <> type then format(
+      case when audit.element_of(type) in ('float4'::regtype, 'float8'::regtype)
+        then 'case when %1$s::text ~ ''^[[]|[{,]-0[,}]'' then to_jsonb(%1$s::text) else to_jsonb(%1$s) end'
+        else 'case when starts_with(%1$s::text, ''['') then to_jsonb(%1$s::text) else to_jsonb(%1$s) end'
+        end,
+      case when type = 'json[]'::regtype
+        then format('(case when num_nulls(%1$s) = 0 then concat(%1$s)::text[] end)', expression)
+        else expression end)
     else expression
   end
 $$;

@@ -41,7 +41,7 @@ as $$
   ), shown (side, value) as (
     select s.side, coalesce(
       string_agg(format(E'concat(\n      %s)', p.pieces), E'\n    || ' order by p.part)
-        || ' || ''}}''',
+        filter (where p.pieces is not null) || ' || ''}}''',
       quote_literal('{}'))
     from (values ('old'), ('new')) as s (side)
     left join printed as p on p.side = s.side

@@ -28,13 +28,13 @@ begin
     ), resolved as (
       select 1 as depth, w.alias, w.source, w.col, k.*
       from wanted as w
-      cross join lateral audit.foreign_key_of(t.target, w.col) as k
+      cross join lateral audit.looked_up(t, w.alias, t.target, w.col) as k
       where w.source is null
       union all
       select r.depth + 1, w.alias, w.source, w.col, k.*
       from resolved as r
       join wanted as w on w.source = r.alias
-      cross join lateral audit.foreign_key_of(r.target, w.col) as k
+      cross join lateral audit.looked_up(t, w.alias, r.target, w.col) as k
       where r.depth < 8
     )
     select

@@ -20,7 +20,7 @@ as $$
     order by n
     limit 1
   )
-  select coalesce(format(
+  select case when count(*) = 0 then '(select jsonb ''{}'')' else format(
 '(
       select to_jsonb(_audit_r.*)
       from (
@@ -33,7 +33,7 @@ as $$
       string_agg(format('%s%s as %s', p.text, a.number, a.ident), E',\n          '
         order by octet_length(a.name), a.name collate "C"),
       string_agg(format('%s as %s%s', a.value, p.text, a.number), E',\n          '
-        order by a.number)), '(select jsonb ''{}'')')
+        order by a.number)) end
   from entry as a
   cross join prefix as p
 $$;

@@ -25,7 +25,7 @@ as $$
         'char'::regtype, 'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype, 'json'::regtype,
         'jsonb'::regtype)
       -- A domain's values are seen as text.
-      or (e.type in ('date'::regtype, 'timestamp'::regtype) and not e.is_domain)
+      or (e.type in ('date'::regtype, 'timestamp'::regtype) and not e.is_array and not e.is_domain)
       or (t.typtype = 'e' and not e.is_array) as is_steady
     from element as e
     join pg_type as t on t.oid = e.type
@@ -36,7 +36,10 @@ as $$
     when k.is_steady then '{}'::text[]
     when not k.is_array and not k.is_domain
       and k.type in ('timestamptz'::regtype, 'bytea'::regtype) then '{}'
-    when k.type = 'timestamptz'::regtype and not k.is_domain then array['timezone = ''UTC''']
+    when k.type in ('date'::regtype, 'timestamp'::regtype) and not k.is_domain
+      then array['datestyle = ''ISO''']
+    when k.type = 'timestamptz'::regtype and not k.is_domain
+      then array['timezone = ''UTC''', 'datestyle = ''ISO''']
     when k.type = 'bytea'::regtype then array['bytea_output = ''hex''']
     when k.type in ('float4'::regtype, 'float8'::regtype) then array['extra_float_digits = ''1''']
     when k.type = 'interval'::regtype then array['intervalstyle = ''postgres''']

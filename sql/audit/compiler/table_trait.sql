@@ -17,11 +17,13 @@ as $$
     coalesce(bool_or(g.tgtype & 19 = 19), false),
     coalesce(bool_or(g.tgtype & 71 = 5), false),
     coalesce(bool_or(g.tgtype & 75 = 9), false),
+    -- Those of all levels. A key of expressions leaves no primary key.
     coalesce((
-      select case when 0 = any (p.partattrs::int2[]) then null
-        else (select array_agg(a.attname::text order by a.attnum) from pg_attribute as a
-              where a.attrelid = p.partrelid and a.attnum = any (p.partattrs::int2[])) end
-      from pg_partitioned_table as p where p.partrelid = c.oid
+      select array_agg(distinct a.attname::text)
+      from pg_partition_tree(c.oid) as r
+      join pg_partitioned_table as p on p.partrelid = r.relid
+      join pg_attribute as a on a.attrelid = p.partrelid and a.attnum = any (p.partattrs::int2[])
+      where with_partitions
     ), '{}')
   from pg_class as c
   left join lateral (

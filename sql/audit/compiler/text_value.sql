@@ -7,8 +7,10 @@ create or replace function audit.text_value(type oid, expression text)
 as $$
   select case
     when type in ('text'::regtype, 'varchar'::regtype, 'int2'::regtype, 'int4'::regtype,
-      'int8'::regtype, 'uuid'::regtype, 'bool'::regtype, 'numeric'::regtype, 'bpchar'::regtype,
-      'name'::regtype, 'oid'::regtype) then expression || '::text'
+      'int8'::regtype, 'uuid'::regtype, 'bool'::regtype, 'numeric'::regtype, 'name'::regtype,
+      'oid'::regtype) then expression || '::text'
+    -- As in the column, so as an application knows it.
+    when type = 'bpchar'::regtype then audit.exact_text(type, expression)
     when type in ('timestamptz'::regtype, 'bytea'::regtype, 'json'::regtype)
       then audit.json_value(type, expression)
     else format('(to_jsonb(%s) #>> ''{}'')', audit.json_value(type, expression))

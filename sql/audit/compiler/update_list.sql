@@ -12,12 +12,12 @@ as $$
     when r.has_before_update
       or not exists (select from pg_event_trigger as e
                      where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D') then ''
-    else ' of ' || (
+    else coalesce(' of ' || (
       select string_agg(quote_ident(a.name), ', ' order by a.number)
       from audit.columns_of(t.target) as a
       where a.name <> all (t.operational) and exists (
         select from known as u
-        where u.columns is null or a.name = any (u.columns)))
+        where u.columns is null or a.name = any (u.columns))), '')
     end
   from audit.table_trait(t.target) as r
 $$;

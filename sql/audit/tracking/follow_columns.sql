@@ -9,6 +9,7 @@ declare
   v_renamed jsonb;
   v_names jsonb;
   v_dropped text[];
+  v_gone text[];
 begin
   with now as (
     select c ->> 'alias' as alias, c ->> 'name' as name, a.attname as new_name
@@ -42,10 +43,34 @@ begin
   t.operational := audit.follow_names(t.operational, v_renamed, v_dropped);
   t.secret := audit.follow_names(t.secret, v_renamed, v_dropped);
   t.actions := audit.follow_rules(t.actions, v_renamed, v_names, v_dropped);
+  -- A lookup goes with its column, with the table that it leads to, and with the lookup before it.
+  with recursive gone (alias) as (
+    select e.key
+    from jsonb_each_text(t.lookups) as e
+    where e.value = any (v_dropped) or exists (
+      select from jsonb_array_elements(t.columns) as c
+      where c ->> 'alias' = e.key
+        and not exists (select from pg_class as r where r.oid = t.tables[(c ->> 'table')::int]))
+    union
+    select e.key from gone as g
+    join jsonb_each_text(t.lookups) as e on starts_with(e.value, g.alias || '.')
+  )
+  select coalesce(array_agg(g.alias), '{}') into v_gone from gone as g;
   select coalesce(jsonb_object_agg(e.key, coalesce(v_renamed ->> e.value, e.value)), '{}')
-    into t.lookups from jsonb_each_text(t.lookups) as e;
+    into t.lookups from jsonb_each_text(t.lookups) as e where e.key <> all (v_gone);
   if t.item_label is not null
-    and exists (select from audit.names_in(t.item_label) as n where n = any (v_dropped)) then
+    and exists (
+      select from audit.names_in(t.item_label) as n
+      where n = any (v_dropped) or split_part(n, '.', 1) = any (v_gone) or n = any (
+        select concat_ws('.', c ->> 'alias', c ->> 'name')
+        from jsonb_array_elements(t.columns) as c
+        where c ->> 'alias' is not null and not exists (
+          select from pg_attribute as a
+          where a.attrelid = t.tables[(c ->> 'table')::int] and a.attnum > 0
+            and not a.attisdropped
+            and case when a.attrelid::text = c ->> 'relation'
+              then a.attnum = (c ->> 'number')::int else a.attname = c ->> 'name' end)))
+  then
     t.item_label := null;
   end if;
   return t;

@@ -12,7 +12,7 @@ begin
   if audit.name_of(t.target) is not null then
     for v_relation in select audit.triggered_relations(t.target) loop
       for v_name in select jsonb_object_keys(v_compiled.triggers) loop
-        if v_relation = t.target or v_name = '_audit_truncate' then
+        if audit.carries(v_relation, t.target, v_name) then
           execute format('drop trigger if exists %I on %s', v_name, audit.name_of(v_relation));
         end if;
       end loop;

@@ -8,6 +8,7 @@ create or replace function audit.validate_declaration(
 as $$
 declare
   v_problem text;
+  v_hint text;
 begin
   if t.accounts is not null and t.account is not null then
     raise exception 'invalid declaration of %: give account or accounts, not both', t.target
@@ -42,8 +43,12 @@ begin
       case when not may_create then audit.problem_of_names(t) end)
     into v_problem;
   if v_problem is not null then
+    if v_problem ~ 'has no foreign key to follow' then
+      v_hint := format('alter table %s add foreign key (%s) references ...;',
+        audit.name_of(t.target), substring(v_problem from '\(([^()]*)\)$'));
+    end if;
     raise exception 'invalid declaration of %: %', t.target, v_problem
-      using errcode = 'UA005';
+      using errcode = 'UA005', hint = coalesce(v_hint, '');
   end if;
   if may_create then
     perform audit.validate_expressions(t);

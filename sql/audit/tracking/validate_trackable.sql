@@ -11,7 +11,7 @@ declare
   v_hint text;
 begin
   select c.*, n.nspname,
-      exists (select from pg_index as i where i.indrelid = c.oid and i.indisprimary) as has_key,
+      audit.key_of(c.oid) <> '{}' as has_key,
       exists (select from pg_inherits as h where h.inhparent = c.oid or h.inhrelid = c.oid)
         as has_inheritance,
       exists (select from pg_partition_tree(c.oid) as p join pg_class as f on f.oid = p.relid

@@ -29,6 +29,10 @@ begin
       union all
       select r.oid from pg_class as r
       where c.classid = 'pg_namespace'::regclass and r.relnamespace = c.objid
+      union all
+      select u.relation from audit.users_of(c.classid, c.objid) as u (relation)
+      where c.classid = any (
+        array['pg_type', 'pg_collation', 'pg_extension', 'pg_namespace']::regclass[])
     ) as t (oid)
     left join lateral pg_partition_ancestors(t.oid) as a on true;
   if tg_tag <> 'ALTER TABLE'
@@ -49,13 +53,15 @@ begin
       from audit.tracked as k
       where k.tables::oid[] && (v_touched || v_roots)
         and audit.is_stale(k, v_touched || v_roots)
+        -- Between two statements that replace a key whose columns are gone, writes wait for it.
+        and audit.key_of(k.target) <> '{}'
       union
       -- What before_ddl() widened because the text names it, whether the command touched it or not.
       select k.target
       from audit.tracked as k
       join pg_class as c on c.oid = k.target
-      where tg_tag = 'ALTER TABLE' and k.inputs = ''
-        and strpos(lower(current_query()), lower(c.relname)) > 0
+      where tg_tag = 'ALTER TABLE' and k.inputs = '' and audit.key_of(k.target) <> '{}'
+        and strpos(audit.ddl_text(v_stack), lower(c.relname)) > 0
     ) as s;
 end;
 $$;

@@ -24,7 +24,7 @@ begin
     where d.classid = 'pg_class'::regclass
       or d.classid = 'pg_trigger'::regclass and d.address_names[3] ~ '^_audit_';
   -- Whether DDL is followed is one thing, and this is a part of it.
-  if not exists (select from audit.tracked as k where k.target = any (v_hit::regclass[]))
+  if not exists (select from audit.tracked as k where k.tables::oid[] && v_hit)
     or not exists (select from pg_event_trigger as e
                    where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D')
   then
@@ -32,8 +32,10 @@ begin
   end if;
   perform audit.refresh(k.target)
     from audit.tracked as k
-    where k.target = any (v_hit::regclass[])
-      and (not exists (select from pg_class as c where c.oid = k.target)
+    where k.tables::oid[] && v_hit
+      and (exists (
+          select from unnest(k.tables) as r (relation)
+          where not exists (select from pg_class as c where c.oid = r.relation))
         or k.trigger_count > (
           select count(*) from pg_trigger as g
           where g.tgrelid = k.target and g.tgname ~ '^_audit_' and g.tgenabled in ('A', 'D')));

@@ -9,14 +9,16 @@ create or replace function audit.before_ddl()
   set quote_all_identifiers = off
 as $$
 declare
-  v_query text := lower(coalesce(current_query(), ''));
+  v_query text;
   v_stack text;
   v_target regclass;
 begin
   get diagnostics v_stack = pg_context;
-  if v_query !~ '\m(type|drop)\M'
-    or v_stack ~ 'function audit\.(install_compiled|remove_declaration)\('
-  then
+  if v_stack ~ 'function audit\.(install_compiled|remove_declaration)\(' then
+    return;
+  end if;
+  v_query := audit.ddl_text(v_stack);
+  if v_query !~ '\m(type|drop)\M' then
     return;
   end if;
   -- The command's target is not known yet: every tracked table that the text names is widened,

@@ -33,7 +33,9 @@ begin
       v_tracked.target
       using errcode = 'UA003',
         detail = 'Its columns, those it looks up or its triggers are not what they were.',
-        hint = format('Run: select audit.refresh(%L);', v_tracked.target);
+        hint = case when audit.key_of(v_tracked.target) = '{}'
+          then format('Run: alter table %s add primary key (...);', v_tracked.target)
+          else format('Run: select audit.refresh(%L);', v_tracked.target) end;
   end if;
   return true;
 end;
