@@ -169,7 +169,10 @@
 \ir audit/tracking/follow_rules.sql
 \ir audit/tracking/follow_columns.sql
 \ir audit/tracking/is_stale.sql
-\ir audit/tracking/tables_named.sql
+\ir audit/tracking/tables_altered.sql
+\ir audit/tracking/statement_of.sql
+\ir audit/tracking/touched_with.sql
+\ir audit/tracking/refuse_inheritance.sql
 \ir audit/tracking/default_actions.sql
 \ir audit/tracking/slug_for.sql
 \ir audit/tracking/name_actions.sql

@@ -280,7 +280,8 @@ comment on column audit.tracked.columns is
 comment on column audit.tracked.table_name is
   'The table, with its schema, as it was called when it was compiled.';
 comment on column audit.tracked.inputs is
-  'Digest of all that the compiled functions and triggers were made of, as audit.inputs_of() has it.';
+  'Digest of all that the compiled functions and triggers were made of, as audit.inputs_of() has it; '
+  'empty where the trigger for UPDATE was widened, compiling until they are in place.';
 comment on column audit.tracked.trigger_count is 'How many triggers were compiled for the table.';
 comment on column audit.tracked.layout is 'The layout that rows are written in now.';
 comment on column audit.tracked.compiled is
@@ -2694,7 +2695,8 @@ create or replace function audit.fingerprint(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
   select left(md5(concat_ws(E'\n',
-    (select string_agg(concat_ws(' ', a.atttypid::regtype, a.attcollation,
+    (select string_agg(concat_ws(' ', a.atttypid::regtype,
+                                 nullif(a.attcollation, 0)::regcollation,
                                  a.attgenerated, a.attname), E'\n' order by a.attnum)
      from pg_attribute as a
      where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped),
@@ -2702,6 +2704,11 @@ as $$
      from pg_index as i
      join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
      where i.indrelid = t.target and i.indisprimary),
+    -- In a hierarchy rows are written past its triggers.
+    (select 'child' where exists (select from pg_inherits as i where i.inhrelid = t.target)),
+    (select 'parent' where exists (
+      select from pg_inherits as i join pg_class as c on c.oid = i.inhrelid
+      where i.inhparent = t.target and not c.relispartition)),
     (select string_agg(concat_ws(' ', c ->> 'alias', audit.name_of(a.attrelid),
                                  a.atttypid::regtype, a.attname),
                        E'\n' order by c ->> 'alias', c ->> 'name')
@@ -2743,8 +2750,8 @@ as $$
   departed_reader, derive_layouts, describe_rule, difference, element_of, equality_of, event,
   expressions_of, fill_log, fingerprint, fold_name, follow_columns, follow_ddl, follow_layouts,
   follow_names, follow_rules, foreign_key_of, function_settings, give_function, grant_reading,
-  grant_rights, group_body, has_own_policies, has_trigger, horizon, indent, inputs_of, insert_log,
-  install_compiled, interval_after, is_bound, is_builtin, is_current, is_filtered,
+  grant_rights, group_body, has_own_policies, has_trigger, horizon, indent, inputs_of,
+  insert_log, install_compiled, interval_after, is_bound, is_builtin, is_current, is_filtered,
   is_function_installed, is_installed, is_kept, is_partition_empty, is_stale, is_trusted,
   item_log, json_value, layout_branch, layout_columns, layout_dispatcher, layout_of,
   layout_printer, layout_reader, lookup_columns, lookup_join, lookup_name, lookup_query,
@@ -2753,14 +2760,15 @@ as $$
   part_identity, partition_list, partition_name, policy_ddl, presence_of, presented,
   presented_type, problem_of_names, problem_of_rules, protect, quoted, read_actor, read_move,
   reader_function, reader_functions, reader_of, reader_settings, reads_inline, record_changes,
-  record_export, record_value, refresh, remove_declaration, renamed_columns, revoke_reading,
-  rewrite_expression, role_for, role_rights, row_changes, row_names, row_record, rules_of,
-  secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
-  settle_readers, short_name, slug_for, spare_to_split, summarised_partitions, table_trait,
-  tables_named, text_value, tokens_of, track, tree_log, triggered_relations, untrack, update_body,
-  update_insert, update_list, update_variables, utc, validate_bound, validate_declaration,
-  validate_expression, validate_expressions, validate_trackable, validate_tree, widen, write_body,
-  write_function, write_log_event, write_table_event
+  record_export, record_value, refresh, refuse_inheritance, remove_declaration, renamed_columns,
+  revoke_reading, rewrite_expression, role_for, role_rights, row_changes, row_names, row_record,
+  rules_of, secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
+  settle_readers, short_name, slug_for, spare_to_split, statement_of, summarised_partitions,
+  table_trait, tables_altered, text_value, tokens_of, touched_with, track, tree_log,
+  triggered_relations, untrack, update_body, update_insert, update_list, update_variables, utc,
+  validate_bound, validate_declaration, validate_expression, validate_expressions,
+  validate_trackable, validate_tree, widen, write_body, write_function, write_log_event,
+  write_table_event
   }'::name[]
 $$;
 
@@ -5682,46 +5690,160 @@ revoke all on function audit.is_stale(audit.tracked, oid[]) from public;
 comment on function audit.is_stale(audit.tracked, oid[]) is
   'Whether a tracked table, one of those touched, no longer fits what was compiled for it.';
 
--- A plain name stands in a text as a word, and is found by it, however many tables are tracked. Words
--- are taken from the whole text, strings too, for what is executed there; an escape may stand
--- before one. Other names are looked for as they are; in a long text all are, which takes less than its
--- words do.
-create or replace function audit.tables_named(query text)
+-- Before an ALTER TABLE nothing tells its target but its text. Comments and strings are no part of
+-- it; and whoever may not alter a table names it in vain, whatever he writes. What this does not see
+-- (the body of a function in SQL, U&"names") PostgreSQL itself refuses.
+create or replace function audit.tables_altered(statement text)
   returns setof regclass
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+as $$
+  with named as materialized (
+    select m.n, lower(m.match[1]) as kind, p.parts[cardinality(p.parts)]::name as name,
+      p.parts[cardinality(p.parts) - 1]::name as schema
+    from regexp_matches(
+      regexp_replace(statement,
+        '("(?:[^"]|"")*")|[eE]''(?:[^''\\]|\\.|'''')*''|''(?:[^'']|'''')*'''
+        '|--[^\n]*|/\*(?:[^*]|\*+[^*/])*\*+/', '\1 ', 'g'),
+      '\malter\s+(table|type)\s+(?:\mif\s+exists\s+)?(?:\monly\s+)?'
+      '((?:"(?:[^"]|"")+"|(?!\d)[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|(?!\d)[\w$]+))*)', 'gi')
+      with ordinality as m (match, n)
+    cross join lateral parse_ident(m.match[2]) as p (parts)
+  )
+  select f.target
+  from (
+    select a.n, k.target, c.relowner as owner
+    from named as a
+    join pg_class as c on c.relname = a.name
+    join pg_namespace as s on s.oid = c.relnamespace and s.nspname = coalesce(a.schema, s.nspname)
+    join audit.tracked as k on k.target = c.oid
+    where a.kind = 'table'
+    union all
+    -- What is altered of a type is altered of the tables that are made of it.
+    select a.n, k.target, c.relowner
+    from named as a
+    join pg_type as y on y.typname = a.name
+    join pg_namespace as s on s.oid = y.typnamespace and s.nspname = coalesce(a.schema, s.nspname)
+    join pg_class as c on c.reloftype = y.oid
+    join audit.tracked as k on k.target = c.oid
+    where a.kind = 'type'
+  ) as f
+  where pg_has_role(session_user, f.owner, 'usage')
+  group by f.target
+  order by min(f.n)
+$$;
+
+revoke all on function audit.tables_altered(text) from public;
+
+comment on function audit.tables_altered(text) is
+  'The tracked tables that a text alters and that the role of the session may alter, in order.';
+
+-- What a function executes is not in current_query(), but in what the function was called by.
+create or replace function audit.statement_of(stack text)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select case when starts_with(f.rest, 'SQL statement "')
+    then split_part(substr(f.rest, 16), E'"\nPL/pgSQL function ', 1)
+    else coalesce(current_query(), '') end
+  from (select substr(stack, strpos(stack || E'\n', E'\n') + 1) as rest) as f
+$$;
+
+revoke all on function audit.statement_of(text) from public;
+
+comment on function audit.statement_of(text) is
+  'The text of the statement that an event trigger is called for, by the context of that trigger.';
+
+-- DDL that renames or changes a type or a collation, alone or with its schema or extension, is a
+-- change of the columns that have it; and of the tables that are made of it.
+create or replace function audit.touched_with(class oid, object oid)
+  returns setof oid
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with used (class, object) as materialized (
+    select 'pg_collation'::regclass, c.oid
+    from pg_collation as c
+    where class = 'pg_collation'::regclass and c.oid = touched_with.object
+      or class = 'pg_namespace'::regclass and c.collnamespace = touched_with.object
+    union all
+    select 'pg_type'::regclass, unnest(array[y.oid, y.typarray])
+    from pg_type as y
+    where class = 'pg_type'::regclass and y.oid = touched_with.object
+      or class = 'pg_class'::regclass
+        and y.oid = (select c.reltype from pg_class as c where c.oid = touched_with.object)
+      or class = 'pg_namespace'::regclass and y.typnamespace = touched_with.object
+    union all
+    select d.classid, unnest(array[d.objid, y.typarray])
+    from pg_depend as d
+    left join pg_type as y on d.classid = 'pg_type'::regclass and y.oid = d.objid
+    where class = 'pg_extension'::regclass and d.refclassid = class
+      and d.refobjid = touched_with.object and d.deptype = 'e'
+      and d.classid in ('pg_type'::regclass, 'pg_collation'::regclass)
+  )
+  select d.objid
+  from used as u
+  join pg_depend as d on d.refclassid = u.class and d.refobjid = u.object
+  where d.classid = 'pg_class'::regclass
+$$;
+
+revoke all on function audit.touched_with(oid, oid) from public;
+
+comment on function audit.touched_with(oid, oid) is
+  'The tables with a column of a type or a collation that a change of this object changes.';
+
+-- The rows of a tracked table that becomes a partition or a child of another are written through
+-- that one from then on, and those of a child through the tracked one, past the triggers of either.
+create or replace function audit.refuse_inheritance(touched oid[])
+  returns void
   language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
+declare
+  v_target regclass;
+  v_child regclass;
+  v_parent regclass;
+  v_is_partition boolean;
 begin
-  if length(query) > 10000 then
-    return query
-      select k.target
-      from audit.tracked as k
-      join pg_class as c on c.oid = k.target
-      where strpos(lower(query), lower(c.relname)) > 0;
+  select k.target, i.inhrelid::regclass, i.inhparent::regclass, c.relispartition
+    into v_target, v_child, v_parent, v_is_partition
+    from (
+      select i.inhrelid, i.inhparent from pg_inherits as i where i.inhrelid = any (touched)
+      union
+      select i.inhrelid, i.inhparent from pg_inherits as i where i.inhparent = any (touched)
+    ) as i
+    join pg_class as c on c.oid = i.inhrelid
+    -- Where there are any, the declarations are looked for one by one.
+    cross join lateral (
+      select k.target from audit.tracked as k
+      where k.target = any (array[i.inhrelid, case when not c.relispartition then i.inhparent end])
+      limit 1) as k
+    limit 1;
+  if not found then
     return;
   end if;
-  return query
-    select k.target
-    from (
-      select distinct w::name as name
-      from regexp_split_to_table(lower(query)
-        || case when strpos(query, E'\\') = 0 then ''
-          else ' ' || regexp_replace(lower(query), '\\.', ' ', 'g') end, '[^a-z0-9_]+') as w
-    ) as n
-    join pg_class as c on c.relname = n.name
-    join audit.tracked as k on k.target = c.oid
-    union
-    select k.target
-    from audit.tracked as k
-    join pg_class as c on c.oid = k.target
-    where right(k.table_name, 1) = '"' and strpos(lower(query), lower(c.relname)) > 0;
+  raise exception '% cannot % %: % is tracked, and its triggers would not see all rows',
+      audit.name_of(v_child), case when v_is_partition then 'become a partition of' else 'inherit' end,
+      audit.name_of(v_parent), audit.name_of(v_target)
+    using errcode = 'UA001',
+      hint = case when v_is_partition
+        then format('First: select audit.untrack(%L); then attach it, and track %s.',
+          audit.name_of(v_target), audit.name_of(v_parent))
+        else format('Use declarative partitioning, or separate tables; or first: '
+          'select audit.untrack(%L);', audit.name_of(v_target)) end;
 end;
 $$;
 
-revoke all on function audit.tables_named(text) from public;
+revoke all on function audit.refuse_inheritance(oid[]) from public;
 
-comment on function audit.tables_named(text) is 'The tracked tables that an SQL text names.';
+comment on function audit.refuse_inheritance(oid[]) is
+  'Raises an error where one of these tables is tracked and in a hierarchy that its triggers do not see.';
 
 -- The actions of a table that declares none.
 create or replace function audit.default_actions(item_type text)
@@ -5885,7 +6007,9 @@ begin
       part = now.part, part_name = now.part_name, operational = now.operational,
       secret = now.secret, actions = now.actions, require_actor = now.require_actor,
       on_truncate = now.on_truncate, tables = now.tables, columns = now.columns,
-      account_tables = now.account_tables, account_reader = now.account_reader
+      account_tables = now.account_tables, account_reader = now.account_reader,
+      -- Event triggers leave it alone until it has a digest again.
+      inputs = 'compiling'
     where k.id = now.id;
   perform audit.name_actions(now.actions);
   now.layout := audit.settle_layout(now);
@@ -5934,6 +6058,8 @@ declare
   v_relation regclass;
   v_name text;
 begin
+  -- First, so that event triggers find nothing to follow.
+  delete from audit.tracked as k where k.id = t.id;
   if audit.name_of(t.target) is not null then
     for v_relation in select audit.triggered_relations(t.target) loop
       for v_name in select jsonb_object_keys(v_compiled.triggers) loop
@@ -5946,7 +6072,6 @@ begin
   for v_name in select jsonb_object_keys(v_compiled.functions) loop
     execute format('drop function if exists audit.%I', v_name);
   end loop;
-  delete from audit.tracked as k where k.id = t.id;
   perform audit.revoke_reading(t.tables);
   perform audit.write_table_event('tracking_stopped',
     coalesce(audit.name_of(t.target), v_compiled.name, t.target::text),
@@ -6139,9 +6264,12 @@ begin
   end if;
   v_compiled := jsonb_populate_record(null::audit.compiled, v_tracked.compiled);
   v_narrow := v_compiled.triggers ->> '_audit_update';
-  if v_narrow like 'after update of %' then
+  if v_narrow like 'after update of %' and v_tracked.inputs <> 'compiling' then
     v_compiled.triggers := v_compiled.triggers || jsonb_build_object('_audit_update',
       'after update' || substr(v_narrow, strpos(v_narrow, format(' on %s for each', target))));
+    -- At once as what follows locks it: nobody who waits in between can be waited for.
+    execute format('lock table %s in access exclusive mode', audit.name_of(target));
+    update audit.tracked as k set inputs = 'compiling' where k.id = v_tracked.id;
     perform audit.install_compiled(v_tracked, v_compiled);
     update audit.tracked as k
       set inputs = '', compiled = to_jsonb(v_compiled)
@@ -6167,19 +6295,17 @@ create or replace function audit.before_ddl()
   set quote_all_identifiers = off
 as $$
 declare
-  v_query text := lower(coalesce(current_query(), ''));
   v_stack text;
+  v_statement text;
   v_target regclass;
 begin
   get diagnostics v_stack = pg_context;
-  if v_query !~ '\m(type|drop)\M'
-    or v_stack ~ 'function audit\.(install_compiled|remove_declaration)\('
-  then
+  v_statement := audit.statement_of(v_stack);
+  if v_statement !~* '\m(type|drop)\M' then
     return;
   end if;
-  -- The command's target is not known yet: every tracked table that the text names is widened,
-  -- which changes nothing but the cost of its next updates, until after_ddl() narrows it again.
-  for v_target in select audit.tables_named(v_query) loop
+  -- It changes nothing but the cost of the next updates, until after_ddl() narrows it again.
+  for v_target in select audit.tables_altered(v_statement) loop
     perform audit.widen(v_target);
   end loop;
 end;
@@ -6191,7 +6317,8 @@ comment on function audit.before_ddl() is
   'Event trigger: makes way for ALTER TABLE on the columns of tracked tables.';
 
 -- After DDL on a tracked table its triggers are compiled anew in the same transaction. Every command
--- comes here, so what concerns no tracked table ends with one look into an index.
+-- comes here, so what concerns no tracked table ends with one look into an index; and so do those by
+-- which a table is compiled, for a declaration says itself that it is being compiled.
 create or replace function audit.after_ddl()
   returns event_trigger
   language plpgsql
@@ -6206,10 +6333,6 @@ declare
   v_touched oid[];
   v_roots oid[];
 begin
-  get diagnostics v_stack = pg_context;
-  if v_stack ~ 'function audit\.(install_compiled|remove_declaration)\(' then
-    return;
-  end if;
   select array_agg(t.oid), array_agg(a.relid) filter (where a.relid is not null)
     into v_touched, v_roots
     from pg_event_trigger_ddl_commands() as c
@@ -6221,33 +6344,41 @@ begin
       union all
       select r.oid from pg_class as r
       where c.classid = 'pg_namespace'::regclass and r.relnamespace = c.objid
+      union all
+      select w from audit.touched_with(c.classid, c.objid) as w where tg_tag like 'ALTER %'
     ) as t (oid)
-    left join lateral pg_partition_ancestors(t.oid) as a on true;
+    left join lateral (
+      select p.relid::oid from pg_partition_ancestors(t.oid) as p
+      union all
+      select i.inhparent from pg_inherits as i where i.inhrelid = t.oid
+    ) as a (relid) on true;
   if tg_tag <> 'ALTER TABLE'
     and not exists (select from audit.tracked as k where k.tables::oid[] && (v_touched || v_roots))
   then
     return;
   end if;
+  perform audit.refuse_inheritance(v_touched);
   -- Triggers that the owner disabled stay so (a restore does it), but not in silence.
   perform audit.write_table_event('tracking_changed', audit.name_of(k.target),
       jsonb_build_object('triggers', jsonb_build_object('new', 'disabled')))
     from audit.tracked as k
-    where k.target = any (v_touched::regclass[])
+    where k.target = any (v_touched || v_roots) and k.inputs <> 'compiling'
       and exists (select from pg_trigger as g
-                  where g.tgrelid = k.target and g.tgenabled = 'D' and g.tgname ~ '^_audit_');
+                  where (g.tgrelid = k.target or g.tgrelid = any (v_touched))
+                    and g.tgenabled = 'D' and g.tgname ~ '^_audit_');
+  get diagnostics v_stack = pg_context;
   perform audit.refresh(s.target)
     from (
       select k.target
       from audit.tracked as k
-      where k.tables::oid[] && (v_touched || v_roots)
+      where k.tables::oid[] && (v_touched || v_roots) and k.inputs <> 'compiling'
         and audit.is_stale(k, v_touched || v_roots)
       union
       -- What before_ddl() widened because the text names it, whether the command touched it or not.
       select k.target
-      from audit.tracked as k
-      join pg_class as c on c.oid = k.target
-      where tg_tag = 'ALTER TABLE' and k.inputs = ''
-        and strpos(lower(current_query()), lower(c.relname)) > 0
+      from audit.tables_altered(audit.statement_of(v_stack)) as n (target)
+      join audit.tracked as k on k.target = n.target
+      where tg_tag in ('ALTER TABLE', 'ALTER TYPE') and k.inputs = ''
     ) as s;
 end;
 $$;
@@ -6258,7 +6389,7 @@ comment on function audit.after_ddl() is
   'Event trigger: compiles tracked tables anew that a command has changed.';
 
 -- What went with something else, by a cascade, is no object of the command: a tracked table that is
--- gone stops being tracked, and one that lost triggers gets them back.
+-- gone stops being tracked, and one that lost triggers or columns is compiled anew.
 create or replace function audit.after_drop()
   returns event_trigger
   language plpgsql
@@ -6269,40 +6400,33 @@ create or replace function audit.after_drop()
   set jit = off
 as $$
 declare
-  v_stack text;
   v_hit oid[];
 begin
-  get diagnostics v_stack = pg_context;
-  if v_stack ~ 'function audit\.(install_compiled|remove_declaration)\(' then
-    return;
-  end if;
   select array_agg(case d.classid when 'pg_class'::regclass then d.objid
       else to_regclass(format('%I.%I', d.address_names[1], d.address_names[2])) end)
     into v_hit
     from pg_event_trigger_dropped_objects() as d
     where d.classid = 'pg_class'::regclass
-      or d.classid = 'pg_trigger'::regclass and d.address_names[3] ~ '^_audit_';
+      or d.classid = 'pg_trigger'::regclass and d.address_names[3] ~ '^_audit_'
+      -- A foreign key that went with its other table.
+      or d.classid = 'pg_constraint'::regclass and d.object_type = 'table constraint'
+        and tg_tag <> 'ALTER TABLE';
   -- Whether DDL is followed is one thing, and this is a part of it.
-  if not exists (select from audit.tracked as k where k.target = any (v_hit::regclass[]))
-    or not exists (select from pg_event_trigger as e
-                   where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D')
+  if v_hit is null or not exists (
+      select from pg_event_trigger as e where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D')
   then
     return;
   end if;
   perform audit.refresh(k.target)
     from audit.tracked as k
-    where k.target = any (v_hit::regclass[])
-      and (not exists (select from pg_class as c where c.oid = k.target)
-        or k.trigger_count > (
-          select count(*) from pg_trigger as g
-          where g.tgrelid = k.target and g.tgname ~ '^_audit_' and g.tgenabled in ('A', 'D')));
+    where k.tables::oid[] && v_hit and k.inputs <> 'compiling' and audit.is_stale(k, v_hit);
 end;
 $$;
 
 revoke all on function audit.after_drop() from public;
 
 comment on function audit.after_drop() is
-  'Event trigger: follows tracked tables and triggers of theirs that are gone.';
+  'Event trigger: follows what tracked tables lost, and those that are gone.';
 
 -- Event triggers take a superuser; without them audit.refresh() is called by hand after DDL.
 create or replace function audit.follow_ddl()
@@ -6316,25 +6440,26 @@ begin
   end if;
   if not exists (select from pg_event_trigger as e where e.evtname = 'audit_before_ddl') then
     create event trigger audit_before_ddl on ddl_command_start
-      when tag in ('ALTER TABLE')
+      when tag in ('ALTER TABLE', 'ALTER TYPE')
       execute function audit.before_ddl();
     comment on event trigger audit_before_ddl is
       'Makes way for ALTER TABLE on the columns of tracked tables.';
   end if;
   if not exists (select from pg_event_trigger as e where e.evtname = 'audit_after_ddl') then
     create event trigger audit_after_ddl on ddl_command_end
-      when tag in ('ALTER TABLE', 'ALTER SCHEMA', 'CREATE TABLE', 'CREATE TRIGGER',
-        'ALTER TRIGGER')
+      when tag in ('ALTER TABLE', 'ALTER SCHEMA', 'CREATE TABLE', 'CREATE SCHEMA', 'CREATE TRIGGER',
+        'ALTER TRIGGER', 'ALTER INDEX', 'ALTER TYPE', 'ALTER DOMAIN', 'ALTER EXTENSION',
+        'ALTER COLLATION', 'ALTER VIEW', 'ALTER MATERIALIZED VIEW', 'ALTER FOREIGN TABLE',
+        'CREATE FOREIGN TABLE')
       execute function audit.after_ddl();
     comment on event trigger audit_after_ddl is
       'Compiles tracked tables anew that a command has changed.';
   end if;
   if not exists (select from pg_event_trigger as e where e.evtname = 'audit_after_drop') then
     create event trigger audit_after_drop on sql_drop
-      when tag in ('ALTER TABLE', 'DROP TRIGGER', 'DROP TABLE', 'DROP SCHEMA', 'DROP OWNED')
       execute function audit.after_drop();
     comment on event trigger audit_after_drop is
-      'Follows tracked tables and triggers of theirs that are gone.';
+      'Follows what tracked tables lost, and those that are gone.';
   end if;
   alter event trigger audit_before_ddl enable always;
   alter event trigger audit_after_ddl enable always;

@@ -21,8 +21,8 @@ as $$
   departed_reader, derive_layouts, describe_rule, difference, element_of, equality_of, event,
   expressions_of, fill_log, fingerprint, fold_name, follow_columns, follow_ddl, follow_layouts,
   follow_names, follow_rules, foreign_key_of, function_settings, give_function, grant_reading,
-  grant_rights, group_body, has_own_policies, has_trigger, horizon, indent, inputs_of, insert_log,
-  install_compiled, interval_after, is_bound, is_builtin, is_current, is_filtered,
+  grant_rights, group_body, has_own_policies, has_trigger, horizon, indent, inputs_of,
+  insert_log, install_compiled, interval_after, is_bound, is_builtin, is_current, is_filtered,
   is_function_installed, is_installed, is_kept, is_partition_empty, is_stale, is_trusted,
   item_log, json_value, layout_branch, layout_columns, layout_dispatcher, layout_of,
   layout_printer, layout_reader, lookup_columns, lookup_join, lookup_name, lookup_query,
@@ -31,14 +31,15 @@ as $$
   part_identity, partition_list, partition_name, policy_ddl, presence_of, presented,
   presented_type, problem_of_names, problem_of_rules, protect, quoted, read_actor, read_move,
   reader_function, reader_functions, reader_of, reader_settings, reads_inline, record_changes,
-  record_export, record_value, refresh, remove_declaration, renamed_columns, revoke_reading,
-  rewrite_expression, role_for, role_rights, row_changes, row_names, row_record, rules_of,
-  secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
-  settle_readers, short_name, slug_for, spare_to_split, summarised_partitions, table_trait,
-  tables_named, text_value, tokens_of, track, tree_log, triggered_relations, untrack, update_body,
-  update_insert, update_list, update_variables, utc, validate_bound, validate_declaration,
-  validate_expression, validate_expressions, validate_trackable, validate_tree, widen, write_body,
-  write_function, write_log_event, write_table_event
+  record_export, record_value, refresh, refuse_inheritance, remove_declaration, renamed_columns,
+  revoke_reading, rewrite_expression, role_for, role_rights, row_changes, row_names, row_record,
+  rules_of, secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
+  settle_readers, short_name, slug_for, spare_to_split, statement_of, summarised_partitions,
+  table_trait, tables_altered, text_value, tokens_of, touched_with, track, tree_log,
+  triggered_relations, untrack, update_body, update_insert, update_list, update_variables, utc,
+  validate_bound, validate_declaration, validate_expression, validate_expressions,
+  validate_trackable, validate_tree, widen, write_body, write_function, write_log_event,
+  write_table_event
   }'::name[]
 $$;
 

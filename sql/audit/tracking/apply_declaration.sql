@@ -39,7 +39,9 @@ begin
       part = now.part, part_name = now.part_name, operational = now.operational,
       secret = now.secret, actions = now.actions, require_actor = now.require_actor,
       on_truncate = now.on_truncate, tables = now.tables, columns = now.columns,
-      account_tables = now.account_tables, account_reader = now.account_reader
+      account_tables = now.account_tables, account_reader = now.account_reader,
+      -- Event triggers leave it alone until it has a digest again.
+      inputs = 'compiling'
     where k.id = now.id;
   perform audit.name_actions(now.actions);
   now.layout := audit.settle_layout(now);
