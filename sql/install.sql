@@ -118,6 +118,7 @@
 \ir audit/compiler/merge_body.sql
 \ir audit/compiler/update_insert.sql
 \ir audit/compiler/update_body.sql
+\ir audit/compiler/follows_ddl.sql
 \ir audit/compiler/update_list.sql
 \ir audit/compiler/update_variables.sql
 \ir audit/compiler/departed_body.sql
@@ -148,6 +149,7 @@
 \ir audit/writing/write_table_event.sql
 \ir audit/writing/write_log_event.sql
 \ir audit/writing/log_truncate.sql
+\ir audit/writing/stand_alone.sql
 \ir audit/writing/refuse_change.sql
 \ir audit/writing/open_import.sql
 \ir audit/writing/adopt_layouts.sql
@@ -173,6 +175,8 @@
 \ir audit/tracking/statement_of.sql
 \ir audit/tracking/touched_with.sql
 \ir audit/tracking/refuse_inheritance.sql
+\ir audit/tracking/joined_partitions.sql
+\ir audit/tracking/leave_partitions.sql
 \ir audit/tracking/default_actions.sql
 \ir audit/tracking/slug_for.sql
 \ir audit/tracking/name_actions.sql

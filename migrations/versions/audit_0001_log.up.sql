@@ -2749,26 +2749,26 @@ as $$
   declaration_of, default_actions, demand_actor, departed_body, departed_function,
   departed_reader, derive_layouts, describe_rule, difference, element_of, equality_of, event,
   expressions_of, fill_log, fingerprint, fold_name, follow_columns, follow_ddl, follow_layouts,
-  follow_names, follow_rules, foreign_key_of, function_settings, give_function, grant_reading,
-  grant_rights, group_body, has_own_policies, has_trigger, horizon, indent, inputs_of,
-  insert_log, install_compiled, interval_after, is_bound, is_builtin, is_current, is_filtered,
-  is_function_installed, is_installed, is_kept, is_partition_empty, is_stale, is_trusted,
-  item_log, json_value, layout_branch, layout_columns, layout_dispatcher, layout_of,
-  layout_printer, layout_reader, lookup_columns, lookup_join, lookup_name, lookup_query,
-  lookups_of, maintain, merge_body, moved_value, name_actions, name_now, name_of, name_types,
-  names_in, open_import, over_parameters, parent_columns, parent_query, part_changes,
-  part_identity, partition_list, partition_name, policy_ddl, presence_of, presented,
-  presented_type, problem_of_names, problem_of_rules, protect, quoted, read_actor, read_move,
-  reader_function, reader_functions, reader_of, reader_settings, reads_inline, record_changes,
-  record_export, record_value, refresh, refuse_inheritance, remove_declaration, renamed_columns,
-  revoke_reading, rewrite_expression, role_for, role_rights, row_changes, row_names, row_record,
-  rules_of, secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
-  settle_readers, short_name, slug_for, spare_to_split, statement_of, summarised_partitions,
-  table_trait, tables_altered, text_value, tokens_of, touched_with, track, tree_log,
-  triggered_relations, untrack, update_body, update_insert, update_list, update_variables, utc,
-  validate_bound, validate_declaration, validate_expression, validate_expressions,
-  validate_trackable, validate_tree, widen, write_body, write_function, write_log_event,
-  write_table_event
+  follow_names, follow_rules, follows_ddl, foreign_key_of, function_settings, give_function,
+  grant_reading, grant_rights, group_body, has_own_policies, has_trigger, horizon, indent,
+  inputs_of, insert_log, install_compiled, interval_after, is_bound, is_builtin, is_current,
+  is_filtered, is_function_installed, is_installed, is_kept, is_partition_empty, is_stale,
+  is_trusted, item_log, joined_partitions, json_value, layout_branch, layout_columns,
+  layout_dispatcher, layout_of, layout_printer, layout_reader, leave_partitions, lookup_columns,
+  lookup_join, lookup_name, lookup_query, lookups_of, maintain, merge_body, moved_value,
+  name_actions, name_now, name_of, name_types, names_in, open_import, over_parameters,
+  parent_columns, parent_query, part_changes, part_identity, partition_list, partition_name,
+  policy_ddl, presence_of, presented, presented_type, problem_of_names, problem_of_rules, protect,
+  quoted, read_actor, read_move, reader_function, reader_functions, reader_of, reader_settings,
+  reads_inline, record_changes, record_export, record_value, refresh, refuse_inheritance,
+  remove_declaration, renamed_columns, revoke_reading, rewrite_expression, role_for, role_rights,
+  row_changes, row_names, row_record, rules_of, secret_columns, secret_numbers, set_actor,
+  settings_for, settings_of, settle_layout, settle_readers, short_name, slug_for, spare_to_split,
+  statement_of, summarised_partitions, table_trait, tables_altered, text_value, tokens_of,
+  touched_with, track, tree_log, triggered_relations, untrack, update_body, update_insert,
+  update_list, update_variables, utc, validate_bound, validate_declaration, validate_expression,
+  validate_expressions, validate_trackable, validate_tree, widen, write_body, write_function,
+  write_log_event, write_table_event
   }'::name[]
 $$;
 
@@ -2823,9 +2823,7 @@ begin
       concat_ws('|', t.id, t.slug, t.item_type, t.item_id, t.item_label, t.account, t.accounts,
         t.parent_type, t.parent_id, t.part, t.part_name, t.require_actor, t.on_truncate, t.layout),
       t.operational, t.secret, t.lookups, t.actions, t.tables, audit.name_of(t.target)))
-    || ':' || exists (
-      select from pg_event_trigger as e
-      where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D')::text;
+    || ':' || audit.follows_ddl()::text;
 end;
 $$;
 
@@ -3494,6 +3492,22 @@ revoke all on function audit.update_body(audit.tracked, text) from public;
 comment on function audit.update_body(audit.tracked, text) is
   'Body of the compiled function for UPDATE, row by row; null where UPDATE has no action.';
 
+-- Where nothing follows DDL, triggers must be such that they notice a change themselves.
+create or replace function audit.follows_ddl()
+  returns boolean
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select exists (
+    select from pg_event_trigger as e
+    where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D')
+$$;
+
+revoke all on function audit.follows_ddl() from public;
+
+comment on function audit.follows_ddl() is 'Whether an event trigger follows DDL.';
+
 -- The column list of the trigger for UPDATE: statements that name none of these pass for free.
 create or replace function audit.update_list(t audit.tracked)
   returns text
@@ -3505,9 +3519,7 @@ as $$
   select case
     -- A BEFORE trigger may change columns that the statement does not name; and where no event
     -- trigger follows DDL, a column added since is not in the list. There every UPDATE is looked at.
-    when r.has_before_update
-      or not exists (select from pg_event_trigger as e
-                     where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D') then ''
+    when r.has_before_update or not audit.follows_ddl() then ''
     else ' of ' || (
       select string_agg(quote_ident(a.name), ', ' order by a.number)
       from audit.columns_of(t.target) as a
@@ -4041,6 +4053,11 @@ begin
   select * into strict v_trait from audit.table_trait(t.target);
   if v_trait.is_partitioned then
     return audit.compile_partitioned(t, v_settings, v_result);
+  end if;
+  if not audit.follows_ddl() then
+    v_result.triggers := v_result.triggers || jsonb_build_object('_audit_alone', format(
+      'after delete on %s referencing old table as old_rows for each row when (false) '
+      'execute function audit.stand_alone()', t.target));
   end if;
   -- A trigger of the application that runs row by row would be logged before its cause.
   v_insert_by_row := v_trait.has_after_insert;
@@ -4659,6 +4676,7 @@ create or replace function audit.is_current(
 as $$
 declare
   v_tracked audit.tracked;
+  v_detail text;
 begin
   select * into v_tracked from audit.tracked as k where k.id = tracked_id;
   if not found then
@@ -4673,11 +4691,24 @@ begin
     -- partitions for each of them would take the square of their number.
     or (v_tracked.compiled -> 'triggers' ->> '_audit_update' like 'after update of %'
       and (select r.has_before_update from audit.table_trait(v_tracked.target, false) as r))
+    -- One that is gone says nothing itself.
+    or v_tracked.trigger_count > (
+      select count(*) from pg_trigger as g
+      where g.tgrelid = v_tracked.target and starts_with(g.tgname, '_audit_'))
   then
+    v_detail := 'Its columns, those it looks up or its triggers are not what they were.';
+  -- Compiled in another database, from which it was restored, or while event triggers followed DDL: it
+  -- would not notice the next change.
+  elsif (v_tracked.tables::oid[] <> is_current.tables::oid[]
+      or v_tracked.compiled -> 'triggers' ->> '_audit_update' like 'after update of %')
+    and not audit.follows_ddl()
+  then
+    v_detail := 'It was restored, or lost what followed its changes.';
+  end if;
+  if v_detail is not null then
     raise exception 'table % has changed since its audit triggers were compiled',
       v_tracked.target
-      using errcode = 'UA003',
-        detail = 'Its columns, those it looks up or its triggers are not what they were.',
+      using errcode = 'UA003', detail = v_detail,
         hint = format('Run: select audit.refresh(%L);', v_tracked.target);
   end if;
   return true;
@@ -4869,6 +4900,24 @@ revoke all on function audit.log_truncate() from public;
 
 comment on function audit.log_truncate() is 'Trigger that logs or refuses TRUNCATE.';
 
+-- A table whose rows come and go by another one's name is past its triggers. A row trigger with
+-- transition tables is what PostgreSQL itself refuses in a hierarchy: where no event trigger looks
+-- after that, each tracked table has one that never fires.
+create or replace function audit.stand_alone()
+  returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return null;
+end;
+$$;
+
+revoke all on function audit.stand_alone() from public;
+
+comment on function audit.stand_alone() is
+  'Trigger that never fires: with it a table can become no partition, and no child of another.';
+
 -- The guard of the log: rows are added, never changed, also not by the owner.
 create or replace function audit.refuse_change()
   returns trigger
@@ -5054,7 +5103,10 @@ begin
       exists (select from pg_inherits as h where h.inhparent = c.oid or h.inhrelid = c.oid)
         as has_inheritance,
       exists (select from pg_partition_tree(c.oid) as p join pg_class as f on f.oid = p.relid
-              where f.relkind = 'f') as has_foreign_partition
+              where f.relkind = 'f') as has_foreign_partition,
+      (select format('select audit.untrack(%L);', audit.name_of(k.target))
+       from pg_partition_tree(c.oid) as p join audit.tracked as k on k.target = p.relid
+       where p.relid <> c.oid limit 1) as untrack_partition
     into v_class
     from pg_class as c
     join pg_namespace as n on n.oid = c.relnamespace
@@ -5087,10 +5139,16 @@ begin
       (select audit.name_of(root) from pg_partition_root(validate_trackable.target) as root));
   elsif v_class.relkind = 'r' and v_class.has_inheritance then
     v_reason := 'it inherits or is inherited from, so one trigger does not see all its rows';
-    v_hint := 'Use declarative partitioning, or separate tables.';
+    v_hint := 'Use declarative partitioning, or separate tables.'
+      || case when exists (select from audit.tracked as k where k.target = validate_trackable.target)
+        then format(' Tracking ends with: select audit.untrack(%L);',
+          audit.name_of(validate_trackable.target)) else '' end;
   elsif v_class.has_foreign_partition then
     v_reason := 'one of its partitions is a foreign table';
     v_hint := 'Detach the foreign partition, or track the table on the server that it lives on.';
+  elsif v_class.untrack_partition is not null then
+    v_reason := 'one of its partitions is tracked by itself';
+    v_hint := format('First: %s', v_class.untrack_partition);
   elsif not v_class.has_key then
     v_reason := 'it has no primary key, so its rows have no identity';
     v_hint := format('alter table %s add primary key (...);',
@@ -5845,6 +5903,73 @@ revoke all on function audit.refuse_inheritance(oid[]) from public;
 comment on function audit.refuse_inheritance(oid[]) is
   'Raises an error where one of these tables is tracked and in a hierarchy that its triggers do not see.';
 
+-- Rows may come with a partition, and no action tells of them. Whether there are any is told by
+-- its size: to read it would run its owner's code.
+create or replace function audit.joined_partitions(target regclass)
+  returns jsonb
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_new text[];
+  v_filled text[];
+begin
+  select array_agg(audit.name_of(r) order by audit.name_of(r)),
+      array_agg(audit.name_of(r) order by audit.name_of(r)) filter (where pg_relation_size(r) > 0)
+    into v_new, v_filled
+    from audit.triggered_relations(target) as r
+    where r <> target and not audit.has_trigger(r, '_audit_truncate', true);
+  if v_filled is not null then
+    raise notice 'rows of % are rows of % from now on, and no action in the log tells of them',
+      array_to_string(v_filled, ', '), audit.name_of(target);
+  end if;
+  return case when v_new is null then '{}' else jsonb_build_object('partitions',
+      jsonb_build_object('new', to_jsonb(v_new))) end
+    || case when v_filled is null then '{}' else jsonb_build_object('partitions_with_rows',
+      jsonb_build_object('new', to_jsonb(v_filled))) end;
+end;
+$$;
+
+revoke all on function audit.joined_partitions(regclass) from public;
+
+comment on function audit.joined_partitions(regclass) is
+  'The partitions of a table that its triggers do not know yet, as changes of a row of the log.';
+
+-- Rows that leave with a partition are deleted by no action. What is left on it of the triggers of the
+-- whole table says which table that was.
+create or replace function audit.leave_partitions(relations oid[])
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_left regclass;
+  v_root regclass;
+begin
+  for v_left, v_root in
+    select c.oid::regclass, k.target
+    from pg_class as c
+    join pg_trigger as g on g.tgrelid = c.oid and g.tgname = '_audit_truncate'
+    join audit.tracked as k
+      on split_part(k.compiled -> 'triggers' ->> '_audit_truncate', ' execute ', 2)
+        = replace(split_part(pg_get_triggerdef(g.oid), ' EXECUTE ', 2), 'FUNCTION', 'function')
+    where c.oid = any (relations) and not c.relispartition
+      and not exists (select from audit.tracked as o where o.target = c.oid)
+    order by audit.name_of(c.oid)
+  loop
+    execute format('drop trigger _audit_truncate on %s', audit.name_of(v_left));
+    perform audit.write_table_event('tracking_changed', audit.name_of(v_root), jsonb_build_object(
+      'partitions', jsonb_build_object('old', jsonb_build_array(audit.name_of(v_left)))));
+  end loop;
+end;
+$$;
+
+revoke all on function audit.leave_partitions(oid[]) from public;
+
+comment on function audit.leave_partitions(oid[]) is
+  'Says in the log which of these relations were partitions of a tracked table and are no more.';
+
 -- The actions of a table that declares none.
 create or replace function audit.default_actions(item_type text)
   returns jsonb
@@ -5979,6 +6104,7 @@ declare
   v_after jsonb;
   v_compiled audit.compiled;
   v_rebuilt boolean;
+  v_joined jsonb;
 begin
   perform audit.validate_declaration(now);
 
@@ -6015,6 +6141,7 @@ begin
   now.layout := audit.settle_layout(now);
 
   v_compiled := audit.compile_table(now);
+  v_joined := case when was.id is not null then audit.joined_partitions(now.target) else '{}' end;
   v_rebuilt := audit.install_compiled(now, v_compiled);
   now.compiled := to_jsonb(v_compiled);
   update audit.tracked as k
@@ -6035,7 +6162,7 @@ begin
       (select coalesce(jsonb_object_agg(e.key,
           jsonb_build_object('old', v_before -> e.key, 'new', e.value)), '{}')
        from jsonb_each(v_after) as e where e.value is distinct from v_before -> e.key)
-      || audit.renamed_columns(was, now));
+      || audit.renamed_columns(was, now) || v_joined);
     return 'changed';
   end if;
   return 'unchanged';
@@ -6416,6 +6543,9 @@ begin
       select from pg_event_trigger as e where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D')
   then
     return;
+  end if;
+  if tg_tag = 'ALTER TABLE' then
+    perform audit.leave_partitions(v_hit);
   end if;
   perform audit.refresh(k.target)
     from audit.tracked as k

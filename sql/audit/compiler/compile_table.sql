@@ -155,6 +155,11 @@ begin
   if v_trait.is_partitioned then
     return audit.compile_partitioned(t, v_settings, v_result);
   end if;
+  if not audit.follows_ddl() then
+    v_result.triggers := v_result.triggers || jsonb_build_object('_audit_alone', format(
+      'after delete on %s referencing old table as old_rows for each row when (false) '
+      'execute function audit.stand_alone()', t.target));
+  end if;
   -- A trigger of the application that runs row by row would be logged before its cause.
   v_insert_by_row := v_trait.has_after_insert;
   v_delete_by_row := v_trait.has_after_delete;

@@ -25,9 +25,7 @@ begin
       concat_ws('|', t.id, t.slug, t.item_type, t.item_id, t.item_label, t.account, t.accounts,
         t.parent_type, t.parent_id, t.part, t.part_name, t.require_actor, t.on_truncate, t.layout),
       t.operational, t.secret, t.lookups, t.actions, t.tables, audit.name_of(t.target)))
-    || ':' || exists (
-      select from pg_event_trigger as e
-      where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D')::text;
+    || ':' || audit.follows_ddl()::text;
 end;
 $$;
 

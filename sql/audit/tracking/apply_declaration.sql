@@ -11,6 +11,7 @@ declare
   v_after jsonb;
   v_compiled audit.compiled;
   v_rebuilt boolean;
+  v_joined jsonb;
 begin
   perform audit.validate_declaration(now);
 
@@ -47,6 +48,7 @@ begin
   now.layout := audit.settle_layout(now);
 
   v_compiled := audit.compile_table(now);
+  v_joined := case when was.id is not null then audit.joined_partitions(now.target) else '{}' end;
   v_rebuilt := audit.install_compiled(now, v_compiled);
   now.compiled := to_jsonb(v_compiled);
   update audit.tracked as k
@@ -67,7 +69,7 @@ begin
       (select coalesce(jsonb_object_agg(e.key,
           jsonb_build_object('old', v_before -> e.key, 'new', e.value)), '{}')
        from jsonb_each(v_after) as e where e.value is distinct from v_before -> e.key)
-      || audit.renamed_columns(was, now));
+      || audit.renamed_columns(was, now) || v_joined);
     return 'changed';
   end if;
   return 'unchanged';

@@ -14,6 +14,7 @@ create or replace function audit.is_current(
 as $$
 declare
   v_tracked audit.tracked;
+  v_detail text;
 begin
   select * into v_tracked from audit.tracked as k where k.id = tracked_id;
   if not found then
@@ -28,11 +29,24 @@ begin
     -- partitions for each of them would take the square of their number.
     or (v_tracked.compiled -> 'triggers' ->> '_audit_update' like 'after update of %'
       and (select r.has_before_update from audit.table_trait(v_tracked.target, false) as r))
+    -- One that is gone says nothing itself.
+    or v_tracked.trigger_count > (
+      select count(*) from pg_trigger as g
+      where g.tgrelid = v_tracked.target and starts_with(g.tgname, '_audit_'))
   then
+    v_detail := 'Its columns, those it looks up or its triggers are not what they were.';
+  -- Compiled in another database, from which it was restored, or while event triggers followed DDL: it
+  -- would not notice the next change.
+  elsif (v_tracked.tables::oid[] <> is_current.tables::oid[]
+      or v_tracked.compiled -> 'triggers' ->> '_audit_update' like 'after update of %')
+    and not audit.follows_ddl()
+  then
+    v_detail := 'It was restored, or lost what followed its changes.';
+  end if;
+  if v_detail is not null then
     raise exception 'table % has changed since its audit triggers were compiled',
       v_tracked.target
-      using errcode = 'UA003',
-        detail = 'Its columns, those it looks up or its triggers are not what they were.',
+      using errcode = 'UA003', detail = v_detail,
         hint = format('Run: select audit.refresh(%L);', v_tracked.target);
   end if;
   return true;
