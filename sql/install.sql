@@ -229,6 +229,7 @@
 \ir audit/check/check_functions.sql
 \ir audit/check/check_layouts.sql
 \ir audit/check/check_triggers.sql
+\ir audit/check/check_restored.sql
 \ir audit/check/check_untracked.sql
 \ir audit/check/check_guard.sql
 \ir audit/check/check_rights.sql

@@ -1587,6 +1587,10 @@ create or replace function audit.add_layout(y audit.layout)
 as $$
 begin
   select coalesce(max(n.id), 0) + 1 into y.id from audit.layout as n;
+  -- A dump of the schema alone brings types of layouts, and no layouts.
+  while to_regtype(format('audit.layout_%s', y.id)) is not null loop
+    y.id := y.id + 1;
+  end loop;
   y.names := array(
     select e.c ->> 'name' from jsonb_array_elements(y.columns) with ordinality as e (c, n)
     order by e.n);
@@ -2742,33 +2746,33 @@ as $$
   audited_columns, before_ddl, begin_era, belonging_query, bind_expression, bind_row, bind_text,
   bound_function, bound_functions, builtin_name, cascade_gate, cascade_test, cascades_of, check,
   check_event_triggers, check_functions, check_guard, check_layouts, check_partitions,
-  check_policies, check_readers, check_rights, check_rows, check_sessions, check_spares,
-  check_storage, check_tables, check_triggers, check_untracked, check_writers, close_partition,
-  column_numbers, columns_now, columns_of, compile_function, compile_moves, compile_partitioned,
-  compile_table, compiler_digest, compiler_functions, condition_names, context_of, copy_comments,
-  declaration_of, default_actions, demand_actor, departed_body, departed_function,
-  departed_reader, derive_layouts, describe_rule, difference, element_of, equality_of, event,
-  expressions_of, fill_log, fingerprint, fold_name, follow_columns, follow_ddl, follow_layouts,
-  follow_names, follow_rules, follows_ddl, foreign_key_of, function_settings, give_function,
-  grant_reading, grant_rights, group_body, has_own_policies, has_trigger, horizon, indent,
-  inputs_of, insert_log, install_compiled, interval_after, is_bound, is_builtin, is_current,
-  is_filtered, is_function_installed, is_installed, is_kept, is_partition_empty, is_stale,
-  is_trusted, item_log, joined_partitions, json_value, layout_branch, layout_columns,
-  layout_dispatcher, layout_of, layout_printer, layout_reader, leave_partitions, lookup_columns,
-  lookup_join, lookup_name, lookup_query, lookups_of, maintain, merge_body, moved_value,
-  name_actions, name_now, name_of, name_types, names_in, open_import, over_parameters,
-  parent_columns, parent_query, part_changes, part_identity, partition_list, partition_name,
-  policy_ddl, presence_of, presented, presented_type, problem_of_names, problem_of_rules, protect,
-  quoted, read_actor, read_move, reader_function, reader_functions, reader_of, reader_settings,
-  reads_inline, record_changes, record_export, record_value, refresh, refuse_inheritance,
-  remove_declaration, renamed_columns, revoke_reading, rewrite_expression, role_for, role_rights,
-  row_changes, row_names, row_record, rules_of, secret_columns, secret_numbers, set_actor,
-  settings_for, settings_of, settle_layout, settle_readers, short_name, slug_for, spare_to_split,
-  statement_of, summarised_partitions, table_trait, tables_altered, text_value, tokens_of,
-  touched_with, track, tree_log, triggered_relations, untrack, update_body, update_insert,
-  update_list, update_variables, utc, validate_bound, validate_declaration, validate_expression,
-  validate_expressions, validate_trackable, validate_tree, widen, write_body, write_function,
-  write_log_event, write_table_event
+  check_policies, check_readers, check_restored, check_rights, check_rows, check_sessions,
+  check_spares, check_storage, check_tables, check_triggers, check_untracked, check_writers,
+  close_partition, column_numbers, columns_now, columns_of, compile_function, compile_moves,
+  compile_partitioned, compile_table, compiler_digest, compiler_functions, condition_names,
+  context_of, copy_comments, declaration_of, default_actions, demand_actor, departed_body,
+  departed_function, departed_reader, derive_layouts, describe_rule, difference, element_of,
+  equality_of, event, expressions_of, fill_log, fingerprint, fold_name, follow_columns,
+  follow_ddl, follow_layouts, follow_names, follow_rules, follows_ddl, foreign_key_of,
+  function_settings, give_function, grant_reading, grant_rights, group_body, has_own_policies,
+  has_trigger, horizon, indent, inputs_of, insert_log, install_compiled, interval_after, is_bound,
+  is_builtin, is_current, is_filtered, is_function_installed, is_installed, is_kept,
+  is_partition_empty, is_stale, is_trusted, item_log, joined_partitions, json_value,
+  layout_branch, layout_columns, layout_dispatcher, layout_of, layout_printer, layout_reader,
+  leave_partitions, lookup_columns, lookup_join, lookup_name, lookup_query, lookups_of, maintain,
+  merge_body, moved_value, name_actions, name_now, name_of, name_types, names_in, open_import,
+  over_parameters, parent_columns, parent_query, part_changes, part_identity, partition_list,
+  partition_name, policy_ddl, presence_of, presented, presented_type, problem_of_names,
+  problem_of_rules, protect, quoted, read_actor, read_move, reader_function, reader_functions,
+  reader_of, reader_settings, reads_inline, record_changes, record_export, record_value, refresh,
+  refuse_inheritance, remove_declaration, renamed_columns, revoke_reading, rewrite_expression,
+  role_for, role_rights, row_changes, row_names, row_record, rules_of, secret_columns,
+  secret_numbers, set_actor, settings_for, settings_of, settle_layout, settle_readers, short_name,
+  slug_for, spare_to_split, statement_of, summarised_partitions, table_trait, tables_altered,
+  text_value, tokens_of, touched_with, track, tree_log, triggered_relations, untrack, update_body,
+  update_insert, update_list, update_variables, utc, validate_bound, validate_declaration,
+  validate_expression, validate_expressions, validate_trackable, validate_tree, widen, write_body,
+  write_function, write_log_event, write_table_event
   }'::name[]
 $$;
 
@@ -2814,7 +2818,10 @@ begin
       compiler,
       audit.fingerprint(t),
       (select r::text from audit.table_trait(t.target) as r),
-      (select string_agg(pg_get_constraintdef(c.oid), E'\n' order by c.conname)
+      -- Whatever other tables are called that nothing is asked of.
+      (select string_agg(case when c.confrelid = 0 or c.confrelid = any (t.tables::oid[])
+          then pg_get_constraintdef(c.oid)
+          else split_part(pg_get_constraintdef(c.oid), ' REFERENCES ', 1) end, E'\n' order by c.conname)
        from pg_constraint as c where c.conrelid = t.target and c.contype in ('f', 'p')),
       (select string_agg(k::text, E'\n' order by k.number) from audit.cascades_of(t) as k),
       audit.cascade_gate(t),
@@ -4683,7 +4690,8 @@ begin
     raise exception 'this trigger was compiled from a declaration that is gone (number %)',
       tracked_id
       using errcode = 'UA003',
-        hint = 'Declare the table again with audit.track(), or drop its triggers _audit_*.';
+        hint = 'Declare the table again with audit.track(), or drop its triggers _audit_*. A dump of '
+          'the schema alone has no declarations: take the data of audit.tracked along.';
   end if;
   if audit.fingerprint(v_tracked) <> is_current.fingerprint
     -- A trigger that may change columns which the statement does not name needs the wider trigger.
@@ -4697,13 +4705,9 @@ begin
       where g.tgrelid = v_tracked.target and starts_with(g.tgname, '_audit_'))
   then
     v_detail := 'Its columns, those it looks up or its triggers are not what they were.';
-  -- Compiled in another database, from which it was restored, or while event triggers followed DDL: it
-  -- would not notice the next change.
-  elsif (v_tracked.tables::oid[] <> is_current.tables::oid[]
-      or v_tracked.compiled -> 'triggers' ->> '_audit_update' like 'after update of %')
-    and not audit.follows_ddl()
-  then
-    v_detail := 'It was restored, or lost what followed its changes.';
+  -- Compiled in another database, by whose numbers the next change here would not be noticed.
+  elsif v_tracked.tables::oid[] <> is_current.tables::oid[] and not audit.follows_ddl() then
+    v_detail := 'It was restored, and nothing follows its changes yet.';
   end if;
   if v_detail is not null then
     raise exception 'table % has changed since its audit triggers were compiled',
@@ -5945,19 +5949,22 @@ create or replace function audit.leave_partitions(relations oid[])
 as $$
 declare
   v_left regclass;
+  v_call text;
   v_root regclass;
 begin
-  for v_left, v_root in
-    select c.oid::regclass, k.target
+  for v_left, v_call in
+    select c.oid::regclass, split_part(pg_get_triggerdef(g.oid), ' EXECUTE FUNCTION ', 2)
     from pg_class as c
     join pg_trigger as g on g.tgrelid = c.oid and g.tgname = '_audit_truncate'
-    join audit.tracked as k
-      on split_part(k.compiled -> 'triggers' ->> '_audit_truncate', ' execute ', 2)
-        = replace(split_part(pg_get_triggerdef(g.oid), ' EXECUTE ', 2), 'FUNCTION', 'function')
     where c.oid = any (relations) and not c.relispartition
-      and not exists (select from audit.tracked as o where o.target = c.oid)
     order by audit.name_of(c.oid)
   loop
+    continue when exists (select from audit.tracked as k where k.target = v_left);
+    select k.target
+      into v_root
+      from audit.tracked as k
+      where split_part(k.compiled -> 'triggers' ->> '_audit_truncate', ' execute function ', 2) = v_call;
+    continue when not found;
     execute format('drop trigger _audit_truncate on %s', audit.name_of(v_left));
     perform audit.write_table_event('tracking_changed', audit.name_of(v_root), jsonb_build_object(
       'partitions', jsonb_build_object('old', jsonb_build_array(audit.name_of(v_left)))));
@@ -7950,6 +7957,41 @@ revoke all on function audit.check_triggers() from public;
 comment on function audit.check_triggers() is
   'Findings: triggers of tracked tables that are missing, changed or disabled.';
 
+-- What a restore leaves: triggers whose declarations were not in the dump, and compiled functions that
+-- know the tables by the numbers of another database.
+create or replace function audit.check_restored()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select 'declaration_missing', 'error', audit.name_of(g.tgrelid),
+    'The table has triggers of a declaration that is gone, as after a restore of the schema alone: '
+      'writes fail, or are missed.',
+    format('select audit.track(%L, ...);', audit.name_of(g.tgrelid))
+  from pg_trigger as g
+  join pg_proc as p on p.oid = g.tgfoid and p.pronamespace = 'audit'::regnamespace
+  where g.tgname ~ '^_audit_(insert|update|delete)$'
+    and not exists (
+      select from audit.tracked as k
+      where k.target = g.tgrelid
+        or k.target in (select a from pg_partition_ancestors(g.tgrelid) as a))
+    and g.tgparentid = 0
+  group by g.tgrelid
+  union all
+  select 'table_restored', 'error', audit.name_of(k.target),
+    'The table was restored from another database, and nothing follows its changes yet: writes fail.',
+    format('select audit.refresh(%L);', audit.name_of(k.target))
+  from audit.tracked as k
+  join audit.layout as y on y.id = k.layout
+  where y.relation <> k.target and audit.name_of(k.target) is not null and not audit.follows_ddl()
+$$;
+
+revoke all on function audit.check_restored() from public;
+
+comment on function audit.check_restored() is
+  'Findings: tables whose triggers a restore brought without what they need.';
+
 -- Tables beside tracked ones that nobody has decided about.
 create or replace function audit.check_untracked()
   returns setof audit.finding
@@ -8520,6 +8562,8 @@ as $$
   select * from audit.check_layouts()
   union all
   select * from audit.check_triggers()
+  union all
+  select * from audit.check_restored()
   union all
   select * from audit.check_untracked()
   union all
