@@ -5358,17 +5358,24 @@ declare
     'conditions name old.column and new.column.';
   v_problem text;
   v_types jsonb := audit.name_types(t);
+  v_virtual text[] := array(select a.attname from pg_attribute as a
+    where a.attrelid = t.target and a.attgenerated = 'v' and not a.attisdropped);
   v_parameters text[];
   v_text text;
   v_tree text;
 begin
   select case
+      when regexp_replace(n.name, '^(old|new)\.', '') = any (v_virtual)
+        then format('column %s is generated and virtual, so that triggers do not see its value: '
+          'name what it is made of', n.name)
       when v_types ? n.name
         then format('column %s is ambiguous: it is old.%1$s or new.%1$s', n.name)
       else format('column %s does not exist', n.name) end
     into v_problem
     from audit.names_in(expression) as n (name)
-    where slot = 'when' and event = 'update' and v_types ? n.name and strpos(n.name, '.') = 0
+    where n.name = any (v_virtual) and slot <> 'accounts'
+      or n.name ~ '^(old|new)\.' and substr(n.name, 5) = any (v_virtual)
+      or slot = 'when' and event = 'update' and v_types ? n.name and strpos(n.name, '.') = 0
       or not v_types ? n.name and split_part(n.name, '.', 2) <> '' and (
         t.lookups ? split_part(n.name, '.', 1) and slot not in ('when', 'accounts')
         or slot = 'when' and n.name ~ '^(old|new)\.')
@@ -5942,40 +5949,37 @@ comment on function audit.joined_partitions(regclass) is
 
 -- Rows that leave with a partition are deleted by no action. What is left on it of the triggers of the
 -- whole table says which table that was.
-create or replace function audit.leave_partitions(relations oid[])
+create or replace function audit.leave_partitions(target regclass)
   returns void
   language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_left regclass;
-  v_call text;
-  v_root regclass;
 begin
-  for v_left, v_call in
-    select c.oid::regclass, split_part(pg_get_triggerdef(g.oid), ' EXECUTE FUNCTION ', 2)
-    from pg_class as c
-    join pg_trigger as g on g.tgrelid = c.oid and g.tgname = '_audit_truncate'
-    where c.oid = any (relations) and not c.relispartition
-    order by audit.name_of(c.oid)
+  for v_left in
+    select g.tgrelid::regclass
+    from audit.tracked as k
+    join pg_class as c on c.oid = k.target and c.relkind = 'p'
+    cross join pg_trigger as g
+    where k.target = leave_partitions.target
+      and g.tgname = '_audit_truncate' and g.tgfoid = to_regproc('audit.log_truncate')
+      and not exists (select from audit.triggered_relations(k.target) as r where r = g.tgrelid)
+      and split_part(pg_get_triggerdef(g.oid), ' EXECUTE FUNCTION ', 2)
+        = split_part(k.compiled -> 'triggers' ->> '_audit_truncate', ' execute function ', 2)
+    order by audit.name_of(g.tgrelid)
   loop
-    continue when exists (select from audit.tracked as k where k.target = v_left);
-    select k.target
-      into v_root
-      from audit.tracked as k
-      where split_part(k.compiled -> 'triggers' ->> '_audit_truncate', ' execute function ', 2) = v_call;
-    continue when not found;
     execute format('drop trigger _audit_truncate on %s', audit.name_of(v_left));
-    perform audit.write_table_event('tracking_changed', audit.name_of(v_root), jsonb_build_object(
+    perform audit.write_table_event('tracking_changed', audit.name_of(target), jsonb_build_object(
       'partitions', jsonb_build_object('old', jsonb_build_array(audit.name_of(v_left)))));
   end loop;
 end;
 $$;
 
-revoke all on function audit.leave_partitions(oid[]) from public;
+revoke all on function audit.leave_partitions(regclass) from public;
 
-comment on function audit.leave_partitions(oid[]) is
-  'Says in the log which of these relations were partitions of a tracked table and are no more.';
+comment on function audit.leave_partitions(regclass) is
+  'Says in the log which relations were partitions of a tracked table and are no more.';
 
 -- The actions of a table that declares none.
 create or replace function audit.default_actions(item_type text)
@@ -6500,6 +6504,11 @@ begin
       and exists (select from pg_trigger as g
                   where (g.tgrelid = k.target or g.tgrelid = any (v_touched))
                     and g.tgenabled = 'D' and g.tgname ~ '^_audit_');
+  if tg_tag = 'ALTER TABLE' then
+    perform audit.leave_partitions(k.target)
+      from audit.tracked as k
+      where k.target = any (v_touched::regclass[]) and k.inputs <> 'compiling';
+  end if;
   get diagnostics v_stack = pg_context;
   perform audit.refresh(s.target)
     from (
@@ -6550,9 +6559,6 @@ begin
       select from pg_event_trigger as e where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D')
   then
     return;
-  end if;
-  if tg_tag = 'ALTER TABLE' then
-    perform audit.leave_partitions(v_hit);
   end if;
   perform audit.refresh(k.target)
     from audit.tracked as k

@@ -48,6 +48,11 @@ begin
       and exists (select from pg_trigger as g
                   where (g.tgrelid = k.target or g.tgrelid = any (v_touched))
                     and g.tgenabled = 'D' and g.tgname ~ '^_audit_');
+  if tg_tag = 'ALTER TABLE' then
+    perform audit.leave_partitions(k.target)
+      from audit.tracked as k
+      where k.target = any (v_touched::regclass[]) and k.inputs <> 'compiling';
+  end if;
   get diagnostics v_stack = pg_context;
   perform audit.refresh(s.target)
     from (

@@ -27,9 +27,6 @@ begin
   then
     return;
   end if;
-  if tg_tag = 'ALTER TABLE' then
-    perform audit.leave_partitions(v_hit);
-  end if;
   perform audit.refresh(k.target)
     from audit.tracked as k
     where k.tables::oid[] && v_hit and k.inputs <> 'compiling' and audit.is_stale(k, v_hit);
