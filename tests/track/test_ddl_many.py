@@ -121,8 +121,8 @@ ALTERED = {
     "a part of a word": ("alter table app.thing_10 drop column v", ["app.thing_10"]),
     "longer than a name": (f"alter table {'n' * 70} drop v", ["app." + "n" * 63]),
     "a name to be quoted": (
-        "alter table app.\"My \"\"thing's\" drop column v",
-        ["app.\"My \"\"thing's\""],
+        'alter table app."My ""thing\'s" drop column v',
+        ['app."My ""thing\'s"'],
     ),
     "two of them": (
         "alter table thing_10 drop v; alter table only thing_1 drop v",
@@ -136,7 +136,10 @@ ALTERED = {
     "a comment in between": ("alter table /* thing_10 */ thing_1 drop v", ["app.thing_1"]),
     "a string": ("alter table x add z text default 'alter table thing_1 drop v'", []),
     "a string with an escape": (r"alter table x add z text default E'\' alter table thing_1'", []),
-    "a name with a quote in it": ('alter table "-- ""/*" drop v; alter table thing_1', ["app.thing_1"]),
+    "a name with a quote in it": (
+        'alter table "-- ""/*" drop v; alter table thing_1',
+        ["app.thing_1"],
+    ),
     "not altered": ("comment on table app.thing_1 is null", []),
     "nothing": ("", []),
 }

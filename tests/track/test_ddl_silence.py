@@ -1,4 +1,4 @@
-"""Whatever takes a column, a type, a trigger or a place in a hierarchy: nothing is lost in silence."""
+"""Whatever takes a column, a type, a trigger, or makes a hierarchy: nothing is lost in silence."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 TRACKED = "insert into t (id, x) values (1, 1); select audit.track('t')"
 UPDATE = "update t set x = x + 1"
 OF_TYPE = (
-    "create type kind as (id int, x int, y int); create table t of kind (primary key (id));" + TRACKED
+    "create type kind as (id int, x int, y int); create table t of kind (primary key (id));"
+    + TRACKED
 )
-EXTENSION = "create extension citext; create table t (id int primary key, m citext, x int);" + TRACKED
+EXTENSION = (
+    "create extension citext; create table t (id int primary key, m citext, x int);" + TRACKED
+)
 
 
 def of(before: str, column: str) -> str:
@@ -73,7 +76,9 @@ LOST: dict[str, tuple[str, str, str]] = {
         MOOD, "create schema s; alter type mood set schema s", UPDATE
     ),
     "nothing, but the schema was renamed": (
-        of("create schema s; create domain s.d as int", "m s.d"), "alter schema s rename to z", UPDATE
+        of("create schema s; create domain s.d as int", "m s.d"),
+        "alter schema s rename to z",
+        UPDATE,
     ),
     "nothing, but the domain was renamed": (
         of("create domain d as int", "m d"), "alter domain d rename to e", UPDATE
@@ -123,7 +128,10 @@ def test_what_goes_or_changes_is_followed_in_its_command(connect: Connect, case:
     for session in (conn, other):
         with recorded(session) as log, session.transaction(force_rollback=True):
             session.execute(update.encode())
-            assert value(session, "select action from audit.log order by id desc limit 1") == "t_updated"
+            assert (
+                value(session, "select action from audit.log order by id desc limit 1")
+                == "t_updated"
+            )
         assert log == []
     assert errors(conn) == []
 
@@ -229,7 +237,7 @@ def test_partitions_that_join_and_leave_are_in_the_log(connect: Connect) -> None
     conn.add_notice_handler(lambda told: notices.append(str(told.message_primary)))
     conn.execute(
         "create table r (id int primary key) partition by range (id);"
-        'create table "R 1" partition of r for values from (0) to (9); select audit.track(\'r\');'
+        "create table \"R 1\" partition of r for values from (0) to (9); select audit.track('r');"
         "create table r2 (id int not null); insert into r2 values (11)"
     )
     with recorded(conn) as log:
@@ -314,8 +322,10 @@ def test_a_disabled_partition_is_in_the_log(connect: Connect) -> None:
 STRANGERS = (
     "alter table x drop column b /* t */",
     "alter table x drop column b, add z text default 'alter table t drop column x'",
-    "do $$ begin begin execute 'alter table t drop column x'; exception when others then null;"
-    " end; alter table x drop column b; end $$",
+    (
+        "do $$ begin begin execute 'alter table t drop column x'; exception when others then null;"
+        " end; alter table x drop column b; end $$"
+    ),
     "alter table t drop column x",
 )
 
