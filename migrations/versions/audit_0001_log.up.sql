@@ -3951,7 +3951,7 @@ comment on function audit.compile_partitioned(audit.tracked, text[], audit.compi
 --   #variable_conflict use_column
 --   <<_audit>>
 --   declare
---     v_current constant boolean := audit.is_current(1, '10c3de1cf8bd', '16384'::regclass);
+--     v_current constant boolean := audit.is_current(1, '62cc73c695eb', '16384'::regclass);
 --     v_actor text := current_setting('audit.actor', true);
 --     v_actor_type text;
 --     v_actor_id text;
