@@ -128,6 +128,7 @@ create schema audit;
 \ir audit/compiler/merge_body.sql
 \ir audit/compiler/update_insert.sql
 \ir audit/compiler/update_body.sql
+\ir audit/compiler/follows_ddl.sql
 \ir audit/compiler/update_list.sql
 \ir audit/compiler/update_variables.sql
 \ir audit/compiler/departed_body.sql
@@ -159,6 +160,7 @@ create schema audit;
 \ir audit/writing/write_table_event.sql
 \ir audit/writing/write_log_event.sql
 \ir audit/writing/log_truncate.sql
+\ir audit/writing/stand_alone.sql
 \ir audit/writing/refuse_change.sql
 \ir audit/writing/add_era.sql
 \ir audit/writing/open_import.sql
@@ -183,13 +185,17 @@ create schema audit;
 \ir audit/tracking/settle_readers.sql
 \ir audit/tracking/validate_declaration.sql
 \ir audit/tracking/columns_now.sql
-\ir audit/tracking/users_of.sql
 \ir audit/tracking/follow_names.sql
 \ir audit/tracking/follow_rules.sql
 \ir audit/tracking/follow_columns.sql
 \ir audit/tracking/is_stale.sql
-\ir audit/tracking/ddl_text.sql
-\ir audit/tracking/tables_named.sql
+\ir audit/tracking/without_strings.sql
+\ir audit/tracking/tables_altered.sql
+\ir audit/tracking/statement_of.sql
+\ir audit/tracking/touched_with.sql
+\ir audit/tracking/refuse_inheritance.sql
+\ir audit/tracking/joined_partitions.sql
+\ir audit/tracking/leave_partitions.sql
 \ir audit/tracking/default_actions.sql
 \ir audit/tracking/slug_for.sql
 \ir audit/tracking/name_actions.sql
@@ -247,6 +253,7 @@ create schema audit;
 \ir audit/check/check_layouts.sql
 \ir audit/check/check_layout_readers.sql
 \ir audit/check/check_triggers.sql
+\ir audit/check/check_restored.sql
 \ir audit/check/check_untracked.sql
 \ir audit/check/check_guard.sql
 \ir audit/check/check_rights.sql

@@ -290,7 +290,8 @@ comment on column audit.tracked.columns is
 comment on column audit.tracked.table_name is
   'The table, with its schema, as it was called when it was compiled.';
 comment on column audit.tracked.inputs is
-  'Digest of all that the compiled functions and triggers were made of, as audit.inputs_of() has it.';
+  'Digest of all that the compiled functions and triggers were made of, as audit.inputs_of() has it; '
+  'empty where the trigger for UPDATE was widened, compiling until they are in place.';
 comment on column audit.tracked.trigger_count is 'How many triggers were compiled for the table.';
 comment on column audit.tracked.layout is 'The layout that rows are written in now.';
 comment on column audit.tracked.compiled is
@@ -1683,6 +1684,10 @@ create or replace function audit.add_layout(y audit.layout)
 as $$
 begin
   select coalesce(max(n.id), 0) + 1 into y.id from audit.layout as n;
+  -- A dump of the schema alone brings types of layouts, and no layouts.
+  while to_regtype(format('audit.layout_%s', y.id)) is not null loop
+    y.id := y.id + 1;
+  end loop;
   y.names := array(
     select e.c ->> 'name' from jsonb_array_elements(y.columns) with ordinality as e (c, n)
     order by e.n);
@@ -2830,7 +2835,8 @@ create or replace function audit.fingerprint(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
   select left(md5(concat_ws(E'\n',
-    (select string_agg(concat_ws(' ', a.atttypid::regtype, a.attcollation,
+    (select string_agg(concat_ws(' ', a.atttypid::regtype,
+                                 nullif(a.attcollation, 0)::regcollation,
                                  a.attgenerated, a.attname), E'\n' order by a.attnum)
      from pg_attribute as a
      where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped),
@@ -2843,6 +2849,11 @@ as $$
      cross join lateral pg_get_constraintdef(c.oid) as d (def)
      where c.conrelid = t.target and c.contype = 'f' and c.confdeltype = 'c'
        and d.def !~ ' NOT ENFORCED$'),
+    -- In a hierarchy rows are written past its triggers.
+    (select 'child' where exists (select from pg_inherits as i where i.inhrelid = t.target)),
+    (select 'parent' where exists (
+      select from pg_inherits as i join pg_class as c on c.oid = i.inhrelid
+      where i.inhparent = t.target and not c.relispartition)),
     (select string_agg(concat_ws(' ', c ->> 'alias', audit.name_of(a.attrelid),
                                  a.atttypid::regtype, a.attname),
                        E'\n' order by c ->> 'alias', c ->> 'name')
@@ -2878,34 +2889,35 @@ as $$
   builtin_name, carries, cascade_gate, cascade_test, cascades_of, check, check_changes,
   check_compiled, check_counts, check_eras, check_event_triggers, check_functions, check_guard,
   check_import, check_layout_readers, check_layouts, check_partitions, check_policies,
-  check_readers, check_rights, check_rows, check_sessions, check_size, check_spares,
-  check_storage, check_strangers, check_summaries, check_tables, check_triggers, check_untracked,
-  check_writers, close_partition, column_numbers, columns_now, columns_of, compile_function,
-  compile_moves, compile_partitioned, compile_table, compiler_digest, compiler_functions,
-  condition_names, context_of, copy_comments, ddl_text, declaration_of, default_actions,
+  check_readers, check_restored, check_rights, check_rows, check_sessions, check_size,
+  check_spares, check_storage, check_strangers, check_summaries, check_tables, check_triggers,
+  check_untracked, check_writers, close_partition, column_numbers, columns_now, columns_of,
+  compile_function, compile_moves, compile_partitioned, compile_table, compiler_digest,
+  compiler_functions, condition_names, context_of, copy_comments, declaration_of, default_actions,
   demand_actor, departed_body, departed_function, departed_reader, derive_layouts, describe_rule,
   difference, element_of, equality_of, event, exact_text, expressions_of, fill_log, fingerprint,
-  fold_name, follow_columns, follow_ddl, follow_layouts, follow_names, follow_rules,
+  fold_name, follow_columns, follow_ddl, follow_layouts, follow_names, follow_rules, follows_ddl,
   foreign_key_of, forget_layouts, function_settings, gave_up, give_function, grant_reading,
   grant_rights, group_body, has_own_policies, has_trigger, holders_of, horizon, ignore, indent,
   inputs_of, insert_log, install_compiled, interval_after, is_bound, is_builtin, is_current,
   is_filtered, is_function_installed, is_installed, is_kept, is_partition_empty, is_stale,
-  is_trusted, item_log, json_value, key_of, layout_branch, layout_columns, layout_dispatcher,
-  layout_of, layout_printer, layout_reader, looked_up, lookup_columns, lookup_join, lookup_name,
-  lookup_query, lookups_of, maintain, merge_body, moved_value, name_actions, name_now, name_of,
-  name_types, names_in, open_import, over_parameters, parent_columns, parent_query, part_changes,
-  part_identity, partition_list, partition_name, policy_ddl, presence_of, presented,
-  presented_type, problem_of_names, problem_of_rules, protect, quoted, read_actor, read_move,
-  reader_function, reader_functions, reader_of, reader_settings, reads_inline, record_changes,
-  record_export, record_value, refresh, relations_reading, remove_declaration, renamed_columns,
-  revoke_reading, rewrite_expression, role_for, role_rights, row_changes, row_names, row_record,
-  rules_of, secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
-  settle_readers, short_name, slug_for, spare_to_split, summarised_partitions, table_trait,
-  tables_named, text_value, tokens_of, track, tree_log, triggered_relations, undo_import, untrack,
-  update_body, update_insert, update_list, update_variables, users_of, utc, validate_bound,
-  validate_declaration, validate_expression, validate_expressions, validate_trackable,
-  validate_tree, validate_undo, widen, write_body, write_function, write_log_event,
-  write_table_event
+  is_trusted, item_log, joined_partitions, json_value, key_of, layout_branch, layout_columns,
+  layout_dispatcher, layout_of, layout_printer, layout_reader, leave_partitions, looked_up,
+  lookup_columns, lookup_join, lookup_name, lookup_query, lookups_of, maintain, merge_body,
+  moved_value, name_actions, name_now, name_of, name_types, names_in, open_import,
+  over_parameters, parent_columns, parent_query, part_changes, part_identity, partition_list,
+  partition_name, policy_ddl, presence_of, presented, presented_type, problem_of_names,
+  problem_of_rules, protect, quoted, read_actor, read_move, reader_function, reader_functions,
+  reader_of, reader_settings, reads_inline, record_changes, record_export, record_value, refresh,
+  refuse_inheritance, relations_reading, remove_declaration, renamed_columns, revoke_reading,
+  rewrite_expression, role_for, role_rights, row_changes, row_names, row_record, rules_of,
+  secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
+  settle_readers, short_name, slug_for, spare_to_split, statement_of, summarised_partitions,
+  table_trait, tables_altered, text_value, tokens_of, touched_with, track, tree_log,
+  triggered_relations, undo_import, untrack, update_body, update_insert, update_list,
+  update_variables, utc, validate_bound, validate_declaration, validate_expression,
+  validate_expressions, validate_trackable, validate_tree, validate_undo, widen, without_strings,
+  write_body, write_function, write_log_event, write_table_event
   }'::name[]
 $$;
 
@@ -2951,7 +2963,10 @@ begin
       compiler,
       audit.fingerprint(t),
       (select r::text from audit.table_trait(t.target) as r),
-      (select string_agg(pg_get_constraintdef(c.oid), E'\n' order by c.conname)
+      -- Whatever other tables are called that nothing is asked of.
+      (select string_agg(case when c.confrelid = 0 or c.confrelid = any (t.tables::oid[])
+          then pg_get_constraintdef(c.oid)
+          else split_part(pg_get_constraintdef(c.oid), ' REFERENCES ', 1) end, E'\n' order by c.conname)
        from pg_constraint as c where c.conrelid = t.target and c.contype in ('f', 'p')),
       (select string_agg(k::text, E'\n' order by k.number) from audit.cascades_of(t) as k),
       audit.cascade_gate(t),
@@ -2960,9 +2975,7 @@ begin
       concat_ws('|', t.id, t.slug, t.item_type, t.item_id, t.item_label, t.account, t.accounts,
         t.parent_type, t.parent_id, t.part, t.part_name, t.require_actor, t.on_truncate, t.layout),
       t.operational, t.secret, t.lookups, t.actions, t.tables, audit.name_of(t.target)))
-    || ':' || exists (
-      select from pg_event_trigger as e
-      where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D')::text;
+    || ':' || audit.follows_ddl()::text;
 end;
 $$;
 
@@ -3638,6 +3651,22 @@ revoke all on function audit.update_body(audit.tracked, text) from public;
 comment on function audit.update_body(audit.tracked, text) is
   'Body of the compiled function for UPDATE, row by row; null where UPDATE has no action.';
 
+-- Where nothing follows DDL, triggers must be such that they notice a change themselves.
+create or replace function audit.follows_ddl()
+  returns boolean
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select exists (
+    select from pg_event_trigger as e
+    where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D')
+$$;
+
+revoke all on function audit.follows_ddl() from public;
+
+comment on function audit.follows_ddl() is 'Whether an event trigger follows DDL.';
+
 -- The column list of the trigger for UPDATE: statements that name none of these pass for free.
 create or replace function audit.update_list(t audit.tracked)
   returns text
@@ -3649,9 +3678,7 @@ as $$
   select case
     -- A BEFORE trigger may change columns that the statement does not name; and where no event
     -- trigger follows DDL, a column added since is not in the list. There every UPDATE is looked at.
-    when r.has_before_update
-      or not exists (select from pg_event_trigger as e
-                     where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D') then ''
+    when r.has_before_update or not audit.follows_ddl() then ''
     else coalesce(' of ' || (
       select string_agg(quote_ident(a.name), ', ' order by a.number)
       from audit.columns_of(t.target) as a
@@ -4108,7 +4135,7 @@ comment on function audit.compile_partitioned(audit.tracked, text[], audit.compi
 --   #variable_conflict use_column
 --   <<_audit>>
 --   declare
---     v_current constant boolean := audit.is_current(1, '10c3de1cf8bd', '16384'::regclass);
+--     v_current constant boolean := audit.is_current(1, '62cc73c695eb', '16384'::regclass);
 --     v_actor text := current_setting('audit.actor', true);
 --     v_actor_type text;
 --     v_actor_id text;
@@ -4219,6 +4246,11 @@ begin
   select * into strict v_trait from audit.table_trait(t.target);
   if v_trait.is_partitioned then
     return audit.compile_partitioned(t, v_settings, v_result);
+  end if;
+  if not audit.follows_ddl() then
+    v_result.triggers := v_result.triggers || jsonb_build_object('_audit_alone', format(
+      'after delete on %s referencing old table as old_rows for each row when (false) '
+      'execute function audit.stand_alone()', t.target));
   end if;
   -- A trigger of the application that runs row by row would be logged before its cause.
   v_insert_by_row := v_trait.has_after_insert;
@@ -4857,13 +4889,15 @@ create or replace function audit.is_current(
 as $$
 declare
   v_tracked audit.tracked;
+  v_detail text;
 begin
   select * into v_tracked from audit.tracked as k where k.id = tracked_id;
   if not found then
     raise exception 'this trigger was compiled from a declaration that is gone (number %)',
       tracked_id
       using errcode = 'UA003',
-        hint = 'Declare the table again with audit.track(), or drop its triggers _audit_*.';
+        hint = 'Declare the table again with audit.track(), or drop its triggers _audit_*. A dump of '
+          'the schema alone has no declarations: take the data of audit.tracked along.';
   end if;
   if audit.fingerprint(v_tracked) <> is_current.fingerprint
     -- A trigger that may change columns which the statement does not name needs the wider trigger.
@@ -4871,11 +4905,20 @@ begin
     -- partitions for each of them would take the square of their number.
     or (v_tracked.compiled -> 'triggers' ->> '_audit_update' like 'after update of %'
       and (select r.has_before_update from audit.table_trait(v_tracked.target, false) as r))
+    -- One that is gone says nothing itself.
+    or v_tracked.trigger_count > (
+      select count(*) from pg_trigger as g
+      where g.tgrelid = v_tracked.target and starts_with(g.tgname, '_audit_'))
   then
+    v_detail := 'Its columns, those it looks up or its triggers are not what they were.';
+  -- Compiled in another database, by whose numbers the next change here would not be noticed.
+  elsif v_tracked.tables::oid[] <> is_current.tables::oid[] and not audit.follows_ddl() then
+    v_detail := 'It was restored, and nothing follows its changes yet.';
+  end if;
+  if v_detail is not null then
     raise exception 'table % has changed since its audit triggers were compiled',
       v_tracked.target
-      using errcode = 'UA003',
-        detail = 'Its columns, those it looks up or its triggers are not what they were.',
+      using errcode = 'UA003', detail = v_detail,
         hint = case when audit.key_of(v_tracked.target) = '{}'
           then format('Run: alter table %s add primary key (...);', v_tracked.target)
           else format('Run: select audit.refresh(%L);', v_tracked.target) end;
@@ -5068,6 +5111,24 @@ $$;
 revoke all on function audit.log_truncate() from public;
 
 comment on function audit.log_truncate() is 'Trigger that logs or refuses TRUNCATE.';
+
+-- A table whose rows come and go by another one's name is past its triggers. A row trigger with
+-- transition tables is what PostgreSQL itself refuses in a hierarchy: where no event trigger looks
+-- after that, each tracked table has one that never fires.
+create or replace function audit.stand_alone()
+  returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return null;
+end;
+$$;
+
+revoke all on function audit.stand_alone() from public;
+
+comment on function audit.stand_alone() is
+  'Trigger that never fires: with it a table can become no partition, and no child of another.';
 
 -- The guard of the log: rows are added, never changed, also not by the owner. What an import brought
 -- leaves while audit.undo_import() undoes it.
@@ -5556,7 +5617,10 @@ begin
       exists (select from pg_inherits as h where h.inhparent = c.oid or h.inhrelid = c.oid)
         as has_inheritance,
       exists (select from pg_partition_tree(c.oid) as p join pg_class as f on f.oid = p.relid
-              where f.relkind = 'f') as has_foreign_partition
+              where f.relkind = 'f') as has_foreign_partition,
+      (select format('select audit.untrack(%L);', audit.name_of(k.target))
+       from pg_partition_tree(c.oid) as p join audit.tracked as k on k.target = p.relid
+       where p.relid <> c.oid limit 1) as untrack_partition
     into v_class
     from pg_class as c
     join pg_namespace as n on n.oid = c.relnamespace
@@ -5589,10 +5653,16 @@ begin
       (select audit.name_of(root) from pg_partition_root(validate_trackable.target) as root));
   elsif v_class.relkind = 'r' and v_class.has_inheritance then
     v_reason := 'it inherits or is inherited from, so one trigger does not see all its rows';
-    v_hint := 'Use declarative partitioning, or separate tables.';
+    v_hint := 'Use declarative partitioning, or separate tables.'
+      || case when exists (select from audit.tracked as k where k.target = validate_trackable.target)
+        then format(' Tracking ends with: select audit.untrack(%L);',
+          audit.name_of(validate_trackable.target)) else '' end;
   elsif v_class.has_foreign_partition then
     v_reason := 'one of its partitions is a foreign table';
     v_hint := 'Detach the foreign partition, or track the table on the server that it lives on.';
+  elsif v_class.untrack_partition is not null then
+    v_reason := 'one of its partitions is tracked by itself';
+    v_hint := format('First: %s', v_class.untrack_partition);
   elsif not v_class.has_key then
     v_reason := 'it has no primary key, so its rows have no identity';
     v_hint := format('alter table %s add primary key (...);',
@@ -5798,17 +5868,24 @@ declare
     'conditions name old.column and new.column.';
   v_problem text;
   v_types jsonb := audit.name_types(t);
+  v_virtual text[] := array(select a.attname from pg_attribute as a
+    where a.attrelid = t.target and a.attgenerated = 'v' and not a.attisdropped);
   v_parameters text[];
   v_text text;
   v_tree text;
 begin
   select case
+      when regexp_replace(n.name, '^(old|new)\.', '') = any (v_virtual)
+        then format('column %s is generated and virtual, so that triggers do not see its value: '
+          'name what it is made of', n.name)
       when v_types ? n.name
         then format('column %s is ambiguous: it is old.%1$s or new.%1$s', n.name)
       else format('column %s does not exist', n.name) end
     into v_problem
     from audit.names_in(expression) as n (name)
-    where slot = 'when' and event = 'update' and v_types ? n.name and strpos(n.name, '.') = 0
+    where n.name = any (v_virtual) and slot <> 'accounts'
+      or n.name ~ '^(old|new)\.' and substr(n.name, 5) = any (v_virtual)
+      or slot = 'when' and event = 'update' and v_types ? n.name and strpos(n.name, '.') = 0
       or not v_types ? n.name and split_part(n.name, '.', 2) <> '' and (
         t.lookups ? split_part(n.name, '.', 1) and slot not in ('when', 'accounts')
         or slot = 'when' and n.name ~ '^(old|new)\.')
@@ -6076,41 +6153,6 @@ revoke all on function audit.columns_now(audit.tracked) from public;
 comment on function audit.columns_now(audit.tracked) is
   'The columns of a tracked table and of its lookups as they are now.';
 
--- A type or collation by another name, itself or with its schema or extension, is another type to
--- those who know it by name.
-create or replace function audit.users_of(class oid, object oid)
-  returns setof oid
-  language sql
-  stable
-  set search_path = pg_catalog, pg_temp
-as $$
-  with used as (
-    select users_of.object as id
-    where users_of.class = any (array['pg_type', 'pg_collation']::regclass[])
-    union
-    select y.oid from pg_type as y
-    where users_of.class = 'pg_namespace'::regclass and y.typnamespace = users_of.object
-    union
-    select d.objid from pg_depend as d
-    where users_of.class = 'pg_extension'::regclass and d.refclassid = users_of.class
-      and d.refobjid = users_of.object and d.deptype = 'e'
-      and d.classid = any (array['pg_type', 'pg_collation']::regclass[])
-  )
-  select distinct a.attrelid
-  from (select distinct r.relation::oid as oid
-        from audit.tracked as k cross join unnest(k.tables) as r (relation)) as r
-  join pg_attribute as a on a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
-  join pg_type as y on y.oid = a.atttypid
-  where y.oid in (select u.id from used as u) or y.typelem in (select u.id from used as u)
-    or a.attcollation in (select u.id from used as u)
-$$;
-
-revoke all on function audit.users_of(oid, oid) from public;
-
-comment on function audit.users_of(oid, oid) is
-  'The tracked and looked-up tables with a column of a type or collation, or of one in a schema or '
-  'an extension.';
-
 -- A list of columns after DDL.
 create or replace function audit.follow_names(names text[], renamed jsonb, dropped text[])
   returns text[]
@@ -6264,10 +6306,9 @@ revoke all on function audit.is_stale(audit.tracked, oid[]) from public;
 comment on function audit.is_stale(audit.tracked, oid[]) is
   'Whether a tracked table, one of those touched, no longer fits what was compiled for it.';
 
--- What a running DDL command may have been written as: what the client sent, what functions run, as
--- their context tells, the bodies of SQL functions, of which it tells the names alone, and all of it
--- as it reads with quotes that are doubled and characters that are escaped.
-create or replace function audit.ddl_text(context text)
+-- What an SQL text says, without what it only mentions: comments and strings go, and names that are
+-- written with escapes are written without.
+create or replace function audit.without_strings(statement text)
   returns text
   language plpgsql
   stable
@@ -6275,83 +6316,272 @@ create or replace function audit.ddl_text(context text)
   set standard_conforming_strings = on
 as $$
 declare
-  v_text text := lower(concat_ws(' ', current_query(), context, (
-    select string_agg(p.prosrc, ' ')
-    from regexp_matches(context, 'SQL function "([^"\n]+)"', 'g') as m (name)
-    join pg_proc as p on p.proname = m.name[1]
-    join pg_language as l on l.oid = p.prolang and l.lanname = 'sql')));
-  v_escape text;
-  v_found text;
-  v_code integer;
+  v_text text := regexp_replace(statement,
+    '((?:\mu&)?"(?:[^"]|"")*"(?:\s*\muescape\s*''[^'']'')?)'
+    '|\me''(?:[^''\\]|\\.|'''')*''|''(?:[^'']|'''')*'''
+    '|--[^\n]*|/\*(?:[^*]|\*+[^*/])*\*+/', '\1 ', 'gi');
+  v_found text[];
+  v_name text;
 begin
-  if strpos(v_text, '""') > 0 then
-    v_text := v_text || ' ' || replace(v_text, '""', '"');
+  -- Other encodings lack some of these characters. There PostgreSQL's own refusal is left.
+  if v_text !~* '\mu&"' or getdatabaseencoding() <> 'UTF8' then
+    return v_text;
   end if;
-  if strpos(v_text, 'u&"') > 0 then
-    v_escape := coalesce(substring(v_text from 'uescape\s*''(.)'''), '\');
-    for v_found in
-      select distinct m.found[1]
-      from regexp_matches(v_text, case v_escape when '\' then '\\' else '[' || v_escape || ']' end
-        || '(\+[0-9a-f]{6}|[0-9a-f]{4})', 'g') as m (found)
-    loop
-      v_code := ('x' || lpad(ltrim(v_found, '+'), 8, '0'))::bit(32)::integer;
-      if v_code between 1 and 127
-        or getdatabaseencoding() = 'UTF8'
-          and (v_code between 128 and 55295 or v_code between 57344 and 1114111)
-      then
-        v_text := replace(v_text, v_escape || v_found, lower(chr(v_code)));
-      end if;
-    end loop;
-  end if;
+  for v_found in
+    select m.found
+    from regexp_matches(v_text,
+      '(\mu&"((?:[^"]|"")*)"(?:\s*\muescape\s*''([^''])'')?)', 'gi') as m (found)
+  loop
+    v_name := replace(v_found[2], '""', '"');
+    if v_found[3] <> '\' then
+      v_name := replace(replace(v_name, '\', '\\'), v_found[3], '\');
+    end if;
+    -- unistr() refuses what is no character.
+    if v_name ~* ('^(?:[^\\]|\\\\|\\(?!0000|d[89a-f])[0-9a-f]{4}'
+      '|\\\+(?!000000|00d[89a-f])(?:[0][0-9a-f]|10)[0-9a-f]{4})*$')
+    then
+      v_text := replace(v_text, v_found[1],
+        format('"%s"', replace(unistr(v_name), '"', '""')));
+    end if;
+  end loop;
   return v_text;
 end;
 $$;
 
-revoke all on function audit.ddl_text(text) from public;
+revoke all on function audit.without_strings(text) from public;
 
-comment on function audit.ddl_text(text) is
-  'The text of the DDL command that runs, as far as it is known, in lower case.';
+comment on function audit.without_strings(text) is
+  'An SQL text without comments and strings, and with its names as they are.';
 
--- A plain name stands in a text as a word, and is found by it, however many tables are tracked. Words
--- are taken from the whole text, strings too, for what is executed there; an escape may stand
--- before one. Other names are looked for as they are; in a long text all are, which takes less than its
--- words do.
-create or replace function audit.tables_named(query text)
+-- Before an ALTER TABLE nothing tells its target but its text. Comments and strings are no part of
+-- it; and whoever may not alter a table names it in vain, whatever he writes. What this does not see,
+-- PostgreSQL itself refuses.
+create or replace function audit.tables_altered(statement text)
   returns setof regclass
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+as $$
+  with named as materialized (
+    select m.n, lower(m.match[1]) as kind, p.parts[cardinality(p.parts)]::name as name,
+      p.parts[cardinality(p.parts) - 1]::name as schema
+    from regexp_matches(
+      audit.without_strings(statement),
+      '\malter\s+(table|type)\s+(?:\mif\s+exists\s+)?(?:\monly\s+)?'
+      '((?:"(?:[^"]|"")+"|(?![\d$])[\w$\u0080-\uffff]+)'
+      '(?:\s*\.\s*(?:"(?:[^"]|"")+"|(?![\d$])[\w$\u0080-\uffff]+))*)', 'gi')
+      with ordinality as m (match, n)
+    cross join lateral parse_ident(m.match[2]) as p (parts)
+  )
+  select f.target
+  from (
+    select a.n, k.target, c.relowner as owner
+    from named as a
+    join pg_class as c on c.relname = a.name
+    join pg_namespace as s on s.oid = c.relnamespace and s.nspname = coalesce(a.schema, s.nspname)
+    join audit.tracked as k on k.target = c.oid
+    where a.kind = 'table'
+    union all
+    -- What is altered of a type is altered of the tables that are made of it.
+    select a.n, k.target, c.relowner
+    from named as a
+    join pg_type as y on y.typname = a.name
+    join pg_namespace as s on s.oid = y.typnamespace and s.nspname = coalesce(a.schema, s.nspname)
+    join pg_class as c on c.reloftype = y.oid
+    join audit.tracked as k on k.target = c.oid
+    where a.kind = 'type'
+  ) as f
+  where pg_has_role(session_user, f.owner, 'usage')
+  group by f.target
+  order by min(f.n)
+$$;
+
+revoke all on function audit.tables_altered(text) from public;
+
+comment on function audit.tables_altered(text) is
+  'The tracked tables that a text alters and that the role of the session may alter, in order.';
+
+-- What a function executes is not in current_query(), but in the context of the trigger: the
+-- statement itself, or the name of the function in SQL whose body it is in.
+create or replace function audit.statement_of(stack text)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(case
+    when starts_with(f.rest, 'SQL statement "')
+    then split_part(substr(f.rest, 16), E'"\nPL/pgSQL function ', 1)
+    when starts_with(f.rest, 'SQL function "')
+    then (
+      select string_agg(p.prosrc, ';')
+      from pg_proc as p
+      join pg_language as l on l.oid = p.prolang and l.lanname = 'sql'
+      where p.proname = substring(f.rest from '^SQL function "([^\n]*)" statement \d+'))
+    -- The server may speak another language.
+    else concat_ws(E'\n', f.rest, current_query()) end, '')
+  from (select substr(stack, strpos(stack || E'\n', E'\n') + 1) as rest) as f
+$$;
+
+revoke all on function audit.statement_of(text) from public;
+
+comment on function audit.statement_of(text) is
+  'The text of the statement that an event trigger is called for, by the context of that trigger.';
+
+-- DDL that renames or changes a type or a collation, alone or with its schema or extension, is a
+-- change of the columns that have it; and of the tables that are made of it.
+create or replace function audit.touched_with(class oid, object oid)
+  returns setof oid
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with used (class, object) as materialized (
+    select 'pg_collation'::regclass, c.oid
+    from pg_collation as c
+    where class = 'pg_collation'::regclass and c.oid = touched_with.object
+      or class = 'pg_namespace'::regclass and c.collnamespace = touched_with.object
+    union all
+    select 'pg_type'::regclass, unnest(array[y.oid, y.typarray])
+    from pg_type as y
+    where class = 'pg_type'::regclass and y.oid = touched_with.object
+      or class = 'pg_class'::regclass
+        and y.oid = (select c.reltype from pg_class as c where c.oid = touched_with.object)
+      or class = 'pg_namespace'::regclass and y.typnamespace = touched_with.object
+    union all
+    select d.classid, unnest(array[d.objid, y.typarray])
+    from pg_depend as d
+    left join pg_type as y on d.classid = 'pg_type'::regclass and y.oid = d.objid
+    where class = 'pg_extension'::regclass and d.refclassid = class
+      and d.refobjid = touched_with.object and d.deptype = 'e'
+      and d.classid in ('pg_type'::regclass, 'pg_collation'::regclass)
+  )
+  select d.objid
+  from used as u
+  join pg_depend as d on d.refclassid = u.class and d.refobjid = u.object
+  where d.classid = 'pg_class'::regclass
+$$;
+
+revoke all on function audit.touched_with(oid, oid) from public;
+
+comment on function audit.touched_with(oid, oid) is
+  'The tables with a column of a type or a collation that a change of this object changes.';
+
+-- The rows of a tracked table that becomes a partition or a child of another are written through
+-- that one from then on, and those of a child through the tracked one, past the triggers of either.
+create or replace function audit.refuse_inheritance(touched oid[])
+  returns void
   language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
+declare
+  v_target regclass;
+  v_child regclass;
+  v_parent regclass;
+  v_is_partition boolean;
 begin
-  if length(query) > 10000 then
-    return query
-      select k.target
-      from audit.tracked as k
-      join pg_class as c on c.oid = k.target
-      where strpos(lower(query), lower(c.relname)) > 0;
+  select k.target, i.inhrelid::regclass, i.inhparent::regclass, c.relispartition
+    into v_target, v_child, v_parent, v_is_partition
+    from (
+      select i.inhrelid, i.inhparent from pg_inherits as i where i.inhrelid = any (touched)
+      union
+      select i.inhrelid, i.inhparent from pg_inherits as i where i.inhparent = any (touched)
+    ) as i
+    join pg_class as c on c.oid = i.inhrelid
+    -- Where there are any, the declarations are looked for one by one.
+    cross join lateral (
+      select k.target from audit.tracked as k
+      where k.target = any (array[i.inhrelid, case when not c.relispartition then i.inhparent end])
+      limit 1) as k
+    limit 1;
+  if not found then
     return;
   end if;
-  return query
-    select k.target
-    from (
-      select distinct w::name as name
-      from regexp_split_to_table(lower(query)
-        || case when strpos(query, E'\\') = 0 then ''
-          else ' ' || regexp_replace(lower(query), '\\.', ' ', 'g') end, '[^a-z0-9_]+') as w
-    ) as n
-    join pg_class as c on c.relname = n.name
-    join audit.tracked as k on k.target = c.oid
-    union
-    select k.target
-    from audit.tracked as k
-    join pg_class as c on c.oid = k.target
-    where right(k.table_name, 1) = '"' and strpos(lower(query), lower(c.relname)) > 0;
+  raise exception '% cannot % %: % is tracked, and its triggers would not see all rows',
+      audit.name_of(v_child), case when v_is_partition then 'become a partition of' else 'inherit' end,
+      audit.name_of(v_parent), audit.name_of(v_target)
+    using errcode = 'UA001',
+      hint = case when v_is_partition
+        then format('First: select audit.untrack(%L); then attach it, and track %s.',
+          audit.name_of(v_target), audit.name_of(v_parent))
+        else format('Use declarative partitioning, or separate tables; or first: '
+          'select audit.untrack(%L);', audit.name_of(v_target)) end;
 end;
 $$;
 
-revoke all on function audit.tables_named(text) from public;
+revoke all on function audit.refuse_inheritance(oid[]) from public;
 
-comment on function audit.tables_named(text) is 'The tracked tables that an SQL text names.';
+comment on function audit.refuse_inheritance(oid[]) is
+  'Raises an error where one of these tables is tracked and in a hierarchy that its triggers do not see.';
+
+-- Rows may come with a partition, and no action tells of them. Whether there are any is told by
+-- its size: to read it would run its owner's code.
+create or replace function audit.joined_partitions(target regclass)
+  returns jsonb
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_new text[];
+  v_filled text[];
+begin
+  select array_agg(audit.name_of(r) order by audit.name_of(r)),
+      array_agg(audit.name_of(r) order by audit.name_of(r)) filter (where pg_relation_size(r) > 0)
+    into v_new, v_filled
+    from audit.triggered_relations(target) as r
+    where r <> target and not audit.has_trigger(r, '_audit_truncate', true);
+  if v_filled is not null then
+    raise notice 'rows of % are rows of % from now on, and no action in the log tells of them',
+      array_to_string(v_filled, ', '), audit.name_of(target);
+  end if;
+  return case when v_new is null then '{}' else jsonb_build_object('partitions',
+      jsonb_build_object('new', to_jsonb(v_new))) end
+    || case when v_filled is null then '{}' else jsonb_build_object('partitions_with_rows',
+      jsonb_build_object('new', to_jsonb(v_filled))) end;
+end;
+$$;
+
+revoke all on function audit.joined_partitions(regclass) from public;
+
+comment on function audit.joined_partitions(regclass) is
+  'The partitions of a table that its triggers do not know yet, as changes of a row of the log.';
+
+-- Rows that leave with a partition are deleted by no action. What is left on it of the triggers of the
+-- whole table says which table that was.
+create or replace function audit.leave_partitions(target regclass)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_left regclass;
+begin
+  for v_left in
+    select g.tgrelid::regclass
+    from audit.tracked as k
+    join pg_class as c on c.oid = k.target and c.relkind = 'p'
+    cross join pg_trigger as g
+    where k.target = leave_partitions.target
+      and g.tgname = '_audit_truncate' and g.tgfoid = to_regproc('audit.log_truncate')
+      and not exists (select from audit.triggered_relations(k.target) as r where r = g.tgrelid)
+      and split_part(pg_get_triggerdef(g.oid), ' EXECUTE FUNCTION ', 2)
+        = split_part(k.compiled -> 'triggers' ->> '_audit_truncate', ' execute function ', 2)
+    order by audit.name_of(g.tgrelid)
+  loop
+    execute format('drop trigger _audit_truncate on %s', audit.name_of(v_left));
+    perform audit.write_table_event('tracking_changed', audit.name_of(target), jsonb_build_object(
+      'partitions', jsonb_build_object('old', jsonb_build_array(audit.name_of(v_left)))));
+  end loop;
+end;
+$$;
+
+revoke all on function audit.leave_partitions(regclass) from public;
+
+comment on function audit.leave_partitions(regclass) is
+  'Says in the log which relations were partitions of a tracked table and are no more.';
 
 -- The actions of a table that declares none.
 create or replace function audit.default_actions(item_type text)
@@ -6487,6 +6717,7 @@ declare
   v_after jsonb;
   v_compiled audit.compiled;
   v_rebuilt boolean;
+  v_joined jsonb;
 begin
   perform audit.validate_declaration(now);
 
@@ -6515,12 +6746,15 @@ begin
       part = now.part, part_name = now.part_name, operational = now.operational,
       secret = now.secret, actions = now.actions, require_actor = now.require_actor,
       on_truncate = now.on_truncate, tables = now.tables, columns = now.columns,
-      account_tables = now.account_tables, account_reader = now.account_reader
+      account_tables = now.account_tables, account_reader = now.account_reader,
+      -- Event triggers leave it alone until it has a digest again.
+      inputs = 'compiling'
     where k.id = now.id;
   perform audit.name_actions(now.actions);
   now.layout := audit.settle_layout(now);
 
   v_compiled := audit.compile_table(now);
+  v_joined := case when was.id is not null then audit.joined_partitions(now.target) else '{}' end;
   v_rebuilt := audit.install_compiled(now, v_compiled);
   now.compiled := to_jsonb(v_compiled);
   update audit.tracked as k
@@ -6541,7 +6775,7 @@ begin
       (select coalesce(jsonb_object_agg(e.key,
           jsonb_build_object('old', v_before -> e.key, 'new', e.value)), '{}')
        from jsonb_each(v_after) as e where e.value is distinct from v_before -> e.key)
-      || audit.renamed_columns(was, now));
+      || audit.renamed_columns(was, now) || v_joined);
     return 'changed';
   end if;
   return 'unchanged';
@@ -6564,6 +6798,8 @@ declare
   v_relation regclass;
   v_name text;
 begin
+  -- First, so that event triggers find nothing to follow.
+  delete from audit.tracked as k where k.id = t.id;
   if audit.name_of(t.target) is not null then
     for v_relation in select audit.triggered_relations(t.target) loop
       for v_name in select jsonb_object_keys(v_compiled.triggers) loop
@@ -6576,7 +6812,6 @@ begin
   for v_name in select jsonb_object_keys(v_compiled.functions) loop
     execute format('drop function if exists audit.%I', v_name);
   end loop;
-  delete from audit.tracked as k where k.id = t.id;
   perform audit.revoke_reading(t.tables);
   perform audit.write_table_event('tracking_stopped',
     coalesce(audit.name_of(t.target), v_compiled.name, t.target::text),
@@ -6827,9 +7062,12 @@ begin
   end if;
   v_compiled := jsonb_populate_record(null::audit.compiled, v_tracked.compiled);
   v_narrow := v_compiled.triggers ->> '_audit_update';
-  if v_narrow like 'after update of %' then
+  if v_narrow like 'after update of %' and v_tracked.inputs <> 'compiling' then
     v_compiled.triggers := v_compiled.triggers || jsonb_build_object('_audit_update',
       'after update' || substr(v_narrow, strpos(v_narrow, format(' on %s for each', target))));
+    -- At once as what follows locks it: nobody who waits in between can be waited for.
+    execute format('lock table %s in access exclusive mode', audit.name_of(target));
+    update audit.tracked as k set inputs = 'compiling' where k.id = v_tracked.id;
     perform audit.install_compiled(v_tracked, v_compiled);
     update audit.tracked as k
       set inputs = '', compiled = to_jsonb(v_compiled)
@@ -6855,21 +7093,17 @@ create or replace function audit.before_ddl()
   set quote_all_identifiers = off
 as $$
 declare
-  v_query text;
   v_stack text;
+  v_statement text;
   v_target regclass;
 begin
   get diagnostics v_stack = pg_context;
-  if v_stack ~ 'function audit\.(install_compiled|remove_declaration)\(' then
+  v_statement := audit.statement_of(v_stack);
+  if v_statement !~* '\m(type|drop)\M' then
     return;
   end if;
-  v_query := audit.ddl_text(v_stack);
-  if v_query !~ '\m(type|drop)\M' then
-    return;
-  end if;
-  -- The command's target is not known yet: every tracked table that the text names is widened,
-  -- which changes nothing but the cost of its next updates, until after_ddl() narrows it again.
-  for v_target in select audit.tables_named(v_query) loop
+  -- It changes nothing but the cost of the next updates, until after_ddl() narrows it again.
+  for v_target in select audit.tables_altered(v_statement) loop
     perform audit.widen(v_target);
   end loop;
 end;
@@ -6881,7 +7115,8 @@ comment on function audit.before_ddl() is
   'Event trigger: makes way for ALTER TABLE on the columns of tracked tables.';
 
 -- After DDL on a tracked table its triggers are compiled anew in the same transaction. Every command
--- comes here, so what concerns no tracked table ends with one look into an index.
+-- comes here, so what concerns no tracked table ends with one look into an index; and so do those by
+-- which a table is compiled, for a declaration says itself that it is being compiled.
 create or replace function audit.after_ddl()
   returns event_trigger
   language plpgsql
@@ -6896,10 +7131,6 @@ declare
   v_touched oid[];
   v_roots oid[];
 begin
-  get diagnostics v_stack = pg_context;
-  if v_stack ~ 'function audit\.(install_compiled|remove_declaration)\(' then
-    return;
-  end if;
   select array_agg(t.oid), array_agg(a.relid) filter (where a.relid is not null)
     into v_touched, v_roots
     from pg_event_trigger_ddl_commands() as c
@@ -6912,38 +7143,48 @@ begin
       select r.oid from pg_class as r
       where c.classid = 'pg_namespace'::regclass and r.relnamespace = c.objid
       union all
-      select u.relation from audit.users_of(c.classid, c.objid) as u (relation)
-      where c.classid = any (
-        array['pg_type', 'pg_collation', 'pg_extension', 'pg_namespace']::regclass[])
+      select w from audit.touched_with(c.classid, c.objid) as w where tg_tag like 'ALTER %'
     ) as t (oid)
-    left join lateral pg_partition_ancestors(t.oid) as a on true;
+    left join lateral (
+      select p.relid::oid from pg_partition_ancestors(t.oid) as p
+      union all
+      select i.inhparent from pg_inherits as i where i.inhrelid = t.oid
+    ) as a (relid) on true;
   if tg_tag <> 'ALTER TABLE'
     and not exists (select from audit.tracked as k where k.tables::oid[] && (v_touched || v_roots))
   then
     return;
   end if;
+  perform audit.refuse_inheritance(v_touched);
   -- Triggers that the owner disabled stay so (a restore does it), but not in silence.
   perform audit.write_table_event('tracking_changed', audit.name_of(k.target),
       jsonb_build_object('triggers', jsonb_build_object('new', 'disabled')))
     from audit.tracked as k
-    where k.target = any (v_touched::regclass[])
+    where k.target = any (v_touched || v_roots) and k.inputs <> 'compiling'
       and exists (select from pg_trigger as g
-                  where g.tgrelid = k.target and g.tgenabled = 'D' and g.tgname ~ '^_audit_');
+                  where (g.tgrelid = k.target or g.tgrelid = any (v_touched))
+                    and g.tgenabled = 'D' and g.tgname ~ '^_audit_');
+  if tg_tag = 'ALTER TABLE' then
+    perform audit.leave_partitions(k.target)
+      from audit.tracked as k
+      where k.target = any (v_touched::regclass[]) and k.inputs <> 'compiling';
+  end if;
+  get diagnostics v_stack = pg_context;
   perform audit.refresh(s.target)
     from (
       select k.target
       from audit.tracked as k
-      where k.tables::oid[] && (v_touched || v_roots)
+      where k.tables::oid[] && (v_touched || v_roots) and k.inputs <> 'compiling'
         and audit.is_stale(k, v_touched || v_roots)
         -- Between two statements that replace a key whose columns are gone, writes wait for it.
         and audit.key_of(k.target) <> '{}'
       union
       -- What before_ddl() widened because the text names it, whether the command touched it or not.
       select k.target
-      from audit.tracked as k
-      join pg_class as c on c.oid = k.target
-      where tg_tag = 'ALTER TABLE' and k.inputs = '' and audit.key_of(k.target) <> '{}'
-        and strpos(audit.ddl_text(v_stack), lower(c.relname)) > 0
+      from audit.tables_altered(audit.statement_of(v_stack)) as n (target)
+      join audit.tracked as k on k.target = n.target
+      where tg_tag in ('ALTER TABLE', 'ALTER TYPE') and k.inputs = ''
+        and audit.key_of(k.target) <> '{}'
     ) as s;
 end;
 $$;
@@ -6954,7 +7195,7 @@ comment on function audit.after_ddl() is
   'Event trigger: compiles tracked tables anew that a command has changed.';
 
 -- What went with something else, by a cascade, is no object of the command: a tracked table that is
--- gone stops being tracked, and one that lost triggers gets them back.
+-- gone stops being tracked, and one that lost triggers or columns is compiled anew.
 create or replace function audit.after_drop()
   returns event_trigger
   language plpgsql
@@ -6965,42 +7206,34 @@ create or replace function audit.after_drop()
   set jit = off
 as $$
 declare
-  v_stack text;
   v_hit oid[];
 begin
-  get diagnostics v_stack = pg_context;
-  if v_stack ~ 'function audit\.(install_compiled|remove_declaration)\(' then
-    return;
-  end if;
   select array_agg(case d.classid when 'pg_class'::regclass then d.objid
       else to_regclass(format('%I.%I', d.address_names[1], d.address_names[2])) end)
     into v_hit
     from pg_event_trigger_dropped_objects() as d
     where d.classid = 'pg_class'::regclass
-      or d.classid = 'pg_trigger'::regclass and d.address_names[3] ~ '^_audit_';
+      or d.classid = 'pg_trigger'::regclass and d.address_names[3] ~ '^_audit_'
+      -- A foreign key that went with its other table.
+      or d.classid = 'pg_constraint'::regclass and d.object_type = 'table constraint'
+        and tg_tag <> 'ALTER TABLE';
   -- Whether DDL is followed is one thing, and this is a part of it.
-  if not exists (select from audit.tracked as k where k.tables::oid[] && v_hit)
-    or not exists (select from pg_event_trigger as e
-                   where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D')
+  if v_hit is null or not exists (
+      select from pg_event_trigger as e where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D')
   then
     return;
   end if;
   perform audit.refresh(k.target)
     from audit.tracked as k
-    where k.tables::oid[] && v_hit
-      and (exists (
-          select from unnest(k.tables) as r (relation)
-          where not exists (select from pg_class as c where c.oid = r.relation))
-        or k.trigger_count > (
-          select count(*) from pg_trigger as g
-          where g.tgrelid = k.target and g.tgname ~ '^_audit_' and g.tgenabled in ('A', 'D')));
+    where k.tables::oid[] && v_hit and k.inputs <> 'compiling' and audit.is_stale(k, v_hit)
+      and (audit.name_of(k.target) is null or audit.key_of(k.target) <> '{}');
 end;
 $$;
 
 revoke all on function audit.after_drop() from public;
 
 comment on function audit.after_drop() is
-  'Event trigger: follows tracked tables and triggers of theirs that are gone.';
+  'Event trigger: follows what tracked tables lost, and those that are gone.';
 
 -- Event triggers take a superuser; without them audit.refresh() is called by hand after DDL.
 create or replace function audit.follow_ddl()
@@ -7014,25 +7247,26 @@ begin
   end if;
   if not exists (select from pg_event_trigger as e where e.evtname = 'audit_before_ddl') then
     create event trigger audit_before_ddl on ddl_command_start
-      when tag in ('ALTER TABLE')
+      when tag in ('ALTER TABLE', 'ALTER TYPE')
       execute function audit.before_ddl();
     comment on event trigger audit_before_ddl is
       'Makes way for ALTER TABLE on the columns of tracked tables.';
   end if;
   if not exists (select from pg_event_trigger as e where e.evtname = 'audit_after_ddl') then
     create event trigger audit_after_ddl on ddl_command_end
-      when tag in ('ALTER TABLE', 'ALTER SCHEMA', 'CREATE TABLE', 'CREATE TRIGGER',
-        'ALTER TRIGGER', 'ALTER TYPE', 'ALTER DOMAIN', 'ALTER COLLATION', 'ALTER EXTENSION')
+      when tag in ('ALTER TABLE', 'ALTER SCHEMA', 'CREATE TABLE', 'CREATE SCHEMA', 'CREATE TRIGGER',
+        'ALTER TRIGGER', 'ALTER INDEX', 'ALTER TYPE', 'ALTER DOMAIN', 'ALTER EXTENSION',
+        'ALTER COLLATION', 'ALTER VIEW', 'ALTER MATERIALIZED VIEW', 'ALTER FOREIGN TABLE',
+        'CREATE FOREIGN TABLE')
       execute function audit.after_ddl();
     comment on event trigger audit_after_ddl is
       'Compiles tracked tables anew that a command has changed.';
   end if;
   if not exists (select from pg_event_trigger as e where e.evtname = 'audit_after_drop') then
     create event trigger audit_after_drop on sql_drop
-      when tag in ('ALTER TABLE', 'DROP TRIGGER', 'DROP TABLE', 'DROP SCHEMA', 'DROP OWNED')
       execute function audit.after_drop();
     comment on event trigger audit_after_drop is
-      'Follows tracked tables and triggers of theirs that are gone.';
+      'Follows what tracked tables lost, and those that are gone.';
   end if;
   alter event trigger audit_before_ddl enable always;
   alter event trigger audit_after_ddl enable always;
@@ -8590,6 +8824,41 @@ revoke all on function audit.check_triggers() from public;
 comment on function audit.check_triggers() is
   'Findings: triggers of tracked tables that are missing, changed or disabled.';
 
+-- What a restore leaves: triggers whose declarations were not in the dump, and compiled functions that
+-- know the tables by the numbers of another database.
+create or replace function audit.check_restored()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select 'declaration_missing', 'error', audit.name_of(g.tgrelid),
+    'The table has triggers of a declaration that is gone, as after a restore of the schema alone: '
+      'writes fail, or are missed.',
+    format('select audit.track(%L, ...);', audit.name_of(g.tgrelid))
+  from pg_trigger as g
+  join pg_proc as p on p.oid = g.tgfoid and p.pronamespace = 'audit'::regnamespace
+  where g.tgname ~ '^_audit_(insert|update|delete)$'
+    and not exists (
+      select from audit.tracked as k
+      where k.target = g.tgrelid
+        or k.target in (select a from pg_partition_ancestors(g.tgrelid) as a))
+    and g.tgparentid = 0
+  group by g.tgrelid
+  union all
+  select 'table_restored', 'error', audit.name_of(k.target),
+    'The table was restored from another database, and nothing follows its changes yet: writes fail.',
+    format('select audit.refresh(%L);', audit.name_of(k.target))
+  from audit.tracked as k
+  join audit.layout as y on y.id = k.layout
+  where y.relation <> k.target and audit.name_of(k.target) is not null and not audit.follows_ddl()
+$$;
+
+revoke all on function audit.check_restored() from public;
+
+comment on function audit.check_restored() is
+  'Findings: tables whose triggers a restore brought without what they need.';
+
 -- Tables beside tracked ones that nobody has decided about. Those in which tools note their
 -- migrations need no decision.
 create or replace function audit.check_untracked()
@@ -9539,6 +9808,8 @@ as $$
   select * from audit.check_layout_readers()
   union all
   select * from audit.check_triggers()
+  union all
+  select * from audit.check_restored()
   union all
   select * from audit.check_untracked()
   union all

@@ -132,10 +132,20 @@ BROKEN = (
     ),
     Broken(
         "a function and its trigger gone",
-        "drop function audit.licensing_orders_insert() cascade",
+        f"{UNFOLLOWED} drop function audit.licensing_orders_insert() cascade; {FOLLOWED}",
         [
             ("function_changed", "audit.licensing_orders_insert()"),
             ("trigger_missing", "_audit_insert on licensing.orders"),
+        ],
+    ),
+    Broken(
+        "a table restored where nothing follows DDL",
+        "update audit.layout as y set relation = y.relation::int8 + 1 from audit.tracked as k"
+        " where k.target = 'licensing.orders'::regclass and y.id = k.layout;"
+        "alter event trigger audit_after_ddl disable",
+        [
+            ("event_trigger_disabled", "audit_after_ddl"),
+            ("table_restored", "licensing.orders"),
         ],
     ),
     Broken(

@@ -112,41 +112,50 @@ def test_another_compiler_compiles_anew(connection: psycopg.Connection, name: st
     assert before != after
 
 
-NAMED = {
-    "a word": ("alter table app.thing_1 drop column v", {"thing_1"}),
-    "in capitals": ("ALTER TABLE App.THING_1 DROP COLUMN v", {"thing_1"}),
-    "quoted": ('alter table "app"."thing_1" drop column v', {"thing_1"}),
-    "a part of a word": ("alter table app.thing_10 drop column v", {"thing_10"}),
-    "in a string": ("do 'begin alter table app.thing_1 drop column v; end'", {"thing_1"}),
-    "after an escape": (r"do E'begin alter table\nthing_1\tdrop column v; end'", {"thing_1"}),
-    "longer than a name": (f"alter table {'n' * 70} drop column v", {"n" * 63}),
-    "a name to be quoted": ('alter table app."My thing\'s" drop column v', {"My thing's"}),
-    "a name with capitals": ('alter table "Box" drop column v', {"Box"}),
-    "in a long text": (f"alter table app.thing_1 drop column v{';' * 10_000}", {"thing_1"}),
-    "nothing": ("alter table app.another drop column v", set[str]()),
+ALTERED = {
+    "a name": ("alter table app.thing_1 drop column v", ["app.thing_1"]),
+    "without its schema": ("alter table thing_1 drop column v", ["app.thing_1"]),
+    "of another schema": ("alter table public.thing_1 drop column v", []),
+    "in capitals": ("ALTER TABLE IF EXISTS ONLY App.THING_1 DROP v", ["app.thing_1"]),
+    "quoted": ('alter table "app" . "thing_1" drop column v', ["app.thing_1"]),
+    "a part of a word": ("alter table app.thing_10 drop column v", ["app.thing_10"]),
+    "longer than a name": (f"alter table {'n' * 70} drop v", ["app." + "n" * 63]),
+    "a name to be quoted": (
+        'alter table app."My ""thing\'s" drop column v',
+        ['app."My ""thing\'s"'],
+    ),
+    "two of them": (
+        "alter table thing_10 drop v; alter table only thing_1 drop v",
+        ["app.thing_10", "app.thing_1"],
+    ),
+    "a type": ("alter type app.kind alter attribute v type text cascade", ["app.kinds"]),
+    "a comment": (
+        "alter table /* alter table thing_1 */ app.x drop v -- alter table thing_1\n",
+        [],
+    ),
+    "a comment in between": ("alter table /* thing_10 */ thing_1 drop v", ["app.thing_1"]),
+    "a string": ("alter table x add z text default 'alter table thing_1 drop v'", []),
+    "a string with an escape": (r"alter table x add z text default E'\' alter table thing_1'", []),
+    "a name with a quote in it": (
+        'alter table "-- ""/*" drop v; alter table thing_1',
+        ["app.thing_1"],
+    ),
+    "not altered": ("comment on table app.thing_1 is null", []),
+    "nothing": ("", []),
 }
 
 
-@pytest.fixture(scope="module")
-def named() -> tuple[str, ...]:
-    """The names of some tables, as SQL."""
-    return ("thing_1", "thing_10", '"My thing\'s"', '"Box"', "n" * 63)
-
-
-@pytest.mark.parametrize("case", NAMED)
-def test_a_text_names_tables(
-    connection: psycopg.Connection, named: tuple[str, ...], case: str
-) -> None:
-    connection.execute("create schema app")
-    for name in named:
+@pytest.mark.parametrize("case", ALTERED)
+def test_a_text_alters_tables(connection: psycopg.Connection, case: str) -> None:
+    connection.execute("create schema app; create type app.kind as (id int, v int)")
+    for name in ("thing_1", "thing_10", '"My ""thing\'s"', "n" * 63):
         connection.execute(f"create table app.{name} (id int primary key, v text)".encode())
         connection.execute("select audit.track(%s)", (f"app.{name}",))
-    statement, expected = NAMED[case]
-    rows = connection.execute(
-        "select c.relname from audit.tables_named(%s) as t join pg_class as c on c.oid = t",
-        (statement,),
-    )
-    assert {name for (name,) in rows} == expected
+    connection.execute("create table app.kinds of app.kind (primary key (id))")
+    connection.execute("select audit.track('app.kinds')")
+    statement, expected = ALTERED[case]
+    rows = connection.execute("select t::text from audit.tables_altered(%s) as t", (statement,))
+    assert [name for (name,) in rows] == expected
 
 
 def test_a_table_is_not_widened_for_one_whose_name_begins_the_same(

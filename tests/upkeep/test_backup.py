@@ -168,3 +168,40 @@ def test_the_commands_for_the_log_alone_work(helpdesk: str, target: str, tmp_pat
     with psycopg.connect(helpdesk) as here, psycopg.connect(target) as there:
         count = "select count(*) from audit.log where action = 'license_created'"
         assert helpers.value(there, count) == helpers.value(here, count) == 1
+
+
+@pytest.mark.parametrize("with_declarations", [True, False])
+def test_a_dump_of_the_schema_alone_says_what_to_do(
+    server: Server, helpdesk: str, empty_database: str, tmp_path: Path, with_declarations: bool
+) -> None:
+    with psycopg.connect(helpdesk) as here:
+        here.execute("create table public.thing (id int primary key, name text)")
+        here.execute("select audit.track('public.thing')")
+    if with_declarations:
+        run(server, tmp_path, 5, helpdesk=name_of(helpdesk), empty=name_of(empty_database))
+        assert auditdb("upgrade", "--url", empty_database).returncode == 0
+    else:
+        dump = str(tmp_path / "schema")
+        server.run("pg_dump", "--schema-only", "-Fc", "-f", dump, name_of(helpdesk))
+        server.run("pg_restore", "--exit-on-error", "-d", name_of(empty_database), dump)
+    write = "insert into public.thing values (1, 'A')"
+    with psycopg.connect(empty_database, autocommit=True) as there:
+        found = [
+            (row[0], row[2])
+            for row in there.execute("select * from audit.check()")
+            if row[1] == "error"
+        ]
+        if not with_declarations:
+            assert ("declaration_missing", "public.thing") in found
+            with pytest.raises(psycopg.Error, match="declaration that is gone") as refused:
+                there.execute(write)
+            assert refused.value.sqlstate == "UA003"
+            assert "audit.tracked" in str(refused.value.diag.message_hint)
+            there.execute("select audit.track('public.thing')")
+        else:
+            assert found == []
+        newest = helpers.newest(there)
+        there.execute(write)
+        (row,) = helpers.new_log(there, newest)
+    assert row.changes is not None
+    assert row.changes["name"] == {"new": "A"}

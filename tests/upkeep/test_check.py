@@ -586,6 +586,20 @@ def test_the_command_needs_a_database_with_a_log(empty_database: str) -> None:
     assert run("check").returncode == 2
 
 
+def test_triggers_without_a_declaration_are_named(owner: psycopg.Connection) -> None:
+    owner.execute(
+        "create table public.thing (id int primary key, v int) partition by range (id);"
+        "create table public.thing_1 partition of public.thing for values from (0) to (9);"
+        "select audit.track('public.thing');"
+        "delete from audit.tracked where target = 'public.thing'::regclass"
+    )
+    (finding,) = (f for f in auditdb.check(owner) if f.finding == "declaration_missing")
+    assert (finding.severity, finding.object) == ("error", "public.thing")
+    assert finding.mend == "select audit.track('public.thing', ...);"
+    owner.execute("select audit.track('public.thing')")
+    assert [f for f in auditdb.check(owner) if f.finding == "declaration_missing"] == []
+
+
 def test_every_finding_is_documented_and_every_one_is_tried(owner: psycopg.Connection) -> None:
     sources = owner.execute(
         "select prosrc from pg_proc where pronamespace = 'audit'::regnamespace"
@@ -596,7 +610,7 @@ def test_every_finding_is_documented_and_every_one_is_tried(owner: psycopg.Conne
         for (source,) in sources
         for code in re.findall(r"(?:select|then|else) '([a-z]+_[a-z_]+)'(?=,| else| end)", source)
     }
-    assert len(sources) == 25
+    assert len(sources) == 26
     compared = Path(str(tampering.__file__)).read_text("utf-8")
     codes |= set(re.findall(r'"((?!audit_)[a-z]+(?:_[a-z]+)+)"', compared))
     codes |= {"check_not_asked", "code_unknown"}

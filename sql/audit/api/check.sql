@@ -33,6 +33,8 @@ as $$
   union all
   select * from audit.check_triggers()
   union all
+  select * from audit.check_restored()
+  union all
   select * from audit.check_untracked()
   union all
   select * from audit.check_guard()

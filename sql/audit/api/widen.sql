@@ -19,9 +19,12 @@ begin
   end if;
   v_compiled := jsonb_populate_record(null::audit.compiled, v_tracked.compiled);
   v_narrow := v_compiled.triggers ->> '_audit_update';
-  if v_narrow like 'after update of %' then
+  if v_narrow like 'after update of %' and v_tracked.inputs <> 'compiling' then
     v_compiled.triggers := v_compiled.triggers || jsonb_build_object('_audit_update',
       'after update' || substr(v_narrow, strpos(v_narrow, format(' on %s for each', target))));
+    -- At once as what follows locks it: nobody who waits in between can be waited for.
+    execute format('lock table %s in access exclusive mode', audit.name_of(target));
+    update audit.tracked as k set inputs = 'compiling' where k.id = v_tracked.id;
     perform audit.install_compiled(v_tracked, v_compiled);
     update audit.tracked as k
       set inputs = '', compiled = to_jsonb(v_compiled)

@@ -45,7 +45,7 @@
 --   #variable_conflict use_column
 --   <<_audit>>
 --   declare
---     v_current constant boolean := audit.is_current(1, '10c3de1cf8bd', '16384'::regclass);
+--     v_current constant boolean := audit.is_current(1, '62cc73c695eb', '16384'::regclass);
 --     v_actor text := current_setting('audit.actor', true);
 --     v_actor_type text;
 --     v_actor_id text;
@@ -156,6 +156,11 @@ begin
   select * into strict v_trait from audit.table_trait(t.target);
   if v_trait.is_partitioned then
     return audit.compile_partitioned(t, v_settings, v_result);
+  end if;
+  if not audit.follows_ddl() then
+    v_result.triggers := v_result.triggers || jsonb_build_object('_audit_alone', format(
+      'after delete on %s referencing old table as old_rows for each row when (false) '
+      'execute function audit.stand_alone()', t.target));
   end if;
   -- A trigger of the application that runs row by row would be logged before its cause.
   v_insert_by_row := v_trait.has_after_insert;

@@ -7,7 +7,8 @@ create or replace function audit.fingerprint(t audit.tracked)
   set search_path = pg_catalog, pg_temp
 as $$
   select left(md5(concat_ws(E'\n',
-    (select string_agg(concat_ws(' ', a.atttypid::regtype, a.attcollation,
+    (select string_agg(concat_ws(' ', a.atttypid::regtype,
+                                 nullif(a.attcollation, 0)::regcollation,
                                  a.attgenerated, a.attname), E'\n' order by a.attnum)
      from pg_attribute as a
      where a.attrelid = t.target and a.attnum > 0 and not a.attisdropped),
@@ -20,6 +21,11 @@ as $$
      cross join lateral pg_get_constraintdef(c.oid) as d (def)
      where c.conrelid = t.target and c.contype = 'f' and c.confdeltype = 'c'
        and d.def !~ ' NOT ENFORCED$'),
+    -- In a hierarchy rows are written past its triggers.
+    (select 'child' where exists (select from pg_inherits as i where i.inhrelid = t.target)),
+    (select 'parent' where exists (
+      select from pg_inherits as i join pg_class as c on c.oid = i.inhrelid
+      where i.inhparent = t.target and not c.relispartition)),
     (select string_agg(concat_ws(' ', c ->> 'alias', audit.name_of(a.attrelid),
                                  a.atttypid::regtype, a.attname),
                        E'\n' order by c ->> 'alias', c ->> 'name')

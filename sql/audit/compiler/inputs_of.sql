@@ -16,7 +16,10 @@ begin
       compiler,
       audit.fingerprint(t),
       (select r::text from audit.table_trait(t.target) as r),
-      (select string_agg(pg_get_constraintdef(c.oid), E'\n' order by c.conname)
+      -- Whatever other tables are called that nothing is asked of.
+      (select string_agg(case when c.confrelid = 0 or c.confrelid = any (t.tables::oid[])
+          then pg_get_constraintdef(c.oid)
+          else split_part(pg_get_constraintdef(c.oid), ' REFERENCES ', 1) end, E'\n' order by c.conname)
        from pg_constraint as c where c.conrelid = t.target and c.contype in ('f', 'p')),
       (select string_agg(k::text, E'\n' order by k.number) from audit.cascades_of(t) as k),
       audit.cascade_gate(t),
@@ -25,9 +28,7 @@ begin
       concat_ws('|', t.id, t.slug, t.item_type, t.item_id, t.item_label, t.account, t.accounts,
         t.parent_type, t.parent_id, t.part, t.part_name, t.require_actor, t.on_truncate, t.layout),
       t.operational, t.secret, t.lookups, t.actions, t.tables, audit.name_of(t.target)))
-    || ':' || exists (
-      select from pg_event_trigger as e
-      where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D')::text;
+    || ':' || audit.follows_ddl()::text;
 end;
 $$;
 

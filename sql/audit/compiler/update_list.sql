@@ -9,9 +9,7 @@ as $$
   select case
     -- A BEFORE trigger may change columns that the statement does not name; and where no event
     -- trigger follows DDL, a column added since is not in the list. There every UPDATE is looked at.
-    when r.has_before_update
-      or not exists (select from pg_event_trigger as e
-                     where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D') then ''
+    when r.has_before_update or not audit.follows_ddl() then ''
     else coalesce(' of ' || (
       select string_agg(quote_ident(a.name), ', ' order by a.number)
       from audit.columns_of(t.target) as a

@@ -77,7 +77,8 @@ comment on column audit.tracked.columns is
 comment on column audit.tracked.table_name is
   'The table, with its schema, as it was called when it was compiled.';
 comment on column audit.tracked.inputs is
-  'Digest of all that the compiled functions and triggers were made of, as audit.inputs_of() has it.';
+  'Digest of all that the compiled functions and triggers were made of, as audit.inputs_of() has it; '
+  'empty where the trigger for UPDATE was widened, compiling until they are in place.';
 comment on column audit.tracked.trigger_count is 'How many triggers were compiled for the table.';
 comment on column audit.tracked.layout is 'The layout that rows are written in now.';
 comment on column audit.tracked.compiled is

@@ -7,6 +7,10 @@ create or replace function audit.add_layout(y audit.layout)
 as $$
 begin
   select coalesce(max(n.id), 0) + 1 into y.id from audit.layout as n;
+  -- A dump of the schema alone brings types of layouts, and no layouts.
+  while to_regtype(format('audit.layout_%s', y.id)) is not null loop
+    y.id := y.id + 1;
+  end loop;
   y.names := array(
     select e.c ->> 'name' from jsonb_array_elements(y.columns) with ordinality as e (c, n)
     order by e.n);

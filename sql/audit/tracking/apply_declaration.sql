@@ -11,6 +11,7 @@ declare
   v_after jsonb;
   v_compiled audit.compiled;
   v_rebuilt boolean;
+  v_joined jsonb;
 begin
   perform audit.validate_declaration(now);
 
@@ -39,12 +40,15 @@ begin
       part = now.part, part_name = now.part_name, operational = now.operational,
       secret = now.secret, actions = now.actions, require_actor = now.require_actor,
       on_truncate = now.on_truncate, tables = now.tables, columns = now.columns,
-      account_tables = now.account_tables, account_reader = now.account_reader
+      account_tables = now.account_tables, account_reader = now.account_reader,
+      -- Event triggers leave it alone until it has a digest again.
+      inputs = 'compiling'
     where k.id = now.id;
   perform audit.name_actions(now.actions);
   now.layout := audit.settle_layout(now);
 
   v_compiled := audit.compile_table(now);
+  v_joined := case when was.id is not null then audit.joined_partitions(now.target) else '{}' end;
   v_rebuilt := audit.install_compiled(now, v_compiled);
   now.compiled := to_jsonb(v_compiled);
   update audit.tracked as k
@@ -65,7 +69,7 @@ begin
       (select coalesce(jsonb_object_agg(e.key,
           jsonb_build_object('old', v_before -> e.key, 'new', e.value)), '{}')
        from jsonb_each(v_after) as e where e.value is distinct from v_before -> e.key)
-      || audit.renamed_columns(was, now));
+      || audit.renamed_columns(was, now) || v_joined);
     return 'changed';
   end if;
   return 'unchanged';

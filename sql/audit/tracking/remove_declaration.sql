@@ -9,6 +9,8 @@ declare
   v_relation regclass;
   v_name text;
 begin
+  -- First, so that event triggers find nothing to follow.
+  delete from audit.tracked as k where k.id = t.id;
   if audit.name_of(t.target) is not null then
     for v_relation in select audit.triggered_relations(t.target) loop
       for v_name in select jsonb_object_keys(v_compiled.triggers) loop
@@ -21,7 +23,6 @@ begin
   for v_name in select jsonb_object_keys(v_compiled.functions) loop
     execute format('drop function if exists audit.%I', v_name);
   end loop;
-  delete from audit.tracked as k where k.id = t.id;
   perform audit.revoke_reading(t.tables);
   perform audit.write_table_event('tracking_stopped',
     coalesce(audit.name_of(t.target), v_compiled.name, t.target::text),

@@ -14,17 +14,24 @@ declare
     'conditions name old.column and new.column.';
   v_problem text;
   v_types jsonb := audit.name_types(t);
+  v_virtual text[] := array(select a.attname from pg_attribute as a
+    where a.attrelid = t.target and a.attgenerated = 'v' and not a.attisdropped);
   v_parameters text[];
   v_text text;
   v_tree text;
 begin
   select case
+      when regexp_replace(n.name, '^(old|new)\.', '') = any (v_virtual)
+        then format('column %s is generated and virtual, so that triggers do not see its value: '
+          'name what it is made of', n.name)
       when v_types ? n.name
         then format('column %s is ambiguous: it is old.%1$s or new.%1$s', n.name)
       else format('column %s does not exist', n.name) end
     into v_problem
     from audit.names_in(expression) as n (name)
-    where slot = 'when' and event = 'update' and v_types ? n.name and strpos(n.name, '.') = 0
+    where n.name = any (v_virtual) and slot <> 'accounts'
+      or n.name ~ '^(old|new)\.' and substr(n.name, 5) = any (v_virtual)
+      or slot = 'when' and event = 'update' and v_types ? n.name and strpos(n.name, '.') = 0
       or not v_types ? n.name and split_part(n.name, '.', 2) <> '' and (
         t.lookups ? split_part(n.name, '.', 1) and slot not in ('when', 'accounts')
         or slot = 'when' and n.name ~ '^(old|new)\.')

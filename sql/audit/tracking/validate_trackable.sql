@@ -15,7 +15,10 @@ begin
       exists (select from pg_inherits as h where h.inhparent = c.oid or h.inhrelid = c.oid)
         as has_inheritance,
       exists (select from pg_partition_tree(c.oid) as p join pg_class as f on f.oid = p.relid
-              where f.relkind = 'f') as has_foreign_partition
+              where f.relkind = 'f') as has_foreign_partition,
+      (select format('select audit.untrack(%L);', audit.name_of(k.target))
+       from pg_partition_tree(c.oid) as p join audit.tracked as k on k.target = p.relid
+       where p.relid <> c.oid limit 1) as untrack_partition
     into v_class
     from pg_class as c
     join pg_namespace as n on n.oid = c.relnamespace
@@ -48,10 +51,16 @@ begin
       (select audit.name_of(root) from pg_partition_root(validate_trackable.target) as root));
   elsif v_class.relkind = 'r' and v_class.has_inheritance then
     v_reason := 'it inherits or is inherited from, so one trigger does not see all its rows';
-    v_hint := 'Use declarative partitioning, or separate tables.';
+    v_hint := 'Use declarative partitioning, or separate tables.'
+      || case when exists (select from audit.tracked as k where k.target = validate_trackable.target)
+        then format(' Tracking ends with: select audit.untrack(%L);',
+          audit.name_of(validate_trackable.target)) else '' end;
   elsif v_class.has_foreign_partition then
     v_reason := 'one of its partitions is a foreign table';
     v_hint := 'Detach the foreign partition, or track the table on the server that it lives on.';
+  elsif v_class.untrack_partition is not null then
+    v_reason := 'one of its partitions is tracked by itself';
+    v_hint := format('First: %s', v_class.untrack_partition);
   elsif not v_class.has_key then
     v_reason := 'it has no primary key, so its rows have no identity';
     v_hint := format('alter table %s add primary key (...);',

@@ -1,5 +1,6 @@
 -- After DDL on a tracked table its triggers are compiled anew in the same transaction. Every command
--- comes here, so what concerns no tracked table ends with one look into an index.
+-- comes here, so what concerns no tracked table ends with one look into an index; and so do those by
+-- which a table is compiled, for a declaration says itself that it is being compiled.
 create or replace function audit.after_ddl()
   returns event_trigger
   language plpgsql
@@ -14,10 +15,6 @@ declare
   v_touched oid[];
   v_roots oid[];
 begin
-  get diagnostics v_stack = pg_context;
-  if v_stack ~ 'function audit\.(install_compiled|remove_declaration)\(' then
-    return;
-  end if;
   select array_agg(t.oid), array_agg(a.relid) filter (where a.relid is not null)
     into v_touched, v_roots
     from pg_event_trigger_ddl_commands() as c
@@ -30,38 +27,48 @@ begin
       select r.oid from pg_class as r
       where c.classid = 'pg_namespace'::regclass and r.relnamespace = c.objid
       union all
-      select u.relation from audit.users_of(c.classid, c.objid) as u (relation)
-      where c.classid = any (
-        array['pg_type', 'pg_collation', 'pg_extension', 'pg_namespace']::regclass[])
+      select w from audit.touched_with(c.classid, c.objid) as w where tg_tag like 'ALTER %'
     ) as t (oid)
-    left join lateral pg_partition_ancestors(t.oid) as a on true;
+    left join lateral (
+      select p.relid::oid from pg_partition_ancestors(t.oid) as p
+      union all
+      select i.inhparent from pg_inherits as i where i.inhrelid = t.oid
+    ) as a (relid) on true;
   if tg_tag <> 'ALTER TABLE'
     and not exists (select from audit.tracked as k where k.tables::oid[] && (v_touched || v_roots))
   then
     return;
   end if;
+  perform audit.refuse_inheritance(v_touched);
   -- Triggers that the owner disabled stay so (a restore does it), but not in silence.
   perform audit.write_table_event('tracking_changed', audit.name_of(k.target),
       jsonb_build_object('triggers', jsonb_build_object('new', 'disabled')))
     from audit.tracked as k
-    where k.target = any (v_touched::regclass[])
+    where k.target = any (v_touched || v_roots) and k.inputs <> 'compiling'
       and exists (select from pg_trigger as g
-                  where g.tgrelid = k.target and g.tgenabled = 'D' and g.tgname ~ '^_audit_');
+                  where (g.tgrelid = k.target or g.tgrelid = any (v_touched))
+                    and g.tgenabled = 'D' and g.tgname ~ '^_audit_');
+  if tg_tag = 'ALTER TABLE' then
+    perform audit.leave_partitions(k.target)
+      from audit.tracked as k
+      where k.target = any (v_touched::regclass[]) and k.inputs <> 'compiling';
+  end if;
+  get diagnostics v_stack = pg_context;
   perform audit.refresh(s.target)
     from (
       select k.target
       from audit.tracked as k
-      where k.tables::oid[] && (v_touched || v_roots)
+      where k.tables::oid[] && (v_touched || v_roots) and k.inputs <> 'compiling'
         and audit.is_stale(k, v_touched || v_roots)
         -- Between two statements that replace a key whose columns are gone, writes wait for it.
         and audit.key_of(k.target) <> '{}'
       union
       -- What before_ddl() widened because the text names it, whether the command touched it or not.
       select k.target
-      from audit.tracked as k
-      join pg_class as c on c.oid = k.target
-      where tg_tag = 'ALTER TABLE' and k.inputs = '' and audit.key_of(k.target) <> '{}'
-        and strpos(audit.ddl_text(v_stack), lower(c.relname)) > 0
+      from audit.tables_altered(audit.statement_of(v_stack)) as n (target)
+      join audit.tracked as k on k.target = n.target
+      where tg_tag in ('ALTER TABLE', 'ALTER TYPE') and k.inputs = ''
+        and audit.key_of(k.target) <> '{}'
     ) as s;
 end;
 $$;

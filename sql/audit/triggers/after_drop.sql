@@ -1,5 +1,5 @@
 -- What went with something else, by a cascade, is no object of the command: a tracked table that is
--- gone stops being tracked, and one that lost triggers gets them back.
+-- gone stops being tracked, and one that lost triggers or columns is compiled anew.
 create or replace function audit.after_drop()
   returns event_trigger
   language plpgsql
@@ -10,39 +10,31 @@ create or replace function audit.after_drop()
   set jit = off
 as $$
 declare
-  v_stack text;
   v_hit oid[];
 begin
-  get diagnostics v_stack = pg_context;
-  if v_stack ~ 'function audit\.(install_compiled|remove_declaration)\(' then
-    return;
-  end if;
   select array_agg(case d.classid when 'pg_class'::regclass then d.objid
       else to_regclass(format('%I.%I', d.address_names[1], d.address_names[2])) end)
     into v_hit
     from pg_event_trigger_dropped_objects() as d
     where d.classid = 'pg_class'::regclass
-      or d.classid = 'pg_trigger'::regclass and d.address_names[3] ~ '^_audit_';
+      or d.classid = 'pg_trigger'::regclass and d.address_names[3] ~ '^_audit_'
+      -- A foreign key that went with its other table.
+      or d.classid = 'pg_constraint'::regclass and d.object_type = 'table constraint'
+        and tg_tag <> 'ALTER TABLE';
   -- Whether DDL is followed is one thing, and this is a part of it.
-  if not exists (select from audit.tracked as k where k.tables::oid[] && v_hit)
-    or not exists (select from pg_event_trigger as e
-                   where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D')
+  if v_hit is null or not exists (
+      select from pg_event_trigger as e where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D')
   then
     return;
   end if;
   perform audit.refresh(k.target)
     from audit.tracked as k
-    where k.tables::oid[] && v_hit
-      and (exists (
-          select from unnest(k.tables) as r (relation)
-          where not exists (select from pg_class as c where c.oid = r.relation))
-        or k.trigger_count > (
-          select count(*) from pg_trigger as g
-          where g.tgrelid = k.target and g.tgname ~ '^_audit_' and g.tgenabled in ('A', 'D')));
+    where k.tables::oid[] && v_hit and k.inputs <> 'compiling' and audit.is_stale(k, v_hit)
+      and (audit.name_of(k.target) is null or audit.key_of(k.target) <> '{}');
 end;
 $$;
 
 revoke all on function audit.after_drop() from public;
 
 comment on function audit.after_drop() is
-  'Event trigger: follows tracked tables and triggers of theirs that are gone.';
+  'Event trigger: follows what tracked tables lost, and those that are gone.';

@@ -9,21 +9,17 @@ create or replace function audit.before_ddl()
   set quote_all_identifiers = off
 as $$
 declare
-  v_query text;
   v_stack text;
+  v_statement text;
   v_target regclass;
 begin
   get diagnostics v_stack = pg_context;
-  if v_stack ~ 'function audit\.(install_compiled|remove_declaration)\(' then
+  v_statement := audit.statement_of(v_stack);
+  if v_statement !~* '\m(type|drop)\M' then
     return;
   end if;
-  v_query := audit.ddl_text(v_stack);
-  if v_query !~ '\m(type|drop)\M' then
-    return;
-  end if;
-  -- The command's target is not known yet: every tracked table that the text names is widened,
-  -- which changes nothing but the cost of its next updates, until after_ddl() narrows it again.
-  for v_target in select audit.tables_named(v_query) loop
+  -- It changes nothing but the cost of the next updates, until after_ddl() narrows it again.
+  for v_target in select audit.tables_altered(v_statement) loop
     perform audit.widen(v_target);
   end loop;
 end;

@@ -10,25 +10,26 @@ begin
   end if;
   if not exists (select from pg_event_trigger as e where e.evtname = 'audit_before_ddl') then
     create event trigger audit_before_ddl on ddl_command_start
-      when tag in ('ALTER TABLE')
+      when tag in ('ALTER TABLE', 'ALTER TYPE')
       execute function audit.before_ddl();
     comment on event trigger audit_before_ddl is
       'Makes way for ALTER TABLE on the columns of tracked tables.';
   end if;
   if not exists (select from pg_event_trigger as e where e.evtname = 'audit_after_ddl') then
     create event trigger audit_after_ddl on ddl_command_end
-      when tag in ('ALTER TABLE', 'ALTER SCHEMA', 'CREATE TABLE', 'CREATE TRIGGER',
-        'ALTER TRIGGER', 'ALTER TYPE', 'ALTER DOMAIN', 'ALTER COLLATION', 'ALTER EXTENSION')
+      when tag in ('ALTER TABLE', 'ALTER SCHEMA', 'CREATE TABLE', 'CREATE SCHEMA', 'CREATE TRIGGER',
+        'ALTER TRIGGER', 'ALTER INDEX', 'ALTER TYPE', 'ALTER DOMAIN', 'ALTER EXTENSION',
+        'ALTER COLLATION', 'ALTER VIEW', 'ALTER MATERIALIZED VIEW', 'ALTER FOREIGN TABLE',
+        'CREATE FOREIGN TABLE')
       execute function audit.after_ddl();
     comment on event trigger audit_after_ddl is
       'Compiles tracked tables anew that a command has changed.';
   end if;
   if not exists (select from pg_event_trigger as e where e.evtname = 'audit_after_drop') then
     create event trigger audit_after_drop on sql_drop
-      when tag in ('ALTER TABLE', 'DROP TRIGGER', 'DROP TABLE', 'DROP SCHEMA', 'DROP OWNED')
       execute function audit.after_drop();
     comment on event trigger audit_after_drop is
-      'Follows tracked tables and triggers of theirs that are gone.';
+      'Follows what tracked tables lost, and those that are gone.';
   end if;
   alter event trigger audit_before_ddl enable always;
   alter event trigger audit_after_ddl enable always;
