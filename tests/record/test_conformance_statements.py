@@ -53,10 +53,6 @@ def test_a_row_moved_between_partitions_is_one_update_of_the_table(
     assert row.changes == {"region": {"old": "north", "new": "south"}}
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="an UPDATE of a sub-partitioned partition logs a move as deletion and creation",
-)
 def test_a_move_between_partitions_of_partitions_is_one_update(
     parted: psycopg.Connection,
 ) -> None:
