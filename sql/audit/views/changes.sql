@@ -27,16 +27,17 @@ select
   c.new_value,
   c.is_redacted,
   e.era,
-  y.table_name,
+  (select y.table_name from audit.layout as y where y.id = e.layout) as table_name,
   e.layout,
   c.column_then,
   trunc(extract(epoch from e.occurred_at) * 1000000)::text || '-' || e.id || '-' || e.tx as key
 from audit.log as e
-left join audit.layout as y on y.id = e.layout
 cross join lateral (
   -- That a name may be another one now is behind a function of no cost to the planner: names are
-  -- compared before values are.
-  select case when y.renamed is null then u.key else audit.name_now(y.renamed, u.key) end,
+  -- compared before values are. Most layouts have no such name, and are not looked up for it.
+  select case when e.layout in (select y.id from audit.layout as y where y.renamed is not null)
+      then audit.name_now((select y.renamed from audit.layout as y where y.id = e.layout), u.key)
+      else u.key end,
     u.key, u.value ->> 'old', u.value ->> 'new',
     coalesce((u.value ->> 'redacted')::boolean, false)
   from jsonb_each(case when e.row_values is null then e.changes end) as u
@@ -49,9 +50,10 @@ cross join lateral (
     case when e.is_deleted then r.shown[n.place] end,
     case when not e.is_deleted then r.shown[n.place] end,
     n.place > cardinality(y.names)
-  from unnest(y.names || y.secret) with ordinality as n (name, place)
+  from audit.layout as y
+  cross join lateral unnest(y.names || y.secret) with ordinality as n (name, place)
   left join audit.record_values(e.layout, e.row_values) as r (shown) on true
-  where e.row_values is not null
+  where e.row_values is not null and y.id = e.layout
 ) as c (column_name, column_then, old_value, new_value, is_redacted);
 
 revoke all on audit.changes from public;
