@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -19,6 +20,14 @@ Item: TypeAlias = tuple[str, Id]
 """Type and id of an item, such as ("license", 42)."""
 ActorFilter: TypeAlias = str | tuple[str, Id | None]
 """Type and id of an actor, such as ("platform_user", 42); without an id all of the type."""
+
+# ISO 8601, 4.3.13; no place on earth is further away.
+_OFFSET = re.compile(r"(?P<sign>[+-])(?P<hours>0\d|1[0-4])(:?(?P<minutes>[0-5]\d))?")
+# Names of the IANA database and abbreviations; some old names have a number.
+_ZONE = re.compile(
+    r"[A-Za-z]+|[A-Z]{3}(5EDT|6CDT|7MDT|8PDT)|GMT[+-]?0|[A-Z]{1,2}-[A-Za-z]{2,4}"
+    r"|[A-Za-z]+(/[A-Za-z0-9_+-]+)+"
+)
 
 _OF_ITEM = "item_type = cast(:item_type as text) and item_id = cast(:item_id as text)"
 _OF_PARTS = (
@@ -168,6 +177,25 @@ def moment_of(parameter: str) -> str:
     """Return the SQL for the time that a parameter holds as text."""
     # As text first: asyncpg would ask for a datetime, which cannot be of every year.
     return f"cast(cast(:{parameter} as text) as timestamptz)"
+
+
+def time_zone(parameter: str, name: str) -> tuple[str, str]:
+    """Return the SQL for the time zone `name`, and the text that its parameter has to hold.
+
+    An offset counts as in ISO 8601: +02:00 is east of Greenwich. PostgreSQL itself takes it, and
+    UTC+2, by POSIX, where it is west; so what is neither a name nor an offset of ISO 8601 is an
+    InvalidQuestion. Names that hold offsets, such as Etc/GMT+2, mean what they are defined to.
+    """
+    offset = _OFFSET.fullmatch(name)
+    if offset is not None:
+        text = f"{offset['sign']}{offset['hours']}:{offset['minutes'] or '00'}"
+        return f"cast(cast(:{parameter} as text) as interval)", text
+    if not _ZONE.fullmatch(name):
+        raise InvalidQuestion(
+            f"{parameter} is {name!r}, which is no name of a time zone.",
+            hint="Give a name such as Europe/Berlin, or an offset such as +02:00.",
+        )
+    return f"cast(:{parameter} as text)", name
 
 
 def _equal(column: str, value: str) -> tuple[str, dict[str, str | int]]:

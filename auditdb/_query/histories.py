@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from auditdb._query.filters import Filter, Id, Item
     from auditdb._query.months import Window
 
-# Equal pairs say which part of the item a row is about; they are no change.
+# Equal pairs say which part of the item a row is about; they are no change. A pair of nulls is one,
+# of the null of SQL and that of JSON; the null of a key that came or went has no other side.
 _FIELD_HISTORY = """
 select e.id, tx, {moment}, account_id, action, actor_type, actor_id, actor_label,
   on_behalf_of_type, on_behalf_of_id, on_behalf_of_label, e.key, e.table_name, c.key, {table_now},
@@ -29,8 +30,8 @@ from ({events}) as e
 left join audit.layout as y on y.id = e.layout
 cross join lateral jsonb_each(e.changes) as c
 where {name_now} = cast(:column as text)
-  and ((c.value ->> 'redacted')::boolean
-    or not coalesce((c.value -> 'old') = (c.value -> 'new'),
+  and ((c.value ->> 'redacted')::boolean or (c.value -> 'old') = 'null'
+    or not coalesce((c.value -> 'old')::text = (c.value -> 'new')::text,
       num_nulls(c.value -> 'old', c.value -> 'new') = 2))
 order by occurred_at, e.id, tx
 """
@@ -215,14 +216,17 @@ def event(key: str, *, account_id: Id | None = None) -> Reading[Event | None]:
 def transaction_events(
     tx: int,
     *,
+    era: int | None = None,
     account_id: Id | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Reading[tuple[Event, ...]]:
     """Read all events of one top-level transaction, `tx` of an Event, in their order.
 
-    A transaction can last; `since` and `until` (with a time zone) spare looking for it in all
-    months. Errors are those of events().
+    After a restore or an import several transactions may have the same number, one in each era of
+    the log: give `era` of an Event, or an InvalidQuestion names the eras that there are. A
+    transaction can last; `since` and `until` (with a time zone) spare looking for it in all months.
+    Other errors are those of events().
 
     >>> (event,) = auditdb.events(conn, action="invoice_updated").events
     >>> [event.action for event in auditdb.transaction_events(conn, event.tx)]
@@ -230,8 +234,20 @@ def transaction_events(
     """
     wanted = filtered(account_id=account_id, since=since, until=until)
     window = yield from months.whole(wanted)
-    text = _oldest_first(wanted, window, "tx = cast(:tx as bigint)")
-    return tuple(map(rows.event, (yield Query(text, {**wanted.values, "tx": tx}))))
+    values: dict[str, Any] = {**wanted.values, "tx": tx}
+    where = "tx = cast(:tx as bigint)"
+    if era is not None:
+        where += " and era = cast(:era as integer)"
+        values["era"] = era
+    found = tuple(map(rows.event, (yield Query(_oldest_first(wanted, window, where), values))))
+    eras = sorted({one.era for one in found})
+    if len(eras) > 1:
+        raise InvalidQuestion(
+            f"{len(eras)} transactions have the number {tx}, of the eras "
+            f"{', '.join(map(str, eras))}.",
+            hint=f"Give era={eras[-1]}, say; each event says its own.",
+        )
+    return found
 
 
 @helper

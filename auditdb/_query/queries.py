@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from auditdb._connection.runner import Query, helper, iterator
 from auditdb._query import months, page_cursor, rows
-from auditdb._query.filters import filtered
+from auditdb._query.filters import filtered, time_zone
 from auditdb._query.records import Count, Event, Page
 from auditdb._query.statements import page_query, select
 from auditdb.errors import InvalidQuestion
@@ -196,8 +196,9 @@ def counts(
     """Count events by action, actor, actor_type, item_type, account or day.
 
     The most frequent come first, days in their order; `timezone` says when a day begins, by a name
-    that PostgreSQL knows. A Count has `count` and the fields that it counts by. All events that the
-    filters leave are read: give an account, and times. Parameters and errors are those of events().
+    such as Europe/Berlin, or by an offset such as +02:00, where days begin two hours earlier than
+    in UTC. A Count has `count` and the fields that it counts by. All events that the filters leave
+    are read: give an account, and times. Parameters and errors are those of events().
 
     >>> [(c.action, c.count) for c in auditdb.counts(conn, item=("invoice", 42))]
     [('invoice_created', 1), ('invoice_updated', 1)]
@@ -223,8 +224,8 @@ def counts(
     values = dict(wanted.values)
     keys = {name: name for name in _KEYS[by]}
     if by == "day":
-        values["timezone"] = timezone
-        local = "(occurred_at at time zone cast(:timezone as text))::date"
+        zone, values["timezone"] = time_zone("timezone", timezone)
+        local = f"(occurred_at at time zone {zone})::date"
         keys = {"day": f"{local} - date '1970-01-01'"}
     elif by == "action":
         keys["action_label"] = "(select a.label from audit.action as a where a.action = e.action)"

@@ -41,8 +41,12 @@ cross join lateral (
     u.key, u.value ->> 'old', u.value ->> 'new',
     coalesce((u.value ->> 'redacted')::boolean, false)
   from jsonb_each(case when e.row_values is null then e.changes end) as u
-  -- Equal pairs say which part of the item a row is about; they are no change.
-  where u.value -> 'old' is distinct from u.value -> 'new' or u.value ? 'redacted'
+  -- Equal pairs say which part of the item a row is about; they are no change. Equal is what was
+  -- stored alike: 1.10 is not 1.1. A pair of nulls is one that JSON has no two nulls for: the value
+  -- null of a column of type jsonb is not SQL's.
+  where u.value -> 'old' is distinct from u.value -> 'new'
+    or (u.value -> 'old')::text <> (u.value -> 'new')::text
+    or u.value -> 'old' = 'null' or u.value ? 'redacted'
   union all
   -- Names come first, so that a record without a name that is asked for is not read; for whichever
   -- of its names, it is read once. Secrets have no place in it.
