@@ -155,6 +155,7 @@ create schema audit;
 \ir audit/writing/as_compiled.sql
 \ir audit/writing/is_current.sql
 \ir audit/writing/demand_actor.sql
+\ir audit/writing/refuse_null.sql
 \ir audit/writing/context_of.sql
 \ir audit/writing/actor_now.sql
 \ir audit/writing/write_table_event.sql

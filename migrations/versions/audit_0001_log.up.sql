@@ -2798,6 +2798,13 @@ begin
 
   if t.item_id is not null then
     v_row.item_id := audit.bind_text(t, t.item_id, v_row.names);
+    if side = 'merged' or not exists (
+      select from pg_attribute as a
+      where a.attrelid = t.target and a.attname = audit.fold_name(t.item_id) and a.attnotnull)
+    then
+      v_row.item_id := format('coalesce(%s, audit.refuse_null(%L, %L))', v_row.item_id,
+        t.target::text, t.item_id);
+    end if;
   end if;
   v_row.item_label := audit.bind_text(t, t.item_label, v_row.names);
   v_row.account := case
@@ -2909,9 +2916,9 @@ as $$
   partition_name, policy_ddl, presence_of, presented, presented_type, problem_of_names,
   problem_of_rules, protect, quoted, read_actor, read_move, reader_function, reader_functions,
   reader_of, reader_settings, reads_inline, record_changes, record_export, record_value, refresh,
-  refuse_inheritance, relations_reading, remove_declaration, renamed_columns, revoke_reading,
-  rewrite_expression, role_for, role_rights, row_changes, row_names, row_record, rules_of,
-  secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
+  refuse_inheritance, refuse_null, relations_reading, remove_declaration, renamed_columns,
+  revoke_reading, rewrite_expression, role_for, role_rights, row_changes, row_names, row_record,
+  rules_of, secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
   settle_readers, short_name, slug_for, spare_to_split, statement_of, summarised_partitions,
   table_trait, tables_altered, text_value, tokens_of, touched_with, track, tree_log,
   triggered_relations, undo_import, untrack, update_body, update_insert, update_list,
@@ -4950,6 +4957,27 @@ revoke all on function audit.demand_actor(text) from public;
 
 comment on function audit.demand_actor(text) is
   'Raises the error for a write without the actor that its table requires.';
+
+-- Refuses a write of a row that the declaration finds no item for. The row itself is not told: it may
+-- hold secrets.
+create or replace function audit.refuse_null(name text, expression text)
+  returns text
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  raise exception 'a row of % has no item: its item_id, %, is null', refuse_null.name,
+    refuse_null.expression
+    using errcode = 'UA005',
+      hint = 'Write a row for which it is not null, or declare an item_id that never is, such as a '
+        'column of the primary key: audit.track(..., item_id => ...).';
+end;
+$$;
+
+revoke all on function audit.refuse_null(text, text) from public;
+
+comment on function audit.refuse_null(text, text) is
+  'Raises the error for a row whose item_id is null.';
 
 -- The context of a setting that nobody checked: what is no object is kept in one, for a fault in it
 -- stops no write. What audit.set_actor() or the package set does not come here, so that no error is
@@ -8518,6 +8546,7 @@ as $$
     ('audit_writer', 'update', 'audit.move', false),
     ('audit_writer', 'delete', 'audit.move', false),
     ('audit_writer', 'execute', 'audit.demand_actor(text)', true),
+    ('audit_writer', 'execute', 'audit.refuse_null(text, text)', true),
     ('audit_writer', 'execute', 'audit.context_of(text)', true)
   union all
   select r.role, 'execute', o.object, true

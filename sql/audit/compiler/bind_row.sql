@@ -23,6 +23,13 @@ begin
 
   if t.item_id is not null then
     v_row.item_id := audit.bind_text(t, t.item_id, v_row.names);
+    if side = 'merged' or not exists (
+      select from pg_attribute as a
+      where a.attrelid = t.target and a.attname = audit.fold_name(t.item_id) and a.attnotnull)
+    then
+      v_row.item_id := format('coalesce(%s, audit.refuse_null(%L, %L))', v_row.item_id,
+        t.target::text, t.item_id);
+    end if;
   end if;
   v_row.item_label := audit.bind_text(t, t.item_label, v_row.names);
   v_row.account := case
