@@ -126,7 +126,11 @@ create schema audit;
 \ir audit/compiler/group_body.sql
 \ir audit/compiler/write_body.sql
 \ir audit/compiler/merge_body.sql
+\ir audit/compiler/identity_columns.sql
+\ir audit/compiler/move_query.sql
+\ir audit/compiler/moved_insert.sql
 \ir audit/compiler/update_insert.sql
+\ir audit/compiler/moved_body.sql
 \ir audit/compiler/update_body.sql
 \ir audit/compiler/follows_ddl.sql
 \ir audit/compiler/update_list.sql
@@ -156,6 +160,7 @@ create schema audit;
 \ir audit/writing/is_current.sql
 \ir audit/writing/demand_actor.sql
 \ir audit/writing/refuse_null.sql
+\ir audit/writing/moved_identity.sql
 \ir audit/writing/context_of.sql
 \ir audit/writing/actor_now.sql
 \ir audit/writing/write_table_event.sql

@@ -79,6 +79,7 @@ _VERSIONS = [
             "row_values": "text",
             "changes": "jsonb",
             "context": "jsonb",
+            "moved": "jsonb",
         },
     ),
 ]

@@ -57,6 +57,8 @@ class Event:
     """The changes exactly as PostgreSQL writes them."""
     context_json: str | None
     """The context of the actor exactly as PostgreSQL writes it."""
+    moved_json: str | None
+    """What the item is known by on the other side of a move, exactly as PostgreSQL writes it."""
     key: str
     """The identity of the row as one text, for permalinks: auditdb.event() finds it again."""
 
@@ -77,13 +79,23 @@ class Event:
         """Request id, address, reason and the like; empty where none was given."""
         return parse(self.context_json) or {}
 
+    @property
+    def moved(self) -> dict[str, dict[str, str | None]]:
+        """From where the item came, or where it went, if the action made it another one.
+
+        An action that changes an item's id, account or parent is an event of the item as it is
+        then, {"from": {"item_id": "41"}}, and one of the item as it was, {"to": {"item_id": "42"}}:
+        the names are those of columns, and only what changed is there. Otherwise it is empty.
+        """
+        return parse(self.moved_json) or {}
+
     def as_dict(self) -> dict[str, Any]:
         """Return the event in its one JSON form, that of `auditdb log --json` and of as_json().
 
-        The keys are the columns of audit.events. Ids of rows and transactions are
-        strings, since they may exceed 2^53; `occurred_at` is ISO 8601 in UTC; `changes` and
-        `context` are as in the properties, with int or Decimal for numbers, and None where there
-        are none. Raises RecursionError as `changes` does.
+        The keys are the columns of audit.events. Ids of rows and transactions are strings, since
+        they may exceed 2^53; `occurred_at` is ISO 8601 in UTC; `changes`, `context` and `moved` are
+        as in the properties, with int or Decimal for numbers, and None where there are none. Raises
+        RecursionError as `changes` does.
 
         >>> event = auditdb.events(conn, action="invoice_updated")[0]
         >>> event.as_dict()["changes"], event.as_dict()["item_id"]
@@ -93,18 +105,19 @@ class Event:
             **self._plain(),
             "changes": parse(self.changes_json),
             "context": parse(self.context_json),
+            "moved": parse(self.moved_json),
         }
 
     def as_json(self) -> str:
         """Return what as_dict() returns as JSON, on one line: numbers keep every digit.
 
-        `changes` and `context` are as PostgreSQL wrote them, however deep. Characters that a
-        terminal might obey, or a reader of lines split at, are escaped.
+        `changes`, `context` and `moved` are as PostgreSQL wrote them, however deep. Characters that
+        a terminal might obey, or a reader of lines split at, are escaped.
         """
         plain = json.dumps(self._plain(), ensure_ascii=False)
         line = (
             f'{plain[:-1]}, "changes": {self.changes_json or "null"}, '
-            f'"context": {self.context_json or "null"}}}'
+            f'"context": {self.context_json or "null"}, "moved": {self.moved_json or "null"}}}'
         )
         return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 

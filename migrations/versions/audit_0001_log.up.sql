@@ -66,6 +66,7 @@ create table audit.log (
   application text             not null default '',
   is_cascade  boolean          not null default false,
   context     jsonb,
+  moved       jsonb,
   era         smallint         not null default 1,
   layout      integer,
   row_values  text,
@@ -103,7 +104,8 @@ alter table audit.log
   alter column on_behalf_of_label set statistics 0,
   alter column row_values set statistics 0,
   alter column changes set statistics 0,
-  alter column context set statistics 0;
+  alter column context set statistics 0,
+  alter column moved set statistics 0;
 
 revoke all on audit.log from public;
 
@@ -138,6 +140,10 @@ comment on column audit.log.application is 'The application_name of the session 
 comment on column audit.log.is_cascade is 'Whether the row was written because a parent was deleted.';
 comment on column audit.log.context is
   'Request id, address, reason and the like, as given with the actor.';
+comment on column audit.log.moved is
+  'Where an action made the row of a table another item, or one of another account or parent: what it '
+  'is known by on the other side, {"from": {"item_id": ...}} or, in the row about the item as it was, '
+  '{"to": ...}.';
 comment on column audit.log.era is
   'In which era (audit.era) it was written, which tx counts in; minus the number of the era where it '
   'came with the import that began that one.';
@@ -2905,20 +2911,21 @@ as $$
   difference, element_of, equality_of, event, exact_text, expressions_of, fill_log, fingerprint,
   fold_name, follow_columns, follow_ddl, follow_layouts, follow_names, follow_rules, follows_ddl,
   foreign_key_of, forget_layouts, function_settings, gave_up, give_function, grant_reading,
-  grant_rights, group_body, has_own_policies, has_trigger, holders_of, horizon, ignore, indent,
-  inputs_of, insert_log, install_compiled, interval_after, is_bound, is_builtin, is_current,
-  is_filtered, is_function_installed, is_installed, is_kept, is_partition_empty, is_stale,
-  is_trusted, item_log, joined_partitions, json_value, key_of, layout_branch, layout_columns,
-  layout_dispatcher, layout_of, layout_printer, layout_reader, leave_partitions, looked_up,
-  lookup_columns, lookup_join, lookup_name, lookup_query, lookups_of, maintain, merge_body,
-  moved_value, name_actions, name_now, name_of, name_types, names_in, open_import,
-  over_parameters, parent_columns, parent_query, part_changes, part_identity, partition_list,
-  partition_name, policy_ddl, presence_of, presented, presented_type, problem_of_names,
-  problem_of_rules, protect, quoted, read_actor, read_move, reader_function, reader_functions,
-  reader_of, reader_settings, reads_inline, record_changes, record_export, record_value, refresh,
-  refuse_inheritance, refuse_null, relations_reading, remove_declaration, renamed_columns,
-  revoke_reading, rewrite_expression, role_for, role_rights, row_changes, row_names, row_record,
-  rules_of, secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
+  grant_rights, group_body, has_own_policies, has_trigger, holders_of, horizon, identity_columns,
+  ignore, indent, inputs_of, insert_log, install_compiled, interval_after, is_bound, is_builtin,
+  is_current, is_filtered, is_function_installed, is_installed, is_kept, is_partition_empty,
+  is_stale, is_trusted, item_log, joined_partitions, json_value, key_of, layout_branch,
+  layout_columns, layout_dispatcher, layout_of, layout_printer, layout_reader, leave_partitions,
+  looked_up, lookup_columns, lookup_join, lookup_name, lookup_query, lookups_of, maintain,
+  merge_body, move_query, moved_body, moved_identity, moved_insert, moved_value, name_actions,
+  name_now, name_of, name_types, names_in, open_import, over_parameters, parent_columns,
+  parent_query, part_changes, part_identity, partition_list, partition_name, policy_ddl,
+  presence_of, presented, presented_type, problem_of_names, problem_of_rules, protect, quoted,
+  read_actor, read_move, reader_function, reader_functions, reader_of, reader_settings,
+  reads_inline, record_changes, record_export, record_value, refresh, refuse_inheritance,
+  refuse_null, relations_reading, remove_declaration, renamed_columns, revoke_reading,
+  rewrite_expression, role_for, role_rights, row_changes, row_names, row_record, rules_of,
+  secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
   settle_readers, short_name, slug_for, spare_to_split, statement_of, summarised_partitions,
   table_trait, tables_altered, text_value, tokens_of, touched_with, track, tree_log,
   triggered_relations, undo_import, untrack, update_body, update_insert, update_list,
@@ -3156,7 +3163,8 @@ comment on function audit.read_actor() is 'Statements that read the actor of the
 -- The statement at the end of every compiled function: rows of the table in, rows of the log out.
 create or replace function audit.insert_log(
   t audit.tracked, row_sql audit.row_sql, action text, changes text, is_cascade text, source text,
-  condition text, record text default null, is_deleted boolean default false
+  condition text, record text default null, is_deleted boolean default false,
+  moved text default null
 )
   returns text
   language sql
@@ -3167,7 +3175,7 @@ as $$
 E'  insert into audit.log (
     account_id, action, item_type, item_id, item_label, parent_type, parent_id,
     actor_type, actor_id, actor_label, on_behalf_of_type, on_behalf_of_id, on_behalf_of_label,
-    db_role, application, is_cascade, is_deleted, layout, row_values, changes, context
+    db_role, application, is_cascade, is_deleted, layout, row_values, changes, context%s
   )
   select
     %s,
@@ -3186,11 +3194,13 @@ E'  insert into audit.log (
     %s,
     %s,
     %s,
-    _audit.v_context%s%s;
+    _audit.v_context%s%s%s;
 %s%s',
+    case when moved is not null then ', moved' else '' end,
     row_sql.account, action, t.item_type, row_sql.item_id, row_sql.item_label,
     row_sql.parent_type, row_sql.parent_id, is_cascade,
     is_deleted::text, coalesce(t.layout::text, 'null'), coalesce(record, 'null'), changes,
+    coalesce(E',\n    ' || moved, ''),
     case when source <> '' then E'\n  from ' || source || row_sql.joins
       when row_sql.joins <> '' then E'\n  from (select) as here' || row_sql.joins
       else '' end,
@@ -3210,10 +3220,12 @@ E'  if _audit.v_actor_type = ''database'' and found then
 $$;
 
 revoke all on function
-  audit.insert_log(audit.tracked, audit.row_sql, text, text, text, text, text, text, boolean) from public;
+  audit.insert_log(
+    audit.tracked, audit.row_sql, text, text, text, text, text, text, boolean, text) from public;
 
 comment on function
-  audit.insert_log(audit.tracked, audit.row_sql, text, text, text, text, text, text, boolean) is
+  audit.insert_log(
+    audit.tracked, audit.row_sql, text, text, text, text, text, text, boolean, text) is
   'SQL that writes the rows of the log for one action.';
 
 -- All audited columns of a row that came or went, as the value of changes. One conversion of nested
@@ -3518,14 +3530,19 @@ declare
   v_differences text;
 begin
   select * into strict v_rule from audit.rules_of(t, 'update') as r where r.is_grouped;
-  -- Old and new row are the same part while neither its key nor its item changed. A full join can
-  -- only hash or merge: a plan made for one row stays linear for a hundred thousand.
+  -- Old and new row are the same part while neither its key nor its item changed, nor whose that is: else
+  -- it left the one and came to the other, and both are told. A full join can only hash or merge: a
+  -- plan made for one row stays linear for a hundred thousand.
   select (array_agg(c.name order by c.number) filter (where c.is_key))[1],
-      string_agg(format('%1$s %2$s %3$s', v_old ->> c.name, audit.equality_of(c.type),
-        v_new ->> c.name), ' and ' order by c.number)
+      string_agg(case when c.is_key or c.name in (select audit.names_in(t.item_id))
+          then format('%1$s %2$s %3$s', v_old ->> c.name, audit.equality_of(c.type),
+            v_new ->> c.name)
+          else format('coalesce(%s, '''') = coalesce(%s, '''')',
+            audit.text_value(c.type, v_old ->> c.name), audit.text_value(c.type, v_new ->> c.name))
+          end, ' and ' order by c.number)
     into v_key, v_pairs
     from audit.columns_of(t.target) as c
-    where c.is_key or c.name in (select audit.names_in(t.item_id));
+    where c.is_key or c.name in (select audit.identity_columns(t));
   select string_agg(format('case when %s then jsonb_build_object(%L, %s) else ''{}'' end',
       a.differs, a.name, a.both_entry), E'\n            || ' order by a.number)
     into v_differences
@@ -3549,9 +3566,89 @@ revoke all on function audit.merge_body(audit.tracked) from public;
 comment on function audit.merge_body(audit.tracked) is
   'Body of the compiled function for UPDATE where an action is one row per item and statement.';
 
+-- What an item is known by comes from these columns: where none of them changed, it is the same item,
+-- of the same account, under the same parent.
+create or replace function audit.identity_columns(t audit.tracked)
+  returns setof text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with recursive name (text) as (
+    select case when starts_with(n, 'new.') then substr(n, 5) else n end
+    from unnest(array[t.item_id, t.account, t.accounts, t.parent_id]) as e
+    cross join lateral audit.names_in(e) as n
+    union
+    -- A looked-up column changes with the one that leads to it.
+    select l.value
+    from name as n
+    join jsonb_each_text(t.lookups) as l on l.key = split_part(n.text, '.', 1)
+  )
+  select c.name
+  from audit.columns_of(t.target) as c
+  where c.name in (select n.text from name as n) or t.item_id is null and c.is_key
+$$;
+
+revoke all on function audit.identity_columns(audit.tracked) from public;
+
+comment on function audit.identity_columns(audit.tracked) is
+  'The columns that say which item a row is, of which account and under which parent.';
+
+-- By what an item is known on one side of an UPDATE: its account, where it has one alone, its id and
+-- that of its parent.
+create or replace function audit.move_query(t audit.tracked, row_sql audit.row_sql)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select format('(select array[%s, %s, %s]::text[]%s)',
+    case when t.accounts is null then row_sql.account else 'null' end,
+    row_sql.item_id, row_sql.parent_id,
+    case when j.joins <> '' then ' from (select) as here' || j.joins else '' end)
+  from audit.lookup_join(t, row_sql.names, false) as j (joins)
+$$;
+
+revoke all on function audit.move_query(audit.tracked, audit.row_sql) from public;
+
+comment on function audit.move_query(audit.tracked, audit.row_sql) is
+  'SQL for what an item is known by: account, id and parent.';
+
+-- The second row of an UPDATE after which a row of the table is another item, or one of another
+-- account or parent: it is about the item as it was.
+create or replace function audit.moved_insert(
+  t audit.tracked, action text, changes text, old_side text
+)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select format(E'  if %s is not null then\n%s  end if;\n',
+    case when t.accounts is null then 'v_moved' else 'v_was' end,
+    audit.indent(audit.insert_log(t, w.row_sql, quote_literal(action),
+      audit.part_changes(t, w.row_sql,
+        concat_ws(' || ', audit.part_identity(t, old_side), changes)),
+      'false', '',
+      -- Accounts that the item is still of have the other row.
+      case when t.accounts is null then '' else format(
+        '_audit.v_moved is not null'
+        ' or _audit_account.id is not null and _audit_account.id::text not in ('
+        'select _audit_n.id::text from %s as _audit_n (id) where _audit_n.id is not null)',
+        audit.account_query(t, audit.row_names(t, 'new'))) end,
+      moved => 'audit.moved_identity(''to'', _audit.v_was, _audit.v_is)'), 2))
+  from (select audit.bind_row(t, old_side, false) as row_sql) as w
+$$;
+
+revoke all on function audit.moved_insert(audit.tracked, text, text, text) from public;
+
+comment on function audit.moved_insert(audit.tracked, text, text, text) is
+  'Statement that tells an item as it was that it is known otherwise now.';
+
 -- The end of UPDATE, row by row: what an action collected is written.
 create or replace function audit.update_insert(
-  t audit.tracked, row_sql audit.row_sql, action text, step integer, old_side text
+  t audit.tracked, row_sql audit.row_sql, action text, step integer, old_side text,
+  is_moved boolean default false
 )
   returns text
   language sql
@@ -3566,7 +3663,9 @@ as $$
       quote_literal(action),
       audit.part_changes(t, row_sql,
         concat_ws(' || ', audit.part_identity(t, old_side), '_audit.' || v.changes)),
-      'false', '', ''), 2 * step))
+      'false', '', '', moved => case when is_moved then '_audit.v_moved' end)
+    || case when is_moved then audit.moved_insert(t, action, '_audit.' || v.changes, old_side)
+      || format(E'  %s := null;\n', v.changes) else '' end, 2 * step))
   from (
     -- In a transaction of many statements a variable is cheaper than the same in the insert; what
     -- reads nothing of the row is cheaper there.
@@ -3583,10 +3682,58 @@ as $$
   cross join (select quote_ident('v_' || audit.short_name(action) || '_changes') as changes) as v
 $$;
 
-revoke all on function audit.update_insert(audit.tracked, audit.row_sql, text, integer, text) from public;
+revoke all on function
+  audit.update_insert(audit.tracked, audit.row_sql, text, integer, text, boolean) from public;
 
-comment on function audit.update_insert(audit.tracked, audit.row_sql, text, integer, text) is
+comment on function
+  audit.update_insert(audit.tracked, audit.row_sql, text, integer, text, boolean) is
   'SQL that writes the row of the log for one action of an UPDATE.';
+
+-- What an UPDATE does of the columns that an item is known by. All of them are asked for at once, and
+-- after all others: whoever changes none of them pays for no more. Where one changed, the actions are
+-- written here, by a row about the item as it is now, which says from where, and one about the item
+-- as it was, which says where to.
+create or replace function audit.moved_body(
+  t audit.tracked, assignments text, row_sql audit.row_sql, step integer, old_side text
+)
+  returns text
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_was audit.row_sql := audit.bind_row(t, old_side, false);
+  v_differs text;
+  v_inserts text;
+begin
+  select string_agg(audit.difference(c.declared_type, c.is_plain and old_side = 'old',
+      case old_side when 'old' then 'old.' || c.field else v_was.names ->> c.name end,
+      case old_side when 'old' then 'new.' || c.field else row_sql.names ->> c.name end),
+      E'\n    or ' order by c.number)
+    into v_differs
+    from audit.columns_of(t.target) as c
+    where c.name in (select audit.identity_columns(t));
+  select string_agg(audit.update_insert(t, row_sql, r.action, step, old_side, true), ''
+                    order by r.number)
+    into v_inserts
+    from (select u.action, min(u.number) as number
+          from audit.rules_of(t, 'update', old_side) as u group by 1) as r;
+  return format(E'  if %s then\n%s  end if;\n', v_differs, assignments
+    || audit.indent(format(
+E'  v_was := %s;
+  v_is := %s;
+  if v_was is distinct from v_is then
+    v_moved := audit.moved_identity(''from'', v_is, v_was);
+  end if;
+', audit.move_query(t, v_was), audit.move_query(t, row_sql)) || v_inserts, 2 * step));
+end;
+$$;
+
+revoke all on function
+  audit.moved_body(audit.tracked, text, audit.row_sql, integer, text) from public;
+
+comment on function audit.moved_body(audit.tracked, text, audit.row_sql, integer, text) is
+  'Statements of an UPDATE for the columns that an item is known by.';
 
 -- UPDATE, row by row: each changed column goes to one action, each action with columns to the log.
 create or replace function audit.update_body(t audit.tracked, old_side text default 'old')
@@ -3604,6 +3751,7 @@ as $$
   ), taker as (
     select
       a.number, a.differs, r.condition,
+      a.name in (select audit.identity_columns(t)) as is_identity,
       format('%1$s := jsonb_set(coalesce(%1$s, ''{}''), %2$L, %3$s);',
         r.variable, array[a.name], a.both_entry) as assignment,
       row_number() over (partition by a.number
@@ -3614,6 +3762,7 @@ as $$
     select
       k.number,
       k.differs,
+      k.is_identity,
       bool_and(k.condition is null) as is_simple,
       -- Nothing comes after the first taker without a condition.
       case when min(k.n) filter (where k.condition is null) = 1
@@ -3625,7 +3774,7 @@ as $$
     from taker as k
     where not exists (select from taker as o
                       where o.number = k.number and o.n < k.n and o.condition is null)
-    group by k.number, k.differs
+    group by k.number, k.differs, k.is_identity
   ), block as (
     select b.place, count(*) as size, min(b.number) as number,
       string_agg(b.differs, E'\n    or ' order by b.number) as differs,
@@ -3638,14 +3787,19 @@ as $$
         then (row_number() over (partition by k.is_simple order by k.number) - 1) / 5
         else -k.number end as place
       from taken as k
+      where not k.is_identity
     ) as b
     group by b.place
   )
   select
-    (select string_agg(case when b.size = 1 then audit.indent(b.statements, 2 * s.step)
+    coalesce((select string_agg(case when b.size = 1 then audit.indent(b.statements, 2 * s.step)
         else format(E'  if %s then\n%s  end if;\n', b.differs,
           audit.indent(b.statements, 4 * s.step)) end,
-        '' order by b.number) from block as b)
+        '' order by b.number) from block as b), '')
+    || audit.moved_body(t, coalesce((
+        select string_agg(audit.indent(format(E'if %s then\n%send if;\n', k.differs, k.assignments),
+          4 * s.step), '' order by k.number)
+        from taken as k where k.is_identity), ''), b.row_sql, s.step, old_side)
     || (select string_agg(audit.update_insert(t, b.row_sql, r.action, s.step, old_side), ''
                           order by r.number)
         from (select action, min(number) as number from rule group by 1) as r)
@@ -3708,7 +3862,9 @@ create or replace function audit.update_variables(t audit.tracked)
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select audit.actor_variables() || array['v_account_id text', 'v_item_id text', 'v_item_label text'] || array(
+  select audit.actor_variables() || array[
+    'v_account_id text', 'v_item_id text', 'v_item_label text',
+    'v_was text[]', 'v_is text[]', 'v_moved jsonb'] || array(
     select quote_ident('v_' || audit.short_name(r.action) || '_changes') || ' jsonb'
     from audit.rules_of(t, 'update') as r
     group by r.action
@@ -4154,10 +4310,105 @@ comment on function audit.compile_partitioned(audit.tracked, text[], audit.compi
 --     v_account_id text;
 --     v_item_id text;
 --     v_item_label text;
+--     v_was text[];
+--     v_is text[];
+--     v_moved jsonb;
 --     v_renamed_changes jsonb;
 --   begin
 --     if old."title" is distinct from audit.as_compiled(new."title", null::pg_catalog.text) then
 --       v_renamed_changes := jsonb_set(coalesce(v_renamed_changes, '{}'), '{title}', jsonb_object(array['old', audit.as_compiled(old."title", null::pg_catalog.text), 'new', audit.as_compiled(new."title", null::pg_catalog.text)]::text[]));
+--     end if;
+--     if old."id" is distinct from audit.as_compiled(new."id", null::pg_catalog.int4) then
+--       v_was := (select array['', audit.as_compiled(old."id", null::pg_catalog.int4)::text, (null)::text]::text[]);
+--       v_is := (select array['', audit.as_compiled(new."id", null::pg_catalog.int4)::text, (null)::text]::text[]);
+--       if v_was is distinct from v_is then
+--         v_moved := audit.moved_identity('from', v_is, v_was);
+--       end if;
+--       if v_renamed_changes is not null then
+--         if split_part(v_actor, chr(31), 1) = extract(epoch from current_timestamp)::text then
+--           v_actor_type := split_part(v_actor, chr(31), 2);
+--           v_actor_id := split_part(v_actor, chr(31), 3);
+--           v_actor_label := nullif(split_part(v_actor, chr(31), 4), '');
+--           if split_part(v_actor, chr(31), 5) <> ''
+--             or v_actor_id = '' or v_actor_type in ('', 'database')
+--           then
+--             if v_actor_id = '' or v_actor_type in ('', 'database') then
+--               v_actor_type := 'database';
+--               v_actor_id := session_user;
+--               v_actor_label := null;
+--             elsif split_part(v_actor, chr(31), 5) like ' {%' then
+--               v_context := split_part(v_actor, chr(31), 5)::jsonb;
+--             else
+--               v_context := case when split_part(v_actor, chr(31), 5) = '  null' then null
+--                 when split_part(v_actor, chr(31), 5) like '  {%' then split_part(v_actor, chr(31), 5)::jsonb
+--                 else audit.context_of(split_part(v_actor, chr(31), 5)) end;
+--               if split_part(v_actor, chr(31), 6) <> all ('{"",database}')
+--                 and split_part(v_actor, chr(31), 7) <> ''
+--               then
+--                 v_on_behalf_of_type := split_part(v_actor, chr(31), 6);
+--                 v_on_behalf_of_id := split_part(v_actor, chr(31), 7);
+--                 v_on_behalf_of_label := nullif(split_part(v_actor, chr(31), 8), '');
+--               end if;
+--             end if;
+--           end if;
+--         else
+--           v_actor_type := 'database';
+--           v_actor_id := session_user;
+--         end if;
+--         v_item_id := audit.as_compiled(new."id", null::pg_catalog.int4)::text;
+--         v_item_label := audit.as_compiled(new."title", null::pg_catalog.text)::text;
+--         insert into audit.log (
+--           account_id, action, item_type, item_id, item_label, parent_type, parent_id,
+--           actor_type, actor_id, actor_label, on_behalf_of_type, on_behalf_of_id, on_behalf_of_label,
+--           db_role, application, is_cascade, is_deleted, layout, row_values, changes, context, moved
+--         )
+--         select
+--           '',
+--           'renamed',
+--           'note',
+--           _audit.v_item_id,
+--           _audit.v_item_label,
+--           null,
+--           (null)::text,
+--           _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label,
+--           _audit.v_on_behalf_of_type, _audit.v_on_behalf_of_id, _audit.v_on_behalf_of_label,
+--           session_user,
+--           current_setting('application_name'),
+--           false,
+--           false,
+--           1,
+--           null,
+--           _audit.v_renamed_changes,
+--           _audit.v_context,
+--           _audit.v_moved;
+--         if v_moved is not null then
+--           insert into audit.log (
+--             account_id, action, item_type, item_id, item_label, parent_type, parent_id,
+--             actor_type, actor_id, actor_label, on_behalf_of_type, on_behalf_of_id, on_behalf_of_label,
+--             db_role, application, is_cascade, is_deleted, layout, row_values, changes, context, moved
+--           )
+--           select
+--             '',
+--             'renamed',
+--             'note',
+--             audit.as_compiled(old."id", null::pg_catalog.int4)::text,
+--             audit.as_compiled(old."title", null::pg_catalog.text)::text,
+--             null,
+--             (null)::text,
+--             _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label,
+--             _audit.v_on_behalf_of_type, _audit.v_on_behalf_of_id, _audit.v_on_behalf_of_label,
+--             session_user,
+--             current_setting('application_name'),
+--             false,
+--             false,
+--             1,
+--             null,
+--             _audit.v_renamed_changes,
+--             _audit.v_context,
+--             audit.moved_identity('to', _audit.v_was, _audit.v_is);
+--         end if;
+--         v_renamed_changes := null;
+--       end if;
 --     end if;
 --     if v_renamed_changes is not null then
 --       if split_part(v_actor, chr(31), 1) = extract(epoch from current_timestamp)::text then
@@ -4978,6 +5229,24 @@ revoke all on function audit.refuse_null(text, text) from public;
 
 comment on function audit.refuse_null(text, text) is
   'Raises the error for a row whose item_id is null.';
+
+-- What is said of an item that is another one from now on, or of another account or parent. Where
+-- the account is one of several, each of them is told by a row of its own.
+create or replace function audit.moved_identity(side text, this text[], other text[])
+  returns jsonb
+  language sql
+  immutable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select jsonb_build_object(side, coalesce(jsonb_object_agg(f.name, f.other), '{}'))
+  from unnest(array['account_id', 'item_id', 'parent_id'], this, other) as f (name, this, other)
+  where f.this is distinct from f.other
+$$;
+
+revoke all on function audit.moved_identity(text, text[], text[]) from public;
+
+comment on function audit.moved_identity(text, text[], text[]) is
+  'The value of moved: on which side the item is, and what it is known by on the other.';
 
 -- The context of a setting that nobody checked: what is no object is kept in one, for a fault in it
 -- stops no write. What audit.set_actor() or the package set does not come here, so that no error is
@@ -8107,6 +8376,7 @@ select
   case when l.row_values is null then l.changes
     else audit.record_text(l.layout, l.row_values, l.is_deleted)::jsonb end as changes,
   l.context,
+  l.moved,
   l.era,
   (select y.table_name from audit.layout as y where y.id = l.layout) as table_name,
   l.layout,
@@ -8148,6 +8418,7 @@ select
   e.application,
   e.is_cascade,
   e.context,
+  e.moved,
   (select a.label from audit.action as a where a.action = e.action) as action_label,
   c.column_name,
   c.old_value,
@@ -8547,6 +8818,7 @@ as $$
     ('audit_writer', 'delete', 'audit.move', false),
     ('audit_writer', 'execute', 'audit.demand_actor(text)', true),
     ('audit_writer', 'execute', 'audit.refuse_null(text, text)', true),
+    ('audit_writer', 'execute', 'audit.moved_identity(text, text[], text[])', true),
     ('audit_writer', 'execute', 'audit.context_of(text)', true)
   union all
   select r.role, 'execute', o.object, true

@@ -125,15 +125,19 @@ def test_every_helper_gives_the_same_on_every_kind_of_connection(
 
 def test_an_event_is_the_row_as_it_is(conn: psycopg.Connection, times: list[datetime]) -> None:
     with conn.cursor(row_factory=dict_row) as cursor:
-        cursor.execute("select *, changes::text as c, context::text as x from audit.events")
+        cursor.execute(
+            "select *, changes::text as c, context::text as x, moved::text as m from audit.events"
+        )
         rows = {row["id"]: row for row in cursor}
     page = auditdb.events(conn)
     assert page.next_cursor is None
     assert [e.id for e in page.events] == sorted(rows, reverse=True)
     for event in page.events:
         row = rows[event.id]
-        assert (event.changes_json, event.context_json) == (row.pop("c"), row.pop("x"))
+        written = (event.changes_json, event.context_json, event.moved_json)
+        assert written == (row.pop("c"), row.pop("x"), row.pop("m"))
         assert event.context == (row.pop("context") or {})
+        assert event.moved == (row.pop("moved") or {})
         assert event.changes.keys() == (row.pop("changes") or {}).keys()
         assert event.occurred_at.tzinfo is UTC
         for name, found in row.items():

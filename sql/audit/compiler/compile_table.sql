@@ -57,10 +57,105 @@
 --     v_account_id text;
 --     v_item_id text;
 --     v_item_label text;
+--     v_was text[];
+--     v_is text[];
+--     v_moved jsonb;
 --     v_renamed_changes jsonb;
 --   begin
 --     if old."title" is distinct from audit.as_compiled(new."title", null::pg_catalog.text) then
 --       v_renamed_changes := jsonb_set(coalesce(v_renamed_changes, '{}'), '{title}', jsonb_object(array['old', audit.as_compiled(old."title", null::pg_catalog.text), 'new', audit.as_compiled(new."title", null::pg_catalog.text)]::text[]));
+--     end if;
+--     if old."id" is distinct from audit.as_compiled(new."id", null::pg_catalog.int4) then
+--       v_was := (select array['', audit.as_compiled(old."id", null::pg_catalog.int4)::text, (null)::text]::text[]);
+--       v_is := (select array['', audit.as_compiled(new."id", null::pg_catalog.int4)::text, (null)::text]::text[]);
+--       if v_was is distinct from v_is then
+--         v_moved := audit.moved_identity('from', v_is, v_was);
+--       end if;
+--       if v_renamed_changes is not null then
+--         if split_part(v_actor, chr(31), 1) = extract(epoch from current_timestamp)::text then
+--           v_actor_type := split_part(v_actor, chr(31), 2);
+--           v_actor_id := split_part(v_actor, chr(31), 3);
+--           v_actor_label := nullif(split_part(v_actor, chr(31), 4), '');
+--           if split_part(v_actor, chr(31), 5) <> ''
+--             or v_actor_id = '' or v_actor_type in ('', 'database')
+--           then
+--             if v_actor_id = '' or v_actor_type in ('', 'database') then
+--               v_actor_type := 'database';
+--               v_actor_id := session_user;
+--               v_actor_label := null;
+--             elsif split_part(v_actor, chr(31), 5) like ' {%' then
+--               v_context := split_part(v_actor, chr(31), 5)::jsonb;
+--             else
+--               v_context := case when split_part(v_actor, chr(31), 5) = '  null' then null
+--                 when split_part(v_actor, chr(31), 5) like '  {%' then split_part(v_actor, chr(31), 5)::jsonb
+--                 else audit.context_of(split_part(v_actor, chr(31), 5)) end;
+--               if split_part(v_actor, chr(31), 6) <> all ('{"",database}')
+--                 and split_part(v_actor, chr(31), 7) <> ''
+--               then
+--                 v_on_behalf_of_type := split_part(v_actor, chr(31), 6);
+--                 v_on_behalf_of_id := split_part(v_actor, chr(31), 7);
+--                 v_on_behalf_of_label := nullif(split_part(v_actor, chr(31), 8), '');
+--               end if;
+--             end if;
+--           end if;
+--         else
+--           v_actor_type := 'database';
+--           v_actor_id := session_user;
+--         end if;
+--         v_item_id := audit.as_compiled(new."id", null::pg_catalog.int4)::text;
+--         v_item_label := audit.as_compiled(new."title", null::pg_catalog.text)::text;
+--         insert into audit.log (
+--           account_id, action, item_type, item_id, item_label, parent_type, parent_id,
+--           actor_type, actor_id, actor_label, on_behalf_of_type, on_behalf_of_id, on_behalf_of_label,
+--           db_role, application, is_cascade, is_deleted, layout, row_values, changes, context, moved
+--         )
+--         select
+--           '',
+--           'renamed',
+--           'note',
+--           _audit.v_item_id,
+--           _audit.v_item_label,
+--           null,
+--           (null)::text,
+--           _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label,
+--           _audit.v_on_behalf_of_type, _audit.v_on_behalf_of_id, _audit.v_on_behalf_of_label,
+--           session_user,
+--           current_setting('application_name'),
+--           false,
+--           false,
+--           1,
+--           null,
+--           _audit.v_renamed_changes,
+--           _audit.v_context,
+--           _audit.v_moved;
+--         if v_moved is not null then
+--           insert into audit.log (
+--             account_id, action, item_type, item_id, item_label, parent_type, parent_id,
+--             actor_type, actor_id, actor_label, on_behalf_of_type, on_behalf_of_id, on_behalf_of_label,
+--             db_role, application, is_cascade, is_deleted, layout, row_values, changes, context, moved
+--           )
+--           select
+--             '',
+--             'renamed',
+--             'note',
+--             audit.as_compiled(old."id", null::pg_catalog.int4)::text,
+--             audit.as_compiled(old."title", null::pg_catalog.text)::text,
+--             null,
+--             (null)::text,
+--             _audit.v_actor_type, _audit.v_actor_id, _audit.v_actor_label,
+--             _audit.v_on_behalf_of_type, _audit.v_on_behalf_of_id, _audit.v_on_behalf_of_label,
+--             session_user,
+--             current_setting('application_name'),
+--             false,
+--             false,
+--             1,
+--             null,
+--             _audit.v_renamed_changes,
+--             _audit.v_context,
+--             audit.moved_identity('to', _audit.v_was, _audit.v_is);
+--         end if;
+--         v_renamed_changes := null;
+--       end if;
 --     end if;
 --     if v_renamed_changes is not null then
 --       if split_part(v_actor, chr(31), 1) = extract(epoch from current_timestamp)::text then

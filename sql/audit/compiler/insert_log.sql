@@ -1,7 +1,8 @@
 -- The statement at the end of every compiled function: rows of the table in, rows of the log out.
 create or replace function audit.insert_log(
   t audit.tracked, row_sql audit.row_sql, action text, changes text, is_cascade text, source text,
-  condition text, record text default null, is_deleted boolean default false
+  condition text, record text default null, is_deleted boolean default false,
+  moved text default null
 )
   returns text
   language sql
@@ -12,7 +13,7 @@ as $$
 E'  insert into audit.log (
     account_id, action, item_type, item_id, item_label, parent_type, parent_id,
     actor_type, actor_id, actor_label, on_behalf_of_type, on_behalf_of_id, on_behalf_of_label,
-    db_role, application, is_cascade, is_deleted, layout, row_values, changes, context
+    db_role, application, is_cascade, is_deleted, layout, row_values, changes, context%s
   )
   select
     %s,
@@ -31,11 +32,13 @@ E'  insert into audit.log (
     %s,
     %s,
     %s,
-    _audit.v_context%s%s;
+    _audit.v_context%s%s%s;
 %s%s',
+    case when moved is not null then ', moved' else '' end,
     row_sql.account, action, t.item_type, row_sql.item_id, row_sql.item_label,
     row_sql.parent_type, row_sql.parent_id, is_cascade,
     is_deleted::text, coalesce(t.layout::text, 'null'), coalesce(record, 'null'), changes,
+    coalesce(E',\n    ' || moved, ''),
     case when source <> '' then E'\n  from ' || source || row_sql.joins
       when row_sql.joins <> '' then E'\n  from (select) as here' || row_sql.joins
       else '' end,
@@ -55,8 +58,10 @@ E'  if _audit.v_actor_type = ''database'' and found then
 $$;
 
 revoke all on function
-  audit.insert_log(audit.tracked, audit.row_sql, text, text, text, text, text, text, boolean) from public;
+  audit.insert_log(
+    audit.tracked, audit.row_sql, text, text, text, text, text, text, boolean, text) from public;
 
 comment on function
-  audit.insert_log(audit.tracked, audit.row_sql, text, text, text, text, text, text, boolean) is
+  audit.insert_log(
+    audit.tracked, audit.row_sql, text, text, text, text, text, text, boolean, text) is
   'SQL that writes the rows of the log for one action.';

@@ -15,14 +15,19 @@ declare
   v_differences text;
 begin
   select * into strict v_rule from audit.rules_of(t, 'update') as r where r.is_grouped;
-  -- Old and new row are the same part while neither its key nor its item changed. A full join can
-  -- only hash or merge: a plan made for one row stays linear for a hundred thousand.
+  -- Old and new row are the same part while neither its key nor its item changed, nor whose that is: else
+  -- it left the one and came to the other, and both are told. A full join can only hash or merge: a
+  -- plan made for one row stays linear for a hundred thousand.
   select (array_agg(c.name order by c.number) filter (where c.is_key))[1],
-      string_agg(format('%1$s %2$s %3$s', v_old ->> c.name, audit.equality_of(c.type),
-        v_new ->> c.name), ' and ' order by c.number)
+      string_agg(case when c.is_key or c.name in (select audit.names_in(t.item_id))
+          then format('%1$s %2$s %3$s', v_old ->> c.name, audit.equality_of(c.type),
+            v_new ->> c.name)
+          else format('coalesce(%s, '''') = coalesce(%s, '''')',
+            audit.text_value(c.type, v_old ->> c.name), audit.text_value(c.type, v_new ->> c.name))
+          end, ' and ' order by c.number)
     into v_key, v_pairs
     from audit.columns_of(t.target) as c
-    where c.is_key or c.name in (select audit.names_in(t.item_id));
+    where c.is_key or c.name in (select audit.identity_columns(t));
   select string_agg(format('case when %s then jsonb_build_object(%L, %s) else ''{}'' end',
       a.differs, a.name, a.both_entry), E'\n            || ' order by a.number)
     into v_differences

@@ -14,6 +14,7 @@ as $$
   ), taker as (
     select
       a.number, a.differs, r.condition,
+      a.name in (select audit.identity_columns(t)) as is_identity,
       format('%1$s := jsonb_set(coalesce(%1$s, ''{}''), %2$L, %3$s);',
         r.variable, array[a.name], a.both_entry) as assignment,
       row_number() over (partition by a.number
@@ -24,6 +25,7 @@ as $$
     select
       k.number,
       k.differs,
+      k.is_identity,
       bool_and(k.condition is null) as is_simple,
       -- Nothing comes after the first taker without a condition.
       case when min(k.n) filter (where k.condition is null) = 1
@@ -35,7 +37,7 @@ as $$
     from taker as k
     where not exists (select from taker as o
                       where o.number = k.number and o.n < k.n and o.condition is null)
-    group by k.number, k.differs
+    group by k.number, k.differs, k.is_identity
   ), block as (
     select b.place, count(*) as size, min(b.number) as number,
       string_agg(b.differs, E'\n    or ' order by b.number) as differs,
@@ -48,14 +50,19 @@ as $$
         then (row_number() over (partition by k.is_simple order by k.number) - 1) / 5
         else -k.number end as place
       from taken as k
+      where not k.is_identity
     ) as b
     group by b.place
   )
   select
-    (select string_agg(case when b.size = 1 then audit.indent(b.statements, 2 * s.step)
+    coalesce((select string_agg(case when b.size = 1 then audit.indent(b.statements, 2 * s.step)
         else format(E'  if %s then\n%s  end if;\n', b.differs,
           audit.indent(b.statements, 4 * s.step)) end,
-        '' order by b.number) from block as b)
+        '' order by b.number) from block as b), '')
+    || audit.moved_body(t, coalesce((
+        select string_agg(audit.indent(format(E'if %s then\n%send if;\n', k.differs, k.assignments),
+          4 * s.step), '' order by k.number)
+        from taken as k where k.is_identity), ''), b.row_sql, s.step, old_side)
     || (select string_agg(audit.update_insert(t, b.row_sql, r.action, s.step, old_side), ''
                           order by r.number)
         from (select action, min(number) as number from rule group by 1) as r)

@@ -1,6 +1,7 @@
 -- The end of UPDATE, row by row: what an action collected is written.
 create or replace function audit.update_insert(
-  t audit.tracked, row_sql audit.row_sql, action text, step integer, old_side text
+  t audit.tracked, row_sql audit.row_sql, action text, step integer, old_side text,
+  is_moved boolean default false
 )
   returns text
   language sql
@@ -15,7 +16,9 @@ as $$
       quote_literal(action),
       audit.part_changes(t, row_sql,
         concat_ws(' || ', audit.part_identity(t, old_side), '_audit.' || v.changes)),
-      'false', '', ''), 2 * step))
+      'false', '', '', moved => case when is_moved then '_audit.v_moved' end)
+    || case when is_moved then audit.moved_insert(t, action, '_audit.' || v.changes, old_side)
+      || format(E'  %s := null;\n', v.changes) else '' end, 2 * step))
   from (
     -- In a transaction of many statements a variable is cheaper than the same in the insert; what
     -- reads nothing of the row is cheaper there.
@@ -32,7 +35,9 @@ as $$
   cross join (select quote_ident('v_' || audit.short_name(action) || '_changes') as changes) as v
 $$;
 
-revoke all on function audit.update_insert(audit.tracked, audit.row_sql, text, integer, text) from public;
+revoke all on function
+  audit.update_insert(audit.tracked, audit.row_sql, text, integer, text, boolean) from public;
 
-comment on function audit.update_insert(audit.tracked, audit.row_sql, text, integer, text) is
+comment on function
+  audit.update_insert(audit.tracked, audit.row_sql, text, integer, text, boolean) is
   'SQL that writes the row of the log for one action of an UPDATE.';

@@ -5,7 +5,9 @@ create or replace function audit.update_variables(t audit.tracked)
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select audit.actor_variables() || array['v_account_id text', 'v_item_id text', 'v_item_label text'] || array(
+  select audit.actor_variables() || array[
+    'v_account_id text', 'v_item_id text', 'v_item_label text',
+    'v_was text[]', 'v_is text[]', 'v_moved jsonb'] || array(
     select quote_ident('v_' || audit.short_name(r.action) || '_changes') || ' jsonb'
     from audit.rules_of(t, 'update') as r
     group by r.action

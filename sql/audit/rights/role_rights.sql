@@ -37,6 +37,7 @@ as $$
     ('audit_writer', 'delete', 'audit.move', false),
     ('audit_writer', 'execute', 'audit.demand_actor(text)', true),
     ('audit_writer', 'execute', 'audit.refuse_null(text, text)', true),
+    ('audit_writer', 'execute', 'audit.moved_identity(text, text[], text[])', true),
     ('audit_writer', 'execute', 'audit.context_of(text)', true)
   union all
   select r.role, 'execute', o.object, true

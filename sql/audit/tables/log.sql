@@ -24,6 +24,7 @@ create table audit.log (
   application text             not null default '',
   is_cascade  boolean          not null default false,
   context     jsonb,
+  moved       jsonb,
   era         smallint         not null default 1,
   layout      integer,
   row_values  text,
@@ -61,7 +62,8 @@ alter table audit.log
   alter column on_behalf_of_label set statistics 0,
   alter column row_values set statistics 0,
   alter column changes set statistics 0,
-  alter column context set statistics 0;
+  alter column context set statistics 0,
+  alter column moved set statistics 0;
 
 revoke all on audit.log from public;
 
@@ -96,6 +98,10 @@ comment on column audit.log.application is 'The application_name of the session 
 comment on column audit.log.is_cascade is 'Whether the row was written because a parent was deleted.';
 comment on column audit.log.context is
   'Request id, address, reason and the like, as given with the actor.';
+comment on column audit.log.moved is
+  'Where an action made the row of a table another item, or one of another account or parent: what it '
+  'is known by on the other side, {"from": {"item_id": ...}} or, in the row about the item as it was, '
+  '{"to": ...}.';
 comment on column audit.log.era is
   'In which era (audit.era) it was written, which tx counts in; minus the number of the era where it '
   'came with the import that began that one.';

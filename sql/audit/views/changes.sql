@@ -21,6 +21,7 @@ select
   e.application,
   e.is_cascade,
   e.context,
+  e.moved,
   (select a.label from audit.action as a where a.action = e.action) as action_label,
   c.column_name,
   c.old_value,

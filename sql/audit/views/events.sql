@@ -25,6 +25,7 @@ select
   case when l.row_values is null then l.changes
     else audit.record_text(l.layout, l.row_values, l.is_deleted)::jsonb end as changes,
   l.context,
+  l.moved,
   l.era,
   (select y.table_name from audit.layout as y where y.id = l.layout) as table_name,
   l.layout,
