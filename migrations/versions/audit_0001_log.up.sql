@@ -247,7 +247,7 @@ create table audit.tracked (
   constraint tracked_actions_is_array_check check (jsonb_typeof(actions) = 'array'),
   constraint tracked_parent_type_and_id_check check ((parent_type is null) = (parent_id is null)),
   constraint tracked_one_account_check check (account is null or accounts is null),
-  constraint tracked_part_and_name_check check ((part is null) = (part_name is null))
+  constraint tracked_part_and_name_check check (part is not null or part_name is null)
 );
 
 create index tracked_tables_idx on audit.tracked using gin ((tables::oid[])) with (fastupdate = off);
@@ -276,7 +276,8 @@ comment on column audit.tracked.lookups is
   'Rows that expressions may name: alias to the foreign key column that leads there.';
 comment on column audit.tracked.part is
   'Path that the keys of changes begin with, where rows are parts of the item.';
-comment on column audit.tracked.part_name is 'Expression for the name of the part, second in the path.';
+comment on column audit.tracked.part_name is
+  'Expression for the name of the part, second in the path; without it, the primary key.';
 comment on column audit.tracked.operational is 'Columns whose change is no action.';
 comment on column audit.tracked.secret is
   'Columns that are logged as changed, never with their values.';
@@ -5696,6 +5697,9 @@ as $$
     select r.n, case
       when jsonb_typeof(r.rule) <> 'object' then 'an action is a JSON object'
       when coalesce(r.rule ->> 'action', '') = '' then 'an action needs a name'
+      when length(r.rule ->> 'action') > 255
+        then format('action %s…: its name is longer than 255 characters',
+          left(r.rule ->> 'action', 40))
       when not r.rule ? 'on' or r.events = '[]'
         or exists (select from jsonb_array_elements_text(r.events) as e
                    where e.value is null or e.value not in ('insert', 'update', 'delete'))
@@ -6071,12 +6075,33 @@ begin
     raise exception 'invalid declaration of %: give account or accounts, not both', t.target
       using errcode = 'UA005';
   end if;
-  if (t.parent_type is null) <> (t.parent_id is null)
-    or (t.part is null) <> (t.part_name is null)
-    or t.on_truncate not in ('log', 'refuse') or jsonb_typeof(t.actions) <> 'array' then
-    raise exception 'invalid declaration of %: parent_type goes with parent_id and part with '
-      'part_name, on_truncate is log or refuse, actions is an array', t.target
-      using errcode = 'UA005';
+  select f.problem, f.hint into v_problem, v_hint
+    from (values
+      (t.parent_type is null and t.parent_id is not null,
+        'there is a parent_id and no parent_type',
+        'parent_type says of what kind the item is that the id is of: give both or neither.'),
+      (t.parent_type is not null and t.parent_id is null,
+        'there is a parent_type and no parent_id',
+        'parent_id is an expression for the id of an item of that type: give both or neither.'),
+      (t.part is null and t.part_name is not null,
+        'there is a part_name and no part',
+        'part says what the parts are called in changes, such as features: give it, or leave both '
+          'out.'),
+      (t.on_truncate not in ('log', 'refuse'),
+        format('on_truncate is log or refuse, not %s', t.on_truncate),
+        'log leaves a row about a TRUNCATE in the log, refuse makes it an error.'),
+      (jsonb_typeof(t.actions) <> 'array',
+        format('actions is an array, not of type %s', jsonb_typeof(t.actions)),
+        'For example: [{"action": "invoice_paid", "on": "update", "columns": ["paid_at"]}]'),
+      -- What every entry of an index of the log has, beside an id.
+      (length(t.item_type) > 100, 'the item_type is longer than 100 characters', ''),
+      (length(t.parent_type) > 100, 'the parent_type is longer than 100 characters', '')
+    ) as f (is_so, problem, hint)
+    where f.is_so
+    limit 1;
+  if v_problem is not null then
+    raise exception 'invalid declaration of %: %', t.target, v_problem
+      using errcode = 'UA005', hint = v_hint;
   end if;
   if jsonb_typeof(t.lookups) <> 'object' then
     raise exception 'invalid declaration of %: lookups is an object {"alias": "column"}', t.target
@@ -9729,7 +9754,7 @@ comment on function audit.check_sessions(interval) is
   'Findings: old transactions that are pending, and what keeps triggers from firing.';
 
 -- How large the log is, how fast it grows, and how long its partitions last: information. The number
--- of rows is what PostgreSQL last counted.
+-- of rows is what PostgreSQL last counted, where it did.
 create or replace function audit.check_size()
   returns setof audit.finding
   language sql
@@ -9748,10 +9773,21 @@ as $$
       and isfinite(p.lower_bound) and p.has_rows
   )
   select 'log_size', 'info', 'audit.log',
-    format('The log takes %s, with %s rows or so in %s partitions.', pg_size_pretty(sum(p.bytes)),
-      sum(greatest(p.reltuples, 0))::bigint, count(*)),
-    ''
-  from partition as p
+    case
+      when c.unknown = 0 then format('The log takes %s, with %s rows or so in %s partitions.',
+        c.size, coalesce(c.rows, 0), c.partitions)
+      when c.known = 0 then format('The log takes %s in %s partitions. Its rows were never counted.',
+        c.size, c.partitions)
+      else format('The log takes %s in %s partitions. %s with rows have %s or so; those of %s more '
+        'were never counted.', c.size, c.partitions, c.known, c.rows, c.unknown) end,
+    case when c.unknown > 0 then 'analyze audit.log;' else '' end
+  from (
+    select pg_size_pretty(sum(p.bytes)) as size, count(*) as partitions,
+      sum(p.reltuples) filter (where p.has_rows and p.reltuples >= 0)::bigint as rows,
+      count(*) filter (where p.has_rows and p.reltuples < 0) as unknown,
+      count(*) filter (where p.has_rows and p.reltuples >= 0) as known
+    from partition as p
+  ) as c
   union all
   select 'log_growth', 'info', 'audit.log',
     format('Of late it has grown by %s a month.',
