@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from auditdb._export import witness as witnesses
 from auditdb._export.conditions import all_of
 from auditdb.errors import SchemaBehind, WatermarkRefused, log_translated
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from typing import LiteralString
 
     import psycopg
+
+    from auditdb._export.witness import Witness
 
 MOST_PENDING = 1000
 """With more transactions open than this, a watermark waits for the oldest of them."""
@@ -49,8 +52,8 @@ class Watermark:
     era: int
     log: str
     """The identity of the log."""
-    witness: int | None = None
-    """The id of a row of the log that was written after it: where that row is, so is all before."""
+    witness: Witness | None = None
+    """A row of the log that was written after it: where that row is, so is all before."""
 
     def as_json(self) -> dict[str, Any]:
         """Return what from_json() reads."""
@@ -60,7 +63,7 @@ class Watermark:
             "era": self.era,
             "log": self.log,
         }
-        return found if self.witness is None else found | {"witness": self.witness}
+        return found if self.witness is None else found | {"witness": self.witness.as_json()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +82,11 @@ def from_json(found: Any) -> Watermark:
     try:
         next_tx, pending = found["next_tx"], tuple(found["pending"])
         era, log = found["era"], found["log"]
-        witness = found.get("witness")
-        numbers = (next_tx, era, *pending, *([] if witness is None else [witness]))
-    except (KeyError, TypeError):
+        seen = found.get("witness")
+        witness = None if seen is None else witnesses.from_json(seen)
+    except (KeyError, TypeError, ValueError):
         raise WatermarkRefused("This is no watermark of auditdb.") from None
+    numbers = (next_tx, era, *pending)
     if not (all(type(n) is int and n >= 0 for n in numbers) and isinstance(log, str)):
         raise WatermarkRefused("This is no watermark of auditdb.")
     return Watermark(next_tx, pending, era, log, witness)
@@ -153,12 +157,8 @@ def check_witness(connection: psycopg.Connection[Any], after: Watermark) -> None
     """
     if after.witness is None:
         return
-    row = connection.execute(
-        "select exists (select from audit.log as l where l.id = %s and l.tx >= %s"
-        " and l.action = 'log_exported')",
-        [after.witness, after.next_tx],
-    ).fetchone()
-    if row != (True,):
+    # Another export may have written a row of the same id since: it must be this very row.
+    if after.witness not in witnesses.of(connection, after.witness.id, after.next_tx):
         raise WatermarkRefused(_WENT_BACK, hint=_FROM_THE_BEGINNING)
 
 
@@ -216,7 +216,7 @@ def between(after: Watermark | None, upto: Watermark, eras: Sequence[Era]) -> sq
     if after.witness is not None:
         # Written on the new server before anybody said so: with ids that go on, and transaction
         # ids that begin anywhere.
-        began = sql.SQL("(({}) or l.id > {})").format(began, after.witness)
+        began = sql.SQL("(({}) or l.id > {})").format(began, after.witness.id)
     return sql.SQL("(({}) or ({}) or ({}))").format(
         all_of([_in_era("=", after.era), began]),
         all_of([_in_era(">", after.era), _in_era("<", upto.era)]),

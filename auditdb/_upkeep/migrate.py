@@ -43,6 +43,7 @@ where n.nspname = 'audit' and c.relname = 'alembic_version' and c.relkind = 'r'
 """
 """Finds the table of revisions. What else somebody gave its name could be code of theirs."""
 
+
 @dataclass(frozen=True, slots=True)
 class Branch:
     """Where a database stands on one branch of the migrations."""

@@ -385,9 +385,9 @@ def test_a_closed_directory_that_is_said_is_neither_opened_nor_passed_over(
         closed.chmod(0o700)
         server = embedded.find()
         assert server.home.is_relative_to(data_home)
-        with pytest.raises(embedded.EmbeddedFailed, match="cannot go through") as told:
-            with embedded.held(server):
-                pass
+        refused = pytest.raises(embedded.EmbeddedFailed, match="cannot go through")
+        with refused as told, embedded.held(server):
+            pass
         assert "XDG_DATA_HOME" in (told.value.hint or "")
         assert closed.stat().st_mode & 0o777 == 0o700
         closed.chmod(0o755)
