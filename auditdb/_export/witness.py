@@ -21,7 +21,7 @@ select l.tx, {moment}, pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to
       l.db_role, l.application, l.context, l.changes)::text, 'UTF8')), 'hex')
 from audit.log as l
 where l.id = %s and l.tx >= %s and l.action = 'log_exported'
-""".format(moment=MOMENT)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,8 @@ def of(connection: psycopg.Connection[Any], row_id: int, first_tx: int) -> list[
 
     `connection` sees the whole log.
     """
+    query = _QUERY.format(moment=MOMENT).encode()
     return [
         Witness(row_id, tx, page_cursor.to_iso(int(moment)), sha256)
-        for tx, moment, sha256 in connection.execute(_QUERY, [row_id, first_tx])
+        for tx, moment, sha256 in connection.execute(query, [row_id, first_tx])
     ]

@@ -289,7 +289,7 @@ def test_a_part_without_a_declared_name_is_called_by_its_primary_key(
     with recorded(connection) as log:
         for statement in statements:
             run(connection, statement, table)
-    found = [row.changes for row in log if row.item.startswith("thing:")]
+    found = [row.changes or {} for row in log if row.item.startswith("thing:")]
     assert [changes[f"parts/{name}/v"] for changes in found] == [
         {"new": "a"},
         {"old": "a", "new": "b"},
