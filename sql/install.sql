@@ -268,6 +268,7 @@ create schema audit;
 \ir audit/check/check_storage.sql
 \ir audit/check/check_changes.sql
 \ir audit/check/check_eras.sql
+\ir audit/check/check_replication.sql
 \ir audit/check/check_summaries.sql
 \ir audit/check/check_counts.sql
 \ir audit/check/check_strangers.sql

@@ -71,6 +71,8 @@ class Source:
             _keep_partitions_ahead(primary)
             row_security = read_transaction.needs_row_security(connection)
             mark = watermark.take(connection, on_standby=request.primary is not None)
+            with read_transaction.reading(connection, row_security=row_security):
+                watermark.check_own(connection, mark)
             after = None
             if request.since_last is not None:
                 # There the row that this export will leave is read again in the end.

@@ -47,7 +47,10 @@ def batches(
     """
     after: Watermark | None = None
     if wanted.since is None:
-        after = watermark.take(connection, on_standby=True).watermark
+        mark = watermark.take(connection, on_standby=True)
+        with read_transaction.reading(connection, row_security=True):
+            watermark.check_own(connection, mark)
+        after = mark.watermark
     while True:
         mark = watermark.take(connection, on_standby=True)
         if after is not None:
@@ -68,6 +71,7 @@ def _new(
         read_transaction.reading(connection, row_security=True),
         connection.cursor("follow") as cursor,
     ):
+        watermark.check_own(connection, mark)
         cursor.execute(_QUERY.format(columns=_COLUMNS, where=where))
         while found := cursor.fetchmany(BATCH):
             yield [rows.event(row) for row in found]

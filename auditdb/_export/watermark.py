@@ -27,7 +27,16 @@ select pg_catalog.pg_is_in_recovery(), pg_catalog.pg_current_snapshot()::text,
   (select s.system_identifier from pg_catalog.pg_control_system() as s),
   (select pg_catalog.json_agg(pg_catalog.json_build_array(
      e.number, e.kind, e.is_open, e.log, e.server::text) order by e.number)
-   from audit.era as e)
+   from audit.era as e),
+  (select pg_catalog.string_agg(distinct pg_catalog.quote_ident(s.subname), ', ')
+   from pg_catalog.pg_subscription_rel as w
+   join pg_catalog.pg_subscription as s on s.oid = w.srsubid
+   where pg_catalog.pg_partition_root(w.srrelid) = 'audit.log'::pg_catalog.regclass)
+"""
+# No row that is seen has a transaction id that was not given out, unless another server gave it.
+_FOREIGN = """
+select exists (select from audit.log as l where l.era = %s
+  and l.tx >= pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint)
 """
 _BEGIN_ERA = "Run once, as the owner of the log: select audit.begin_era();"
 
@@ -38,7 +47,7 @@ class Era:
 
     number: int
     kind: str
-    """installed, restored or imported."""
+    """installed, restored, replicated, imported, undone or undo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +106,14 @@ def take(connection: psycopg.Connection[Any], *, on_standby: bool = False) -> Ma
 
     On a standby it is taken only with `on_standby`, and then lies before the oldest transaction
     that the standby knows to be open: rows come later, but none is lost. Raises WatermarkRefused on
-    a standby otherwise, after a restore that was not followed by audit.begin_era(), and while an
-    import is not complete.
+    a standby otherwise, after a restore that was not followed by audit.begin_era(), while a
+    subscription writes to the log, and while an import is not complete.
     """
     with log_translated():
         row = connection.execute(_TAKE).fetchone()
     if row is None or not row[3]:
         raise SchemaBehind("The log has no era: the table audit.era is empty.", hint=_BEGIN_ERA)
-    is_standby, snapshot, server, found = row
+    is_standby, snapshot, server, found, subscriptions = row
     if is_standby and not on_standby:
         raise WatermarkRefused(
             "This server is a standby: it does not know which transactions are still open.",
@@ -115,6 +124,14 @@ def take(connection: psycopg.Connection[Any], *, on_standby: bool = False) -> Ma
         raise WatermarkRefused(
             "The log was restored from another server, whose transaction ids do not count here.",
             hint=_BEGIN_ERA,
+        )
+    if subscriptions is not None:
+        raise WatermarkRefused(
+            f"Rows of another server come into this log by replication ({subscriptions}): their "
+            "transaction ids do not count here, so which of them are new is not known.",
+            hint="Export or follow where they are written: there are all of them. To do so here, "
+            "as the owner of the log: select audit.begin_era(); drop the subscription, and begin "
+            "with another state file.",
         )
     if is_open:
         raise WatermarkRefused(
@@ -131,6 +148,19 @@ def take(connection: psycopg.Connection[Any], *, on_standby: bool = False) -> Ma
     return Mark(Watermark(int(xmax), pending, eras[-1].number, log), eras, is_standby, reached)
 
 
+def check_own(connection: psycopg.Connection[Any], mark: Mark) -> None:
+    """Raise WatermarkRefused where rows of the newest era are of another server, as they say.
+
+    Replication brought them, and is over: a server that it still goes on at has no watermark.
+    """
+    if connection.execute(_FOREIGN, [mark.watermark.era]).fetchone() != (False,):
+        raise WatermarkRefused(
+            "The log has rows of another server, as after replication: their transaction ids do "
+            "not count here, so which of them are new is not known.",
+            hint=f"{_BEGIN_ERA} Then begin with another state file.",
+        )
+
+
 def check_order(after: Watermark, mark: Mark) -> None:
     """Raise WatermarkRefused where the rows between `after` and `mark` cannot be known."""
     upto = mark.watermark
@@ -140,9 +170,15 @@ def check_order(after: Watermark, mark: Mark) -> None:
         )
     if after.era > upto.era:
         raise WatermarkRefused(_WENT_BACK, hint=_FROM_THE_BEGINNING)
-    if any(era.kind == "imported" for era in mark.eras if era.number > after.era):
+    since = {era.kind for era in mark.eras if era.number > after.era}
+    if "imported" in since:
         raise WatermarkRefused(
             "Rows of another log were imported since: which of them are new is not known.",
+            hint=_FROM_THE_BEGINNING,
+        )
+    if "replicated" in since:
+        raise WatermarkRefused(
+            "Rows of another server came by replication since: which of them are new is not known.",
             hint=_FROM_THE_BEGINNING,
         )
     if after.era == upto.era and after.next_tx > mark.reached and not mark.is_standby:

@@ -186,7 +186,7 @@ create table audit.era (
   imported jsonb,
   constraint era_pkey primary key (number),
   constraint era_kind_check
-    check (kind in ('installed', 'restored', 'imported', 'undone', 'undo')),
+    check (kind in ('installed', 'restored', 'replicated', 'imported', 'undone', 'undo')),
   constraint era_imported_check check ((kind in ('imported', 'undone')) = (imported is not null))
 );
 
@@ -198,8 +198,8 @@ comment on column audit.era.number is 'Number of the era, from 1 on.';
 comment on column audit.era.log is 'Identity of the log, kept when it is restored elsewhere.';
 comment on column audit.era.server is 'Identifier of the server whose transaction ids count.';
 comment on column audit.era.kind is
-  'What began the era: installed, restored, imported; undone, an import that was undone since; undo, '
-  'when it was.';
+  'What began the era: installed, restored, replicated, imported; undone, an import that was undone '
+  'since; undo, when it was.';
 comment on column audit.era.is_open is
   'Whether an import is under way, whose rows are not all there yet.';
 comment on column audit.era.began_at is 'When the era began.';
@@ -2890,7 +2890,7 @@ as $$
   builtin_name, carries, cascade_gate, cascade_test, cascades_of, check, check_changes,
   check_compiled, check_counts, check_eras, check_event_triggers, check_functions, check_guard,
   check_import, check_layout_readers, check_layouts, check_partitions, check_policies,
-  check_readers, check_restored, check_rights, check_rows, check_sessions, check_size,
+  check_readers, check_replication, check_restored, check_rights, check_rows, check_sessions, check_size,
   check_spares, check_storage, check_strangers, check_summaries, check_tables, check_triggers,
   check_untracked, check_writers, close_partition, column_numbers, columns_now, columns_of,
   compile_function, compile_moves, compile_partitioned, compile_table, compiler_digest,
@@ -5331,7 +5331,8 @@ comment on function audit.record_export(jsonb) is
   'Public. Writes the row log_exported: what was exported, as an object with range, rows, hash; '
   'returns its id.';
 
--- After a restore or an import: all that the log has now is past, whatever its transaction ids.
+-- After a restore or replication: all that the log has now is past, whatever its transaction ids.
+-- Rows that were replicated came in any order, so that no place of before tells which are new.
 create or replace function audit.begin_era()
   returns integer
   language plpgsql
@@ -5339,15 +5340,16 @@ create or replace function audit.begin_era()
   set lock_timeout = '10s'
 as $$
 begin
-  return audit.add_era('restored');
+  return audit.add_era(case when exists (select from audit.check_replication()) then 'replicated'
+    else 'restored' end);
 end;
 $$;
 
 revoke all on function audit.begin_era() from public;
 
 comment on function audit.begin_era() is
-  'Public. To be called once after the log was restored on another server: exports then count from '
-  'here.';
+  'Public. To be called once after the log was restored on another server, or where one was replicated '
+  'to it: exports then count from here.';
 
 -- When an import is undone: the layouts that came with it. Those of a declaration of this database
 -- stay, for its tables may write in them by now.
@@ -9534,6 +9536,43 @@ revoke all on function audit.check_eras() from public;
 
 comment on function audit.check_eras() is 'Findings: eras that do not hang together.';
 
+-- Rows of another server, which logical replication writes to the log, or wrote: they carry that
+-- server's transaction ids. Of rows of this one, none that is seen has an id that was not given out.
+create or replace function audit.check_replication()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select 'log_replicated', 'error', quote_ident(s.subname),
+    'The subscription writes rows of another server to the log, whose transaction ids do not count '
+      'here: exports and log --follow are refused. Export from the server that publishes them; or '
+      'begin an era, end the subscription, and begin with another state file.',
+    format('select audit.begin_era(); -- and then, by itself: drop subscription %I;', s.subname)
+  from pg_subscription_rel as w
+  join pg_subscription as s on s.oid = w.srsubid
+  where pg_partition_root(w.srrelid) = 'audit.log'::regclass
+  group by s.subname
+  union all
+  select 'rows_foreign', 'error', 'audit.log',
+    'The log has rows with transaction ids that this server has not given out yet, as after '
+      'replication from another one: exports and log --follow are refused. Begin with another state '
+      'file afterwards.',
+    'select audit.begin_era();'
+  from audit.era as e
+  where e.number = (select max(m.number) from audit.era as m where not m.is_open)
+    -- Of a log that was restored on another server check_eras() tells.
+    and e.server = (select c.system_identifier from pg_control_system() as c)
+    and exists (select from audit.log as l
+                where l.era = e.number
+                  and l.tx >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint)
+$$;
+
+revoke all on function audit.check_replication() from public;
+
+comment on function audit.check_replication() is
+  'Findings: rows of another server, that a subscription writes to the log or wrote.';
+
 -- Whether what is known of closed partitions fits them: readers leave out those that are said to have
 -- no row of an item. Counting every row would take too long, so the number of them is held to what
 -- PostgreSQL counted when it froze the partition.
@@ -9738,8 +9777,8 @@ as $$
     and s.source in ('configuration file', 'command line', 'environment variable')
   union all
   select 'subscription_writes', 'error', format('%I to %s', s.subname, audit.name_of(w.srrelid)),
-    'A subscription writes to the table: its insertions and deletions fire no statement triggers '
-    'and are missed. Track the table where it is written first.',
+    'A subscription writes to the table: after the initial copy, its insertions and deletions fire no '
+    'statement triggers and are missed. Track the table where it is written first.',
     format('alter subscription %I disable;', s.subname)
   from pg_subscription_rel as w
   join pg_subscription as s on s.oid = w.srsubid
@@ -9872,6 +9911,8 @@ as $$
   select * from audit.check_changes()
   union all
   select * from audit.check_eras()
+  union all
+  select * from audit.check_replication()
   union all
   select * from audit.check_summaries()
   union all

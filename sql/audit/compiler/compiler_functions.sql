@@ -15,7 +15,7 @@ as $$
   builtin_name, carries, cascade_gate, cascade_test, cascades_of, check, check_changes,
   check_compiled, check_counts, check_eras, check_event_triggers, check_functions, check_guard,
   check_import, check_layout_readers, check_layouts, check_partitions, check_policies,
-  check_readers, check_restored, check_rights, check_rows, check_sessions, check_size,
+  check_readers, check_replication, check_restored, check_rights, check_rows, check_sessions, check_size,
   check_spares, check_storage, check_strangers, check_summaries, check_tables, check_triggers,
   check_untracked, check_writers, close_partition, column_numbers, columns_now, columns_of,
   compile_function, compile_moves, compile_partitioned, compile_table, compiler_digest,
