@@ -211,6 +211,7 @@ create schema audit;
 \ir audit/triggers/before_ddl.sql
 \ir audit/triggers/after_ddl.sql
 \ir audit/triggers/after_drop.sql
+\ir audit/triggers/after_subscription.sql
 \ir audit/triggers/follow_ddl.sql
 
 -- Partitions: made ahead of time, closed when their time is over, protected like the log itself

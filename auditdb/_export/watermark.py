@@ -36,7 +36,8 @@ select pg_catalog.pg_is_in_recovery(), pg_catalog.pg_current_snapshot()::text,
 # No row that is seen has a transaction id that was not given out, unless another server gave it.
 _FOREIGN = """
 select exists (select from audit.log as l where l.era = %s
-  and l.tx >= pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint)
+  and l.tx >= pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint
+  and l.tx is distinct from pg_catalog.pg_current_xact_id_if_assigned()::text::bigint)
 """
 _BEGIN_ERA = "Run once, as the owner of the log: select audit.begin_era();"
 

@@ -5057,6 +5057,10 @@ as $$
 declare
   v_id bigint;
 begin
+  if octet_length(write_log_event.account_id) > 2600 then
+    raise exception 'the account is longer than the 2600 bytes that an index of the log holds'
+      using errcode = 'UA005';
+  end if;
   insert into audit.log (
     account_id, action, item_type, item_id, item_label,
     actor_type, actor_id, actor_label, on_behalf_of_type, on_behalf_of_id, on_behalf_of_label,
@@ -5348,8 +5352,8 @@ $$;
 revoke all on function audit.begin_era() from public;
 
 comment on function audit.begin_era() is
-  'Public. To be called once after the log was restored on another server, or where one was replicated '
-  'to it: exports then count from here.';
+  'Public. To be called once after the log was restored on another server, or where one was '
+  'replicated to it: exports then count from here.';
 
 -- When an import is undone: the layouts that came with it. Those of a declaration of this database
 -- stay, for its tables may write in them by now.
@@ -5700,7 +5704,7 @@ as $$
       when jsonb_typeof(r.rule) <> 'object' then 'an action is a JSON object'
       when coalesce(r.rule ->> 'action', '') = '' then 'an action needs a name'
       when length(r.rule ->> 'action') > 255
-        then format('action %s…: its name is longer than 255 characters',
+        then format('action %s...: its name is longer than 255 characters',
           left(r.rule ->> 'action', 40))
       when not r.rule ? 'on' or r.events = '[]'
         or exists (select from jsonb_array_elements_text(r.events) as e
@@ -7262,6 +7266,42 @@ revoke all on function audit.after_drop() from public;
 comment on function audit.after_drop() is
   'Event trigger: follows what tracked tables lost, and those that are gone.';
 
+-- Where a subscription begins to write to the log, an era begins: what comes is of another one, and no
+-- place of before, up to which somebody has exported, tells what of it is new. Afterwards, when the
+-- subscription is gone, rows with ids that this server has passed long ago could not be told.
+create or replace function audit.after_subscription()
+  returns event_trigger
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_newest audit.era;
+begin
+  select e.* into v_newest from audit.era as e order by e.number desc limit 1;
+  -- While an import is under way there is a new era already.
+  if v_newest.is_open or not exists (
+    select from pg_subscription_rel as w
+    where pg_partition_root(w.srrelid) = 'audit.log'::regclass
+      and (v_newest.kind <> 'replicated' or w.srsubstate = 'i' or tg_tag = 'CREATE SUBSCRIPTION'))
+  then
+    return;
+  end if;
+  begin
+    perform audit.begin_era();
+  exception
+    when lock_not_available then
+      raise warning 'no era of the log could begin, which is in use; rows of another server will come'
+        using hint = 'As the owner of the log: select audit.begin_era();';
+  end;
+end;
+$$;
+
+revoke all on function audit.after_subscription() from public;
+
+comment on function audit.after_subscription() is
+  'Event trigger: begins an era where a subscription writes to the log.';
+
 -- Event triggers take a superuser; without them audit.refresh() is called by hand after DDL.
 create or replace function audit.follow_ddl()
   returns void
@@ -7295,9 +7335,17 @@ begin
     comment on event trigger audit_after_drop is
       'Follows what tracked tables lost, and those that are gone.';
   end if;
+  if not exists (select from pg_event_trigger as e where e.evtname = 'audit_after_subscription') then
+    create event trigger audit_after_subscription on ddl_command_end
+      when tag in ('CREATE SUBSCRIPTION', 'ALTER SUBSCRIPTION')
+      execute function audit.after_subscription();
+    comment on event trigger audit_after_subscription is
+      'Begins an era of the log where a subscription writes to it.';
+  end if;
   alter event trigger audit_before_ddl enable always;
   alter event trigger audit_after_ddl enable always;
   alter event trigger audit_after_drop enable always;
+  alter event trigger audit_after_subscription enable always;
 end;
 $$;
 
@@ -8562,9 +8610,12 @@ as $$
   select case when e.oid is null then 'event_trigger_missing' else 'event_trigger_disabled' end,
     'error', n.name,
     case when e.oid is null then 'The event trigger is gone' else 'The event trigger is disabled, '
-      'or not enabled always' end || ': triggers no longer follow changes of tables.',
+      'or not enabled always' end || case when n.name = 'audit_after_subscription'
+      then ': no era begins where rows of another server come.'
+      else ': triggers no longer follow changes of tables.' end,
     'select audit.follow_ddl();'
-  from unnest(array['audit_before_ddl', 'audit_after_ddl', 'audit_after_drop']) as n (name)
+  from unnest(array['audit_before_ddl', 'audit_after_ddl', 'audit_after_drop',
+    'audit_after_subscription']) as n (name)
   left join pg_event_trigger as e on e.evtname = n.name
   where (e.oid is null or e.evtenabled <> 'A')
     and (select r.rolsuper from pg_class as c join pg_roles as r on r.oid = c.relowner
@@ -9537,7 +9588,8 @@ revoke all on function audit.check_eras() from public;
 comment on function audit.check_eras() is 'Findings: eras that do not hang together.';
 
 -- Rows of another server, which logical replication writes to the log, or wrote: they carry that
--- server's transaction ids. Of rows of this one, none that is seen has an id that was not given out.
+-- server's transaction ids. Of rows of this one, none that is seen has an id that was not given out,
+-- but for those that the present transaction wrote.
 create or replace function audit.check_replication()
   returns setof audit.finding
   language sql
@@ -9565,7 +9617,8 @@ as $$
     and e.server = (select c.system_identifier from pg_control_system() as c)
     and exists (select from audit.log as l
                 where l.era = e.number
-                  and l.tx >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint)
+                  and l.tx >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+                  and l.tx is distinct from pg_current_xact_id_if_assigned()::text::bigint)
 $$;
 
 revoke all on function audit.check_replication() from public;

@@ -39,7 +39,7 @@ def findings(conn: psycopg.Connection) -> list[tuple[str, str, str]]:
     """Return what a check says of replication: code, severity, object."""
     told: list[Finding] = [*auditdb.check(conn)]
     codes = ("log_replicated", "rows_foreign", "subscription_writes")
-    return [(f.finding, f.severity, f.object) for f in told if f.finding in codes]
+    return sorted((f.finding, f.severity, f.object) for f in told if f.finding in codes)
 
 
 def refused(url: str, tmp_path: Path, state: Path, word: str) -> None:
@@ -104,9 +104,50 @@ def test_a_log_that_another_one_is_replicated_to_says_so_on_every_path(
     assert len(keys(tmp_path / "4")) == 1
 
 
+@pytest.mark.parametrize("tx", [5, 9 * 10**17])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_subscription_that_came_and_went_leaves_no_increment_with_gaps(
+    two: Pair, tmp_path: Path, tx: int, times: int
+) -> None:
+    for number in range(times):
+        state = tmp_path / f"state-{number}"
+        add(two.url, item_id="own")
+        export(two.url, tmp_path / f"{number}", *ONLY, "--since-last", str(state))
+        assert len(keys(tmp_path / f"{number}")) == 1 + 2 * number
+        two.subscribe("audit.log")
+        add(two.server.url("there"), item_id="came", tx=tx)
+        two.caught_up()
+        two.unsubscribe()
+        assert findings(two.here) == []
+        place = tmp_path / f"no-{number}"
+        told = command("export", str(place), "--url", two.url, *ONLY, "--since-last", str(state))
+        assert (told.returncode, "came by replication since" in told.stderr) == (1, True)
+        # What was copied before goes, so that it is not copied once more.
+        two.there.execute("alter table audit.log disable trigger refuse_change")
+        two.there.execute("delete from audit.log")
+    export(two.url, tmp_path / "all", *ONLY)
+    assert len(keys(tmp_path / "all")) == 2 * times
+
+
+def test_changes_of_a_subscription_begin_no_era_more(two: Pair) -> None:
+    newest = "select max(number) from audit.era"
+    two.here.execute("create table other (id int primary key)")
+    two.there.execute("create table other (id int primary key)")
+    two.subscribe("other")
+    assert value(two.here, newest) == 1
+    two.unsubscribe()
+    two.subscribe("audit.log")
+    assert value(two.here, newest) == 2
+    two.here.execute(f"alter subscription {NAME} disable".encode())
+    two.here.execute(f"alter subscription {NAME} enable".encode())
+    assert value(two.here, newest) == 2
+
+
 def test_rows_of_another_server_are_told_when_the_subscription_is_gone(
     two: Pair, tmp_path: Path
 ) -> None:
+    """Where no event trigger has begun an era."""
+    two.here.execute("drop event trigger audit_after_subscription")
     state = tmp_path / "state"
     export(two.url, tmp_path / "0", *ONLY, "--since-last", str(state))
     two.subscribe("audit.log")
@@ -115,6 +156,7 @@ def test_rows_of_another_server_are_told_when_the_subscription_is_gone(
     two.unsubscribe()
     refused(two.url, tmp_path, state, "another server")
     assert findings(two.here) == [("rows_foreign", "error", "audit.log")]
+    two.here.execute("select audit.follow_ddl()")
     (found,) = (f for f in auditdb.check(two.here) if f.finding == "rows_foreign")
     two.here.execute(found.mend.encode())
     assert findings(two.here) == []

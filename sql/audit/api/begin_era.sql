@@ -15,5 +15,5 @@ $$;
 revoke all on function audit.begin_era() from public;
 
 comment on function audit.begin_era() is
-  'Public. To be called once after the log was restored on another server, or where one was replicated '
-  'to it: exports then count from here.';
+  'Public. To be called once after the log was restored on another server, or where one was '
+  'replicated to it: exports then count from here.';

@@ -1,5 +1,6 @@
 -- Rows of another server, which logical replication writes to the log, or wrote: they carry that
--- server's transaction ids. Of rows of this one, none that is seen has an id that was not given out.
+-- server's transaction ids. Of rows of this one, none that is seen has an id that was not given out,
+-- but for those that the present transaction wrote.
 create or replace function audit.check_replication()
   returns setof audit.finding
   language sql
@@ -27,7 +28,8 @@ as $$
     and e.server = (select c.system_identifier from pg_control_system() as c)
     and exists (select from audit.log as l
                 where l.era = e.number
-                  and l.tx >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint)
+                  and l.tx >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+                  and l.tx is distinct from pg_current_xact_id_if_assigned()::text::bigint)
 $$;
 
 revoke all on function audit.check_replication() from public;
