@@ -92,12 +92,12 @@ def refuse_other(interval: str) -> None:
         return
     query = "select o.value from audit.option as o where o.name = 'partition_interval'"
     if (found := connection.scalar(text(query))) != interval:
+        change = "update audit.option set value = '{}' where name = 'partition_interval';"
         raise errors.MigrationFailed(
             f"A partition of this log spans a {found}, not a {interval}: that is chosen when the "
             "log is installed.",
             hint="Leave the interval out to go on as it is. To make the partitions that are not "
-            "there yet otherwise, as the owner of the log: "
-            f"update audit.option set value = '{interval}' where name = 'partition_interval';",
+            "there yet otherwise, as the owner of the log: " + change.format(interval),
         )
 
 

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 import auditdb
-from auditdb import Finding
+from auditdb import Event, Finding
 from auditdb._export import follow
 from auditdb._query.filters import Filter
 from auditdb.errors import WatermarkRefused
@@ -182,7 +182,7 @@ def test_a_role_without_rights_on_subscriptions_is_told_too(two: Pair, tmp_path:
 
 
 def test_a_follower_ends_when_rows_of_another_server_come(two: Pair) -> None:
-    found = []
+    found: list[Event] = []
 
     def wait(_seconds: float) -> None:
         if not found:

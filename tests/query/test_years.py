@@ -1,7 +1,6 @@
 """Times of every year that PostgreSQL has are shown as they are, wherever they are shown."""
 
 import json
-from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
@@ -57,17 +56,16 @@ def test_every_year_of_the_database_is_shown(
         assert json.loads(told)["occurred_at"] == iso
     wanted = filtered(item=("t", 9), since=datetime.min.replace(tzinfo=UTC))
     if " BC" not in iso:
-        with closing(follow.batches(conn, wanted)) as batches:
-            assert next(batches) == [event]
+        assert next(follow.batches(conn, wanted)) == [event]
 
 
 def test_a_follower_is_given_years_that_python_has_not(connect: Connect, database: str) -> None:
     conn = connect(autocommit=True)
     found: list[Event] = []
     wanted = filtered(item=("t", 9))
-    with closing(follow.batches(conn, wanted, wait=lambda _: add_far(database, found))) as batches:
-        while len(found) < len(FAR):
-            found += next(batches)
+    batches = follow.batches(conn, wanted, wait=lambda _: add_far(database, found))
+    while len(found) < len(FAR):
+        found += next(batches)
     assert [event.occurred_at_iso for event in found] == [iso for _, iso, _ in FAR]
 
 
