@@ -210,6 +210,15 @@ def sqlstate(error: BaseException) -> str | None:
     return None if driver is None else _report(driver).sqlstate
 
 
+# What a row of the log is found by, as the names of its indexes begin.
+_INDEXED = {
+    "account_id": "The account",
+    "item_id": "The id of the item",
+    "parent_id": "The id of the parent",
+    "actor_id": "The id of the actor",
+}
+
+
 def translate(error: BaseException) -> AuditError:
     """Return the error of ours that `error` stands for, with the driver's error as its cause.
 
@@ -244,6 +253,8 @@ class _Report:
     hint: str | None
     is_loss: bool
     """Whether there is no connection any more."""
+    index: str
+    """Table and index that it is about, in schema audit; empty where there are none."""
 
 
 def _report(error: BaseException) -> _Report:
@@ -258,7 +269,25 @@ def _report(error: BaseException) -> _Report:
     else:
         is_loss = state.startswith("08") or state in ("57P01", "57P02", "57P03")
     hint = getattr(diag, "message_hint", None) or getattr(error, "hint", None)
-    return _Report(state, message, hint, is_loss)
+    return _Report(state, message, hint, is_loss, _index(diag or error))
+
+
+def _index(told: object) -> str:
+    schema, table, index = (
+        getattr(told, f"{name}_name", None) for name in ("schema", "table", "constraint")
+    )
+    # The index of a partition is called by it and the columns.
+    return str(index).removeprefix(f"{table}_") if schema == "audit" else ""
+
+
+def _too_long(index: str) -> DatabaseFailed:
+    """Return the error for a value that an index of the log does not hold."""
+    column = next((name for name in _INDEXED if index.startswith(name)), None)
+    return DatabaseFailed(
+        f"{_INDEXED.get(column or '', 'A text')} is too long for an index of the log, which holds "
+        "some 2,600 bytes of it. Nothing was written.",
+        hint="Write a shorter one, or declare an expression for it that gives one: audit.track().",
+    )
 
 
 def _translate(error: BaseException) -> AuditError:
@@ -278,6 +307,8 @@ def _translate(error: BaseException) -> AuditError:
             "PgBouncer pools statements here, so that no transaction can be had.",
             hint="Give the URL of a pool in transaction or session mode, or of the server itself.",
         )
+    if report.sqlstate == "54000" and report.index:
+        return _too_long(report.index)
     if report.is_loss:
         return DatabaseUnreachable(f"The connection to the database was lost: {report.message}")
     found = _by_sqlstate().get(report.sqlstate or "", DatabaseFailed)

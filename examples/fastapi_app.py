@@ -68,6 +68,6 @@ async def history(invoice_id: int) -> list[dict[str, str]]:
     async with engine.connect() as connection:
         page = await auditdb.events(connection, item=("invoice", invoice_id))
     return [
-        {"at": event.occurred_at.isoformat(), "action": event.action, "by": event.actor_id}
+        {"at": event.occurred_at_iso, "action": event.action, "by": event.actor_id}
         for event in page.events
     ]

@@ -74,12 +74,31 @@ def run(**how: Any) -> None:
                 context.execute(statement)
             if interval := config.attributes.get("partition_interval"):
                 context.execute(f"set local audit.partition_interval = '{interval}'")
+                if not context.is_offline_mode():
+                    refuse_other(interval)
         context.run_migrations()
         if any(step.is_upgrade and not step.is_stamp for step in steps):
             for statement in AFTER:
                 context.execute(statement)
         elif not only_looks and not any(step.is_stamp for step in steps):
             context.execute(CLEAR)
+
+
+def refuse_other(interval: str) -> None:
+    """Raise MigrationFailed where there is a log whose partitions do not span the `interval`."""
+    connection = context.get_bind()
+    # guard.sql has looked at whose schema it is, and has it locked.
+    if connection.scalar(text("select to_regclass('audit.option')")) is None:
+        return
+    query = "select o.value from audit.option as o where o.name = 'partition_interval'"
+    if (found := connection.scalar(text(query))) != interval:
+        change = "update audit.option set value = '{}' where name = 'partition_interval';"
+        raise errors.MigrationFailed(
+            f"A partition of this log spans a {found}, not a {interval}: that is chosen when the "
+            "log is installed.",
+            hint="Leave the interval out to go on as it is. To make the partitions that are not "
+            "there yet otherwise, as the owner of the log: " + change.format(interval),
+        )
 
 
 def run_online() -> None:

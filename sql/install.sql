@@ -217,6 +217,7 @@ create schema audit;
 \ir audit/triggers/before_ddl.sql
 \ir audit/triggers/after_ddl.sql
 \ir audit/triggers/after_drop.sql
+\ir audit/triggers/after_subscription.sql
 \ir audit/triggers/follow_ddl.sql
 
 -- Partitions: made ahead of time, closed when their time is over, protected like the log itself
@@ -274,6 +275,7 @@ create schema audit;
 \ir audit/check/check_storage.sql
 \ir audit/check/check_changes.sql
 \ir audit/check/check_eras.sql
+\ir audit/check/check_replication.sql
 \ir audit/check/check_summaries.sql
 \ir audit/check/check_counts.sql
 \ir audit/check/check_strangers.sql

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ from auditdb._cli.saying import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
 
     from auditdb._query.records import Change, Event
     from auditdb._upkeep.finding import Finding
@@ -45,9 +43,10 @@ class Terminal(Console):
         raise BrokenPipeError
 
 
-def time(moment: datetime) -> str:
-    """Return `moment` in UTC to the second, for people."""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+def time(event: Event) -> str:
+    """Return when `event` was, in UTC to the second, for people."""
+    moment, _, rest = event.occurred_at_iso.partition(".")
+    return moment.replace("T", " ") + (" BC" if rest.endswith(" BC") else "")
 
 
 def events_table(events: Iterable[Event], *, width: int, title: str | None = None) -> Table:
@@ -66,7 +65,7 @@ def events_table(events: Iterable[Event], *, width: int, title: str | None = Non
         table.add_column(heading, overflow="fold")
     table.add_column("changes", overflow="fold", ratio=1)
     for event in events:
-        when = Text(time(event.occurred_at), style="dim")
+        when = Text(time(event), style="dim")
         what = Text(visible(event.action, WORD), style="bold")
         if event.is_cascade:
             what.append(" (cascade)", style="not bold dim")
@@ -86,7 +85,7 @@ def events_table(events: Iterable[Event], *, width: int, title: str | None = Non
 
 def changes_table(event: Event, changes: Sequence[Change], *, title: str | None = None) -> Table:
     """Return what `event` changed as a table: column, old value, new value."""
-    heading = f"{time(event.occurred_at)} {event.action} {event.item_type}:{event.item_id}"
+    heading = f"{time(event)} {event.action} {event.item_type}:{event.item_id}"
     table = _table(title or visible(heading, CELL))
     table.add_column("column", style="bold", overflow="fold")
     table.add_column("old", overflow="fold")

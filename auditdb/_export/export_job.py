@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from auditdb._export import actions, files, layouts, manifest, row_key, slices, watermark
+from auditdb._export import witness as witnesses
 from auditdb._export.export_request import differences
 from auditdb._export.formats import documents
 from auditdb.errors import ExportFailed
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from auditdb._export.row_key import RowKey
     from auditdb._export.slices import PlannedFile
     from auditdb._export.watermark import Watermark
+    from auditdb._export.witness import Witness
 
 NAME = "export.json"
 JOURNAL = "export.journal"
@@ -86,6 +88,8 @@ class Journal:
         self.done: dict[str, DataFile] = {}
         self.recorded: int | None = None
         """The id of the row that the export left in the log."""
+        self.witness: Witness | None = None
+        """That row as a whole, where the next export has to know it."""
         whole = 0
         if self._path.exists():
             for line in self._path.read_bytes().splitlines(keepends=True):
@@ -101,6 +105,7 @@ class Journal:
             self.done[done.name] = done
         elif "recorded" in note:
             self.recorded = note["recorded"]
+            self.witness = note["witness"] and witnesses.from_json(note["witness"])
         else:
             self.reached[note["file"]] = Reached(
                 note["slices"],
@@ -129,10 +134,10 @@ class Journal:
             }
         )
 
-    def note_recorded(self, row_id: int) -> None:
+    def note_recorded(self, row_id: int, witness: Witness | None) -> None:
         """Note that the export has left a row in the log."""
-        self.note({"recorded": row_id})
-        self.recorded = row_id
+        self.note({"recorded": row_id, "witness": witness and witness.as_json()})
+        self.recorded, self.witness = row_id, witness
 
     def note_done(self, done: DataFile) -> None:
         """Note that the part of a file is whole; it is then given its name."""

@@ -19,6 +19,7 @@ from auditdb._export import (
     state_file,
     watermark,
 )
+from auditdb._export import witness as witnesses
 from auditdb._export.conditions import all_of, of_filter
 from auditdb._export.export_job import Job, Reached
 from auditdb._export.versions import LEFT_OUT
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from auditdb._export.manifest import DataFile
     from auditdb._export.versions import FormatVersion
     from auditdb._export.watermark import Mark, Watermark
+    from auditdb._export.witness import Witness
     from auditdb._query.filters import Filter
 
 
@@ -69,12 +71,15 @@ class Source:
             _keep_partitions_ahead(primary)
             row_security = read_transaction.needs_row_security(connection)
             mark = watermark.take(connection, on_standby=request.primary is not None)
+            with read_transaction.reading(connection, row_security=row_security):
+                watermark.check_own(connection, mark)
             after = None
             if request.since_last is not None:
+                # There the row that this export will leave is read again in the end.
+                past_policies = read_transaction.needs_row_security(primary)
                 after = state_file.read(request.since_last, request.wanted.as_json())
             if after is not None:
                 watermark.check_order(after, mark)
-                past_policies = read_transaction.needs_row_security(primary)
                 with read_transaction.reading(primary, row_security=past_policies):
                     watermark.check_witness(primary, after)
                 if watermark.not_after(mark.watermark, after):
@@ -173,6 +178,19 @@ class Source:
                 "select audit.record_export(%s::jsonb)", [json.dumps(given)]
             ).fetchone()
         return int(row[0]) if row else 0
+
+    def witness(self, job: Job, row_id: int) -> Witness | None:
+        """Return the row that the export left, where the next one has to know it."""
+        if self.request.since_last is None:
+            return None
+        past_policies = read_transaction.needs_row_security(self.primary)
+        with read_transaction.reading(self.primary, row_security=past_policies):
+            found = witnesses.of(self.primary, row_id, job.upto.next_tx)
+        if len(found) != 1:
+            raise ExportFailed(
+                "The row that the export left in the log is not there.", hint="Export again."
+            )
+        return found[0]
 
 
 def _check_recorder(connection: psycopg.Connection[Any]) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from auditdb._export.formats.base import Form
     from auditdb._export.slices import PlannedFile
     from auditdb._export.watermark import Mark
+    from auditdb._export.witness import Witness
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,8 @@ def to_directory(url: str, directory: Path, request: ExportRequest, progress: Pr
             source.check_unchanged(job)
         _write(source, directory, job, journal, progress)
         if journal.recorded is None:
-            journal.note_recorded(source.record(job, list(journal.done.values())))
+            row_id = source.record(job, list(journal.done.values()))
+            journal.note_recorded(row_id, source.witness(job, row_id))
         about = _about(job, source.mark, request.form)
         done = [journal.done[planned.name] for planned in job.files]
         content = manifest.content(request.form, done, job, about)
@@ -87,7 +89,7 @@ def to_stream(url: str, stream: IO[bytes], request: ExportRequest, progress: Pro
         hashed.flush()
         done = DataFile("-", planned.rows, hashed.bytes, hashed.sha256, at.first, at.last)
         source.check_unchanged(job)
-        _move_on(request, job, source.record(job, [done]))
+        _move_on(request, job, source.witness(job, source.record(job, [done])))
         return Result(planned.rows, (done,), manifest.digest([done]))
 
 
@@ -165,12 +167,12 @@ def _finish(
     directory: Path, job: Job, request: ExportRequest, journal: Journal, *, went_on: bool
 ) -> Result:
     found = manifest.read(directory)
-    _move_on(request, job, journal.recorded)
+    _move_on(request, job, journal.witness)
     jobs.forget(directory)
     return Result(found.rows, found.files, found.sha256, went_on)
 
 
-def _move_on(request: ExportRequest, job: Job, witness: int | None) -> None:
+def _move_on(request: ExportRequest, job: Job, witness: Witness | None) -> None:
     if request.since_last is None:
         return
     reached = StateFile(replace(job.upto, witness=witness), job.filters, job.id)

@@ -6,12 +6,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
-from psycopg.rows import class_row
 
 from auditdb._export import read_transaction, watermark
 from auditdb._export.conditions import all_of, of_filter
-from auditdb._query.records import Event
-from auditdb._query.rows import event_columns
+from auditdb._query import rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,11 +18,12 @@ if TYPE_CHECKING:
 
     from auditdb._export.watermark import Mark, Watermark
     from auditdb._query.filters import Filter
+    from auditdb._query.records import Event
 
 BATCH = 1000
 """The most rows that are given at a time."""
 
-_COLUMNS = sql.SQL(event_columns("occurred_at"))
+_COLUMNS = sql.SQL(rows.COLUMNS)
 _QUERY = sql.SQL(
     "select {columns} from audit.events as l where {where} "
     "order by l.occurred_at, l.id, l.tx, l.account_id"
@@ -48,7 +47,10 @@ def batches(
     """
     after: Watermark | None = None
     if wanted.since is None:
-        after = watermark.take(connection, on_standby=True).watermark
+        mark = watermark.take(connection, on_standby=True)
+        with read_transaction.reading(connection, row_security=True):
+            watermark.check_own(connection, mark)
+        after = mark.watermark
     while True:
         mark = watermark.take(connection, on_standby=True)
         if after is not None:
@@ -67,8 +69,9 @@ def _new(
     where = all_of([of_filter(wanted), watermark.between(after, mark.watermark, mark.eras)])
     with (
         read_transaction.reading(connection, row_security=True),
-        connection.cursor("follow", row_factory=class_row(Event)) as cursor,
+        connection.cursor("follow") as cursor,
     ):
+        watermark.check_own(connection, mark)
         cursor.execute(_QUERY.format(columns=_COLUMNS, where=where))
         while found := cursor.fetchmany(BATCH):
-            yield found
+            yield [rows.event(row) for row in found]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from auditdb._export import witness as witnesses
 from auditdb._export.conditions import all_of
 from auditdb.errors import SchemaBehind, WatermarkRefused, log_translated
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     import psycopg
 
+    from auditdb._export.witness import Witness
+
 MOST_PENDING = 1000
 """With more transactions open than this, a watermark waits for the oldest of them."""
 
@@ -24,7 +27,17 @@ select pg_catalog.pg_is_in_recovery(), pg_catalog.pg_current_snapshot()::text,
   (select s.system_identifier from pg_catalog.pg_control_system() as s),
   (select pg_catalog.json_agg(pg_catalog.json_build_array(
      e.number, e.kind, e.is_open, e.log, e.server::text) order by e.number)
-   from audit.era as e)
+   from audit.era as e),
+  (select pg_catalog.string_agg(distinct pg_catalog.quote_ident(s.subname), ', ')
+   from pg_catalog.pg_subscription_rel as w
+   join pg_catalog.pg_subscription as s on s.oid = w.srsubid
+   where pg_catalog.pg_partition_root(w.srrelid) = 'audit.log'::pg_catalog.regclass)
+"""
+# No row that is seen has a transaction id that was not given out, unless another server gave it.
+_FOREIGN = """
+select exists (select from audit.log as l where l.era = %s
+  and l.tx >= pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint
+  and l.tx is distinct from pg_catalog.pg_current_xact_id_if_assigned()::text::bigint)
 """
 _BEGIN_ERA = "Run once, as the owner of the log: select audit.begin_era();"
 
@@ -35,7 +48,7 @@ class Era:
 
     number: int
     kind: str
-    """installed, restored or imported."""
+    """installed, restored, replicated, imported, undone or undo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +62,8 @@ class Watermark:
     era: int
     log: str
     """The identity of the log."""
-    witness: int | None = None
-    """The id of a row of the log that was written after it: where that row is, so is all before."""
+    witness: Witness | None = None
+    """A row of the log that was written after it: where that row is, so is all before."""
 
     def as_json(self) -> dict[str, Any]:
         """Return what from_json() reads."""
@@ -60,7 +73,7 @@ class Watermark:
             "era": self.era,
             "log": self.log,
         }
-        return found if self.witness is None else found | {"witness": self.witness}
+        return found if self.witness is None else found | {"witness": self.witness.as_json()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +92,11 @@ def from_json(found: Any) -> Watermark:
     try:
         next_tx, pending = found["next_tx"], tuple(found["pending"])
         era, log = found["era"], found["log"]
-        witness = found.get("witness")
-        numbers = (next_tx, era, *pending, *([] if witness is None else [witness]))
-    except (KeyError, TypeError):
+        seen = found.get("witness")
+        witness = None if seen is None else witnesses.from_json(seen)
+    except (KeyError, TypeError, ValueError):
         raise WatermarkRefused("This is no watermark of auditdb.") from None
+    numbers = (next_tx, era, *pending)
     if not (all(type(n) is int and n >= 0 for n in numbers) and isinstance(log, str)):
         raise WatermarkRefused("This is no watermark of auditdb.")
     return Watermark(next_tx, pending, era, log, witness)
@@ -93,14 +107,14 @@ def take(connection: psycopg.Connection[Any], *, on_standby: bool = False) -> Ma
 
     On a standby it is taken only with `on_standby`, and then lies before the oldest transaction
     that the standby knows to be open: rows come later, but none is lost. Raises WatermarkRefused on
-    a standby otherwise, after a restore that was not followed by audit.begin_era(), and while an
-    import is not complete.
+    a standby otherwise, after a restore that was not followed by audit.begin_era(), while a
+    subscription writes to the log, and while an import is not complete.
     """
     with log_translated():
         row = connection.execute(_TAKE).fetchone()
     if row is None or not row[3]:
         raise SchemaBehind("The log has no era: the table audit.era is empty.", hint=_BEGIN_ERA)
-    is_standby, snapshot, server, found = row
+    is_standby, snapshot, server, found, subscriptions = row
     if is_standby and not on_standby:
         raise WatermarkRefused(
             "This server is a standby: it does not know which transactions are still open.",
@@ -111,6 +125,14 @@ def take(connection: psycopg.Connection[Any], *, on_standby: bool = False) -> Ma
         raise WatermarkRefused(
             "The log was restored from another server, whose transaction ids do not count here.",
             hint=_BEGIN_ERA,
+        )
+    if subscriptions is not None:
+        raise WatermarkRefused(
+            f"Rows of another server come into this log by replication ({subscriptions}): their "
+            "transaction ids do not count here, so which of them are new is not known.",
+            hint="Export or follow where they are written: there are all of them. To do so here, "
+            "as the owner of the log: select audit.begin_era(); drop the subscription, and begin "
+            "with another state file.",
         )
     if is_open:
         raise WatermarkRefused(
@@ -127,6 +149,19 @@ def take(connection: psycopg.Connection[Any], *, on_standby: bool = False) -> Ma
     return Mark(Watermark(int(xmax), pending, eras[-1].number, log), eras, is_standby, reached)
 
 
+def check_own(connection: psycopg.Connection[Any], mark: Mark) -> None:
+    """Raise WatermarkRefused where rows of the newest era are of another server, as they say.
+
+    Replication brought them, and is over: a server that it still goes on at has no watermark.
+    """
+    if connection.execute(_FOREIGN, [mark.watermark.era]).fetchone() != (False,):
+        raise WatermarkRefused(
+            "The log has rows of another server, as after replication: their transaction ids do "
+            "not count here, so which of them are new is not known.",
+            hint=f"{_BEGIN_ERA} Then begin with another state file.",
+        )
+
+
 def check_order(after: Watermark, mark: Mark) -> None:
     """Raise WatermarkRefused where the rows between `after` and `mark` cannot be known."""
     upto = mark.watermark
@@ -136,9 +171,15 @@ def check_order(after: Watermark, mark: Mark) -> None:
         )
     if after.era > upto.era:
         raise WatermarkRefused(_WENT_BACK, hint=_FROM_THE_BEGINNING)
-    if any(era.kind == "imported" for era in mark.eras if era.number > after.era):
+    since = {era.kind for era in mark.eras if era.number > after.era}
+    if "imported" in since:
         raise WatermarkRefused(
             "Rows of another log were imported since: which of them are new is not known.",
+            hint=_FROM_THE_BEGINNING,
+        )
+    if "replicated" in since:
+        raise WatermarkRefused(
+            "Rows of another server came by replication since: which of them are new is not known.",
             hint=_FROM_THE_BEGINNING,
         )
     if after.era == upto.era and after.next_tx > mark.reached and not mark.is_standby:
@@ -153,12 +194,8 @@ def check_witness(connection: psycopg.Connection[Any], after: Watermark) -> None
     """
     if after.witness is None:
         return
-    row = connection.execute(
-        "select exists (select from audit.log as l where l.id = %s and l.tx >= %s"
-        " and l.action = 'log_exported')",
-        [after.witness, after.next_tx],
-    ).fetchone()
-    if row != (True,):
+    # Another export may have written a row of the same id since: it must be this very row.
+    if after.witness not in witnesses.of(connection, after.witness.id, after.next_tx):
         raise WatermarkRefused(_WENT_BACK, hint=_FROM_THE_BEGINNING)
 
 
@@ -216,7 +253,7 @@ def between(after: Watermark | None, upto: Watermark, eras: Sequence[Era]) -> sq
     if after.witness is not None:
         # Written on the new server before anybody said so: with ids that go on, and transaction
         # ids that begin anywhere.
-        began = sql.SQL("(({}) or l.id > {})").format(began, after.witness)
+        began = sql.SQL("(({}) or l.id > {})").format(began, after.witness.id)
     return sql.SQL("(({}) or ({}) or ({}))").format(
         all_of([_in_era("=", after.era), began]),
         all_of([_in_era(">", after.era), _in_era("<", upto.era)]),

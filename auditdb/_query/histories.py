@@ -43,7 +43,7 @@ _OLDEST_FIRST = "select {columns} from ({events}) as e where {where} order by oc
 _CHANGES = """
 select column_name, old_value, new_value, is_redacted, column_then
 from audit.changes
-where occurred_at {sign} {at} and account_id = cast(:account_id as text)
+where occurred_at = {at} and account_id = cast(:account_id as text)
   and id = cast(:id as bigint) and tx = cast(:tx as bigint)
 order by column_name
 """
@@ -261,12 +261,10 @@ def changes(event: Event) -> Reading[tuple[Change, ...]]:
     >>> [(one.column, one.old, one.new) for one in auditdb.changes(conn, event)]
     [('status', 'open', 'paid')]
     """
-    moment = page_cursor.microseconds(event.occurred_at)
-    # A time at the end of Python's years stands for all beyond it.
-    sign = {page_cursor.FIRST: "<=", page_cursor.LAST: ">="}.get(moment, "=")
-    text = _CHANGES.format(sign=sign, at=moment_of("at"))
+    text = _CHANGES.format(at=moment_of("at"))
     values: dict[str, str | int] = {
-        "at": page_cursor.to_text(moment),
+        # Not of occurred_at, which has Python's years alone.
+        "at": page_cursor.to_text(page_cursor.read_key(event.key).moment),
         "account_id": event.account_id,
         "id": event.id,
         "tx": event.tx,

@@ -120,6 +120,17 @@ def to_iso(moment: int) -> str:
     return to_text(moment).replace(" ", "T", 1).replace("+00", "Z")
 
 
+def in_json(moment: int) -> str:
+    """Return the time `moment` microseconds after 1970 as PostgreSQL has it in JSON, of any year.
+
+    >>> in_json(1_000_000)
+    '1970-01-01T00:00:01.000000+00:00'
+    >>> in_json(-62_135_596_800_000_001)
+    '0001-12-31T23:59:59.999999+00:00 BC'
+    """
+    return to_text(moment).replace(" ", "T", 1).replace("+00", "+00:00")
+
+
 def from_iso(text: str) -> int:
     """Return the time that to_iso() wrote, in microseconds since 1970; raises ValueError.
 

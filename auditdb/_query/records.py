@@ -6,10 +6,12 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from datetime import UTC
+from datetime import MAXYEAR, MINYEAR, UTC
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any, overload
+
+from auditdb._query import page_cursor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +31,8 @@ class Event:
     tx: int
     """The top-level transaction, the same for all that it wrote."""
     occurred_at: datetime
-    """When, in UTC. A year that Python cannot show is its first or last moment instead."""
+    """When, in UTC. A year that Python cannot show is its first or last moment instead:
+    occurred_at_iso has every year."""
     account_id: str
     action: str
     action_label: str | None
@@ -61,6 +64,14 @@ class Event:
     """What the item is known by on the other side of a move, exactly as PostgreSQL writes it."""
     key: str
     """The identity of the row as one text, for permalinks: auditdb.event() finds it again."""
+
+    @property
+    def occurred_at_iso(self) -> str:
+        """When, in UTC, as ISO 8601 with microseconds, and with every year that PostgreSQL has.
+
+        Years from 10000 on have more digits, those before the year 1 end in " BC".
+        """
+        return _iso(self.occurred_at, self.key)
 
     @property
     def changes(self) -> dict[str, dict[str, Any]]:
@@ -125,8 +136,7 @@ class Event:
         """Return all columns but those that are JSON themselves."""
         names = [f.name for f in fields(self) if not f.name.endswith("_json")]
         found = {name: getattr(self, name) for name in names}
-        moment = self.occurred_at.astimezone(UTC).isoformat(timespec="microseconds")
-        return found | {"id": str(self.id), "tx": str(self.tx), "occurred_at": moment}
+        return found | {"id": str(self.id), "tx": str(self.tx), "occurred_at": self.occurred_at_iso}
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +214,14 @@ class FieldChange:
     column_then: str
     """The column as it was called then."""
 
+    @property
+    def occurred_at_iso(self) -> str:
+        """When, in UTC, as ISO 8601 with microseconds, and with every year that PostgreSQL has.
+
+        Years from 10000 on have more digits, those before the year 1 end in " BC".
+        """
+        return _iso(self.occurred_at, self.key)
+
 
 class NoValue(Enum):
     """Why there is no value to give; all of them count as false."""
@@ -249,6 +267,14 @@ class Count:
     actor_type: str | None = None
     actor_id: str | None = None
     day: date | None = None
+    """The day in the time zone asked for; one that Python cannot show is its first or last."""
+
+
+def _iso(moment: datetime, key: str) -> str:
+    if MINYEAR < moment.year < MAXYEAR:
+        return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    # At the ends of Python's years stands what is beyond them too: the key has it exactly.
+    return page_cursor.in_json(page_cursor.read_key(key).moment)
 
 
 def parse(text: str | None) -> Any:

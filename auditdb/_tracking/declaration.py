@@ -140,7 +140,7 @@ class Tracked:
     """What the rows are called in changes, where they are parts of the item."""
 
     part_name: str | None = None
-    """Expression for the name of the part; goes with part."""
+    """Expression for the name of the part; goes with part. By default the primary key."""
 
     operational: Sequence[ColumnName] = ()
     """Columns whose change is no action; they are not in the log."""
@@ -170,9 +170,10 @@ class Tracked:
             raise InvalidDeclaration(f'on_truncate is "log" or "refuse", not {self.on_truncate!r}.')
         if self.account is not None and self.accounts is not None:
             raise InvalidDeclaration("Give account or accounts, not both.")
-        for one, other in (("parent_type", "parent_id"), ("part", "part_name")):
-            if (getattr(self, one) is None) != (getattr(self, other) is None):
-                raise InvalidDeclaration(f"{one} and {other} go together: give both or none.")
+        if (self.parent_type is None) != (self.parent_id is None):
+            raise InvalidDeclaration("parent_type and parent_id go together: give both or none.")
+        if self.part is None and self.part_name is not None:
+            raise InvalidDeclaration("part_name goes with part: give part too.")
 
     def resolved(self, table_name: str) -> Tracked:
         """Return the same declaration with the defaults that depend on the table written out."""

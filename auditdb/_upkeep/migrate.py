@@ -125,12 +125,12 @@ def upgrade(
     already get their triggers recompiled, and the log partitions ahead of time if nobody uses it
     right then. `partition_interval`, for a new log, is month (the default), quarter or year.
 
-    Raises ValueError for another interval, MigrationFailed for a revision that does not exist,
-    SchemaForeign where a schema audit is there that auditdb did not make, SchemaAhead where a newer
-    auditdb upgraded the database, and the errors of the connection and the database.
+    Raises ValueError for another interval, MigrationFailed for one that the log there is was not
+    installed with and for a revision that does not exist, SchemaForeign where a schema audit is
+    there that auditdb did not make, SchemaAhead where a newer auditdb upgraded the database, and
+    the errors of the connection and the database.
     """
-    if partition_interval not in (None, *INTERVALS):
-        raise ValueError("The interval of partitions is month, quarter or year.")
+    _check_name(partition_interval)
     with _failing(url):
         for attempt in range(_ATTEMPTS):
             config = _config(url)
@@ -144,6 +144,11 @@ def upgrade(
                     raise
         _look_ahead(url)
     return _ran(config)
+
+
+def _check_name(interval: str | None) -> None:
+    if interval not in (None, *INTERVALS):
+        raise ValueError("The interval of partitions is month, quarter or year.")
 
 
 def _is_made_meanwhile(error: DatabaseFailed) -> bool:
@@ -224,16 +229,24 @@ def _ran(config: Config) -> tuple[str, ...]:
     return tuple(_title(scripts.get_revision(s.up_revision_id)) for s in steps)
 
 
-def script(revision: str | None = None) -> str:
+def script(revision: str | None = None, *, partition_interval: str | None = None) -> str:
     """Return the SQL that brings an empty database to `revision`, for `psql -1 -f`.
 
     Without one that is the engine alone, else as for upgrade(); `FROM:TO` gives the script between
-    two revisions. Raises MigrationFailed as upgrade() does.
+    two revisions. Raises ValueError and MigrationFailed as upgrade() does.
     """
-    output = StringIO()
+    _check_name(partition_interval)
+    target = _target(revision) or f"{ENGINE}@head"
+    if partition_interval is not None and ":" in target:
+        raise MigrationFailed(
+            f"{target} begins with a log that is there: what its partitions span is chosen when "
+            "it is installed.",
+            hint="Leave out --partitions.",
+        )
+    config = _config("postgresql://", output := StringIO())
+    config.attributes["partition_interval"] = partition_interval
     with _failing():
-        target = _target(revision) or f"{ENGINE}@head"
-        command.upgrade(_config("postgresql://", output), target, sql=True)
+        command.upgrade(config, target, sql=True)
     return output.getvalue()
 
 

@@ -14,8 +14,9 @@ def upgrade(
     nobody uses it right then. `partition_interval`, for a new log, is what a partition spans:
     month (the default), quarter or year. Who comes second waits, and finds nothing left to do.
 
-    Raises InvalidUrl, DatabaseUnreachable, MigrationFailed for a revision that does not exist,
-    ValueError for another interval, and other errors of the database as AuditError.
+    Raises InvalidUrl, DatabaseUnreachable, MigrationFailed for a revision that does not exist and
+    for an interval that is not that of the log there is, ValueError for what is no interval, and
+    other errors of the database as AuditError.
 
     >>> auditdb.upgrade(url)
     ()

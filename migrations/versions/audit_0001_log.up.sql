@@ -192,7 +192,7 @@ create table audit.era (
   imported jsonb,
   constraint era_pkey primary key (number),
   constraint era_kind_check
-    check (kind in ('installed', 'restored', 'imported', 'undone', 'undo')),
+    check (kind in ('installed', 'restored', 'replicated', 'imported', 'undone', 'undo')),
   constraint era_imported_check check ((kind in ('imported', 'undone')) = (imported is not null))
 );
 
@@ -204,8 +204,8 @@ comment on column audit.era.number is 'Number of the era, from 1 on.';
 comment on column audit.era.log is 'Identity of the log, kept when it is restored elsewhere.';
 comment on column audit.era.server is 'Identifier of the server whose transaction ids count.';
 comment on column audit.era.kind is
-  'What began the era: installed, restored, imported; undone, an import that was undone since; undo, '
-  'when it was.';
+  'What began the era: installed, restored, replicated, imported; undone, an import that was undone '
+  'since; undo, when it was.';
 comment on column audit.era.is_open is
   'Whether an import is under way, whose rows are not all there yet.';
 comment on column audit.era.began_at is 'When the era began.';
@@ -253,7 +253,7 @@ create table audit.tracked (
   constraint tracked_actions_is_array_check check (jsonb_typeof(actions) = 'array'),
   constraint tracked_parent_type_and_id_check check ((parent_type is null) = (parent_id is null)),
   constraint tracked_one_account_check check (account is null or accounts is null),
-  constraint tracked_part_and_name_check check ((part is null) = (part_name is null))
+  constraint tracked_part_and_name_check check (part is not null or part_name is null)
 );
 
 create index tracked_tables_idx on audit.tracked using gin ((tables::oid[])) with (fastupdate = off);
@@ -282,7 +282,8 @@ comment on column audit.tracked.lookups is
   'Rows that expressions may name: alias to the foreign key column that leads there.';
 comment on column audit.tracked.part is
   'Path that the keys of changes begin with, where rows are parts of the item.';
-comment on column audit.tracked.part_name is 'Expression for the name of the part, second in the path.';
+comment on column audit.tracked.part_name is
+  'Expression for the name of the part, second in the path; without it, the primary key.';
 comment on column audit.tracked.operational is 'Columns whose change is no action.';
 comment on column audit.tracked.secret is
   'Columns that are logged as changed, never with their values.';
@@ -2902,30 +2903,30 @@ as $$
   builtin_name, carries, cascade_gate, cascade_test, cascades_of, check, check_changes,
   check_compiled, check_counts, check_eras, check_event_triggers, check_functions, check_guard,
   check_import, check_layout_readers, check_layouts, check_partitions, check_policies,
-  check_readers, check_restored, check_rights, check_rows, check_sessions, check_size,
-  check_spares, check_storage, check_strangers, check_summaries, check_tables, check_triggers,
-  check_untracked, check_writers, close_partition, column_numbers, columns_now, columns_of,
-  compile_function, compile_moves, compile_partitioned, compile_table, compiler_digest,
-  compiler_functions, condition_names, context_of, copy_comments, declaration_of, default_actions,
-  demand_actor, departed_body, departed_function, departed_reader, derive_layouts, describe_rule,
-  difference, element_of, equality_of, event, exact_text, expressions_of, fill_log, fingerprint,
-  fold_name, follow_columns, follow_ddl, follow_layouts, follow_names, follow_rules, follows_ddl,
-  foreign_key_of, forget_layouts, function_settings, gave_up, give_function, grant_reading,
-  grant_rights, group_body, has_own_policies, has_trigger, holders_of, horizon, identity_columns,
-  ignore, indent, inputs_of, insert_log, install_compiled, interval_after, is_bound, is_builtin,
-  is_current, is_filtered, is_function_installed, is_installed, is_kept, is_partition_empty,
-  is_stale, is_trusted, item_log, joined_partitions, json_value, key_of, layout_branch,
-  layout_columns, layout_dispatcher, layout_of, layout_printer, layout_reader, leave_partitions,
-  looked_up, lookup_columns, lookup_join, lookup_name, lookup_query, lookups_of, maintain,
-  merge_body, move_query, moved_body, moved_identity, moved_insert, moved_value, name_actions,
-  name_now, name_of, name_types, names_in, open_import, over_parameters, parent_columns,
-  parent_query, part_changes, part_identity, partition_list, partition_name, policy_ddl,
-  presence_of, presented, presented_type, problem_of_names, problem_of_rules, protect, quoted,
-  read_actor, read_move, reader_function, reader_functions, reader_of, reader_settings,
-  reads_inline, record_changes, record_export, record_value, refresh, refuse_inheritance,
-  refuse_null, relations_reading, remove_declaration, renamed_columns, revoke_reading,
-  rewrite_expression, role_for, role_rights, row_changes, row_names, row_record, rules_of,
-  secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
+  check_readers, check_replication, check_restored, check_rights, check_rows, check_sessions,
+  check_size, check_spares, check_storage, check_strangers, check_summaries, check_tables,
+  check_triggers, check_untracked, check_writers, close_partition, column_numbers, columns_now,
+  columns_of, compile_function, compile_moves, compile_partitioned, compile_table,
+  compiler_digest, compiler_functions, condition_names, context_of, copy_comments, declaration_of,
+  default_actions, demand_actor, departed_body, departed_function, departed_reader,
+  derive_layouts, describe_rule, difference, element_of, equality_of, event, exact_text,
+  expressions_of, fill_log, fingerprint, fold_name, follow_columns, follow_ddl, follow_layouts,
+  follow_names, follow_rules, follows_ddl, foreign_key_of, forget_layouts, function_settings,
+  gave_up, give_function, grant_reading, grant_rights, group_body, has_own_policies, has_trigger,
+  holders_of, horizon, identity_columns, ignore, indent, inputs_of, insert_log, install_compiled,
+  interval_after, is_bound, is_builtin, is_current, is_filtered, is_function_installed,
+  is_installed, is_kept, is_partition_empty, is_stale, is_trusted, item_log, joined_partitions,
+  json_value, key_of, layout_branch, layout_columns, layout_dispatcher, layout_of, layout_printer,
+  layout_reader, leave_partitions, looked_up, lookup_columns, lookup_join, lookup_name,
+  lookup_query, lookups_of, maintain, merge_body, move_query, moved_body, moved_identity,
+  moved_insert, moved_value, name_actions, name_now, name_of, name_types, names_in, open_import,
+  over_parameters, parent_columns, parent_query, part_changes, part_identity, partition_list,
+  partition_name, policy_ddl, presence_of, presented, presented_type, problem_of_names,
+  problem_of_rules, protect, quoted, read_actor, read_move, reader_function, reader_functions,
+  reader_of, reader_settings, reads_inline, record_changes, record_export, record_value, refresh,
+  refuse_inheritance, refuse_null, relations_reading, remove_declaration, renamed_columns,
+  revoke_reading, rewrite_expression, role_for, role_rights, row_changes, row_names, row_record,
+  rules_of, secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
   settle_readers, short_name, slug_for, spare_to_split, statement_of, summarised_partitions,
   table_trait, tables_altered, text_value, tokens_of, touched_with, track, tree_log,
   triggered_relations, undo_import, untrack, update_body, update_insert, update_list,
@@ -5353,6 +5354,10 @@ as $$
 declare
   v_id bigint;
 begin
+  if octet_length(write_log_event.account_id) > 2600 then
+    raise exception 'the account is longer than the 2600 bytes that an index of the log holds'
+      using errcode = 'UA005';
+  end if;
   insert into audit.log (
     account_id, action, item_type, item_id, item_label,
     actor_type, actor_id, actor_label, on_behalf_of_type, on_behalf_of_id, on_behalf_of_label,
@@ -5627,7 +5632,8 @@ comment on function audit.record_export(jsonb) is
   'Public. Writes the row log_exported: what was exported, as an object with range, rows, hash; '
   'returns its id.';
 
--- After a restore or an import: all that the log has now is past, whatever its transaction ids.
+-- After a restore or replication: all that the log has now is past, whatever its transaction ids.
+-- Rows that were replicated came in any order, so that no place of before tells which are new.
 create or replace function audit.begin_era()
   returns integer
   language plpgsql
@@ -5635,15 +5641,16 @@ create or replace function audit.begin_era()
   set lock_timeout = '10s'
 as $$
 begin
-  return audit.add_era('restored');
+  return audit.add_era(case when exists (select from audit.check_replication()) then 'replicated'
+    else 'restored' end);
 end;
 $$;
 
 revoke all on function audit.begin_era() from public;
 
 comment on function audit.begin_era() is
-  'Public. To be called once after the log was restored on another server: exports then count from '
-  'here.';
+  'Public. To be called once after the log was restored on another server, or where one was '
+  'replicated to it: exports then count from here.';
 
 -- When an import is undone: the layouts that came with it. Those of a declaration of this database
 -- stay, for its tables may write in them by now.
@@ -5993,6 +6000,9 @@ as $$
     select r.n, case
       when jsonb_typeof(r.rule) <> 'object' then 'an action is a JSON object'
       when coalesce(r.rule ->> 'action', '') = '' then 'an action needs a name'
+      when length(r.rule ->> 'action') > 255
+        then format('action %s...: its name is longer than 255 characters',
+          left(r.rule ->> 'action', 40))
       when not r.rule ? 'on' or r.events = '[]'
         or exists (select from jsonb_array_elements_text(r.events) as e
                    where e.value is null or e.value not in ('insert', 'update', 'delete'))
@@ -6368,12 +6378,33 @@ begin
     raise exception 'invalid declaration of %: give account or accounts, not both', t.target
       using errcode = 'UA005';
   end if;
-  if (t.parent_type is null) <> (t.parent_id is null)
-    or (t.part is null) <> (t.part_name is null)
-    or t.on_truncate not in ('log', 'refuse') or jsonb_typeof(t.actions) <> 'array' then
-    raise exception 'invalid declaration of %: parent_type goes with parent_id and part with '
-      'part_name, on_truncate is log or refuse, actions is an array', t.target
-      using errcode = 'UA005';
+  select f.problem, f.hint into v_problem, v_hint
+    from (values
+      (t.parent_type is null and t.parent_id is not null,
+        'there is a parent_id and no parent_type',
+        'parent_type says of what kind the item is that the id is of: give both or neither.'),
+      (t.parent_type is not null and t.parent_id is null,
+        'there is a parent_type and no parent_id',
+        'parent_id is an expression for the id of an item of that type: give both or neither.'),
+      (t.part is null and t.part_name is not null,
+        'there is a part_name and no part',
+        'part says what the parts are called in changes, such as features: give it, or leave both '
+          'out.'),
+      (t.on_truncate not in ('log', 'refuse'),
+        format('on_truncate is log or refuse, not %s', t.on_truncate),
+        'log leaves a row about a TRUNCATE in the log, refuse makes it an error.'),
+      (jsonb_typeof(t.actions) <> 'array',
+        format('actions is an array, not of type %s', jsonb_typeof(t.actions)),
+        'For example: [{"action": "invoice_paid", "on": "update", "columns": ["paid_at"]}]'),
+      -- What every entry of an index of the log has, beside an id.
+      (length(t.item_type) > 100, 'the item_type is longer than 100 characters', ''),
+      (length(t.parent_type) > 100, 'the parent_type is longer than 100 characters', '')
+    ) as f (is_so, problem, hint)
+    where f.is_so
+    limit 1;
+  if v_problem is not null then
+    raise exception 'invalid declaration of %: %', t.target, v_problem
+      using errcode = 'UA005', hint = v_hint;
   end if;
   if jsonb_typeof(t.lookups) <> 'object' then
     raise exception 'invalid declaration of %: lookups is an object {"alias": "column"}', t.target
@@ -7532,6 +7563,42 @@ revoke all on function audit.after_drop() from public;
 comment on function audit.after_drop() is
   'Event trigger: follows what tracked tables lost, and those that are gone.';
 
+-- Where a subscription begins to write to the log, an era begins: what comes is of another one, and no
+-- place of before, up to which somebody has exported, tells what of it is new. Afterwards, when the
+-- subscription is gone, rows with ids that this server has passed long ago could not be told.
+create or replace function audit.after_subscription()
+  returns event_trigger
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_newest audit.era;
+begin
+  select e.* into v_newest from audit.era as e order by e.number desc limit 1;
+  -- While an import is under way there is a new era already.
+  if v_newest.is_open or not exists (
+    select from pg_subscription_rel as w
+    where pg_partition_root(w.srrelid) = 'audit.log'::regclass
+      and (v_newest.kind <> 'replicated' or w.srsubstate = 'i' or tg_tag = 'CREATE SUBSCRIPTION'))
+  then
+    return;
+  end if;
+  begin
+    perform audit.begin_era();
+  exception
+    when lock_not_available then
+      raise warning 'no era of the log could begin, which is in use; rows of another server will come'
+        using hint = 'As the owner of the log: select audit.begin_era();';
+  end;
+end;
+$$;
+
+revoke all on function audit.after_subscription() from public;
+
+comment on function audit.after_subscription() is
+  'Event trigger: begins an era where a subscription writes to the log.';
+
 -- Event triggers take a superuser; without them audit.refresh() is called by hand after DDL.
 create or replace function audit.follow_ddl()
   returns void
@@ -7565,9 +7632,17 @@ begin
     comment on event trigger audit_after_drop is
       'Follows what tracked tables lost, and those that are gone.';
   end if;
+  if not exists (select from pg_event_trigger as e where e.evtname = 'audit_after_subscription') then
+    create event trigger audit_after_subscription on ddl_command_end
+      when tag in ('CREATE SUBSCRIPTION', 'ALTER SUBSCRIPTION')
+      execute function audit.after_subscription();
+    comment on event trigger audit_after_subscription is
+      'Begins an era of the log where a subscription writes to it.';
+  end if;
   alter event trigger audit_before_ddl enable always;
   alter event trigger audit_after_ddl enable always;
   alter event trigger audit_after_drop enable always;
+  alter event trigger audit_after_subscription enable always;
 end;
 $$;
 
@@ -8842,9 +8917,12 @@ as $$
   select case when e.oid is null then 'event_trigger_missing' else 'event_trigger_disabled' end,
     'error', n.name,
     case when e.oid is null then 'The event trigger is gone' else 'The event trigger is disabled, '
-      'or not enabled always' end || ': triggers no longer follow changes of tables.',
+      'or not enabled always' end || case when n.name = 'audit_after_subscription'
+      then ': no era begins where rows of another server come.'
+      else ': triggers no longer follow changes of tables.' end,
     'select audit.follow_ddl();'
-  from unnest(array['audit_before_ddl', 'audit_after_ddl', 'audit_after_drop']) as n (name)
+  from unnest(array['audit_before_ddl', 'audit_after_ddl', 'audit_after_drop',
+    'audit_after_subscription']) as n (name)
   left join pg_event_trigger as e on e.evtname = n.name
   where (e.oid is null or e.evtenabled <> 'A')
     and (select r.rolsuper from pg_class as c join pg_roles as r on r.oid = c.relowner
@@ -9816,6 +9894,45 @@ revoke all on function audit.check_eras() from public;
 
 comment on function audit.check_eras() is 'Findings: eras that do not hang together.';
 
+-- Rows of another server, which logical replication writes to the log, or wrote: they carry that
+-- server's transaction ids. Of rows of this one, none that is seen has an id that was not given out,
+-- but for those that the present transaction wrote.
+create or replace function audit.check_replication()
+  returns setof audit.finding
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select 'log_replicated', 'error', quote_ident(s.subname),
+    'The subscription writes rows of another server to the log, whose transaction ids do not count '
+      'here: exports and log --follow are refused. Export from the server that publishes them; or '
+      'begin an era, end the subscription, and begin with another state file.',
+    format('select audit.begin_era(); -- and then, by itself: drop subscription %I;', s.subname)
+  from pg_subscription_rel as w
+  join pg_subscription as s on s.oid = w.srsubid
+  where pg_partition_root(w.srrelid) = 'audit.log'::regclass
+  group by s.subname
+  union all
+  select 'rows_foreign', 'error', 'audit.log',
+    'The log has rows with transaction ids that this server has not given out yet, as after '
+      'replication from another one: exports and log --follow are refused. Begin with another state '
+      'file afterwards.',
+    'select audit.begin_era();'
+  from audit.era as e
+  where e.number = (select max(m.number) from audit.era as m where not m.is_open)
+    -- Of a log that was restored on another server check_eras() tells.
+    and e.server = (select c.system_identifier from pg_control_system() as c)
+    and exists (select from audit.log as l
+                where l.era = e.number
+                  and l.tx >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+                  and l.tx is distinct from pg_current_xact_id_if_assigned()::text::bigint)
+$$;
+
+revoke all on function audit.check_replication() from public;
+
+comment on function audit.check_replication() is
+  'Findings: rows of another server, that a subscription writes to the log or wrote.';
+
 -- Whether what is known of closed partitions fits them: readers leave out those that are said to have
 -- no row of an item. Counting every row would take too long, so the number of them is held to what
 -- PostgreSQL counted when it froze the partition.
@@ -10020,8 +10137,8 @@ as $$
     and s.source in ('configuration file', 'command line', 'environment variable')
   union all
   select 'subscription_writes', 'error', format('%I to %s', s.subname, audit.name_of(w.srrelid)),
-    'A subscription writes to the table: its insertions and deletions fire no statement triggers '
-    'and are missed. Track the table where it is written first.',
+    'A subscription writes to the table: after the initial copy, its insertions and deletions fire no '
+    'statement triggers and are missed. Track the table where it is written first.',
     format('alter subscription %I disable;', s.subname)
   from pg_subscription_rel as w
   join pg_subscription as s on s.oid = w.srsubid
@@ -10036,7 +10153,7 @@ comment on function audit.check_sessions(interval) is
   'Findings: old transactions that are pending, and what keeps triggers from firing.';
 
 -- How large the log is, how fast it grows, and how long its partitions last: information. The number
--- of rows is what PostgreSQL last counted.
+-- of rows is what PostgreSQL last counted, where it did.
 create or replace function audit.check_size()
   returns setof audit.finding
   language sql
@@ -10055,10 +10172,21 @@ as $$
       and isfinite(p.lower_bound) and p.has_rows
   )
   select 'log_size', 'info', 'audit.log',
-    format('The log takes %s, with %s rows or so in %s partitions.', pg_size_pretty(sum(p.bytes)),
-      sum(greatest(p.reltuples, 0))::bigint, count(*)),
-    ''
-  from partition as p
+    case
+      when c.unknown = 0 then format('The log takes %s, with %s rows or so in %s partitions.',
+        c.size, coalesce(c.rows, 0), c.partitions)
+      when c.known = 0 then format('The log takes %s in %s partitions. Its rows were never counted.',
+        c.size, c.partitions)
+      else format('The log takes %s in %s partitions. %s with rows have %s or so; those of %s more '
+        'were never counted.', c.size, c.partitions, c.known, c.rows, c.unknown) end,
+    case when c.unknown > 0 then 'analyze audit.log;' else '' end
+  from (
+    select pg_size_pretty(sum(p.bytes)) as size, count(*) as partitions,
+      sum(p.reltuples) filter (where p.has_rows and p.reltuples >= 0)::bigint as rows,
+      count(*) filter (where p.has_rows and p.reltuples < 0) as unknown,
+      count(*) filter (where p.has_rows and p.reltuples >= 0) as known
+    from partition as p
+  ) as c
   union all
   select 'log_growth', 'info', 'audit.log',
     format('Of late it has grown by %s a month.',
@@ -10143,6 +10271,8 @@ as $$
   select * from audit.check_changes()
   union all
   select * from audit.check_eras()
+  union all
+  select * from audit.check_replication()
   union all
   select * from audit.check_summaries()
   union all

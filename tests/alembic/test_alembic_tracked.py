@@ -81,7 +81,7 @@ def test_what_it_holds_does_not_change_with_what_it_was_made_of() -> None:
         ({"on_truncate": "ignore"}, "on_truncate is"),
         ({"account": "a", "accounts": "select 1"}, "account or accounts, not both"),
         ({"parent_type": "a"}, "parent_type and parent_id go together"),
-        ({"part_name": "a"}, "part and part_name go together"),
+        ({"part_name": "a"}, "part_name goes with part"),
         ({"lookups": {"a": None}}, "lookups is a dict"),
         ({"lookups": ["a"]}, "lookups is a dict"),
         ({"actions": {"action": "a"}}, "actions is a list"),

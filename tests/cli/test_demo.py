@@ -357,6 +357,43 @@ def test_no_directory_of_roots_is_opened(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @needs_wheel
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_a_directory_that_is_said_is_used_though_it_is_not_there_yet(
+    data_home: Path, monkeypatch: pytest.MonkeyPatch, umask: int
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(data_home / "a" / "b"))
+    server = embedded.find()
+    assert server.home == data_home / "a" / "b" / "auditdb" / "demo"
+    before = os.umask(umask)
+    try:
+        with embedded.held(server):
+            embedded.start(server)
+            assert answer(server, b"select 1") == (1,)
+            embedded.remove(server)
+    finally:
+        os.umask(before)
+
+
+@needs_wheel
+@pytest.mark.skipif(os.geteuid() != 0, reason="about root's directories")
+def test_a_closed_directory_that_is_said_is_neither_opened_nor_passed_over(
+    data_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(data_home / "auditdb"))
+    for closed in (data_home / "auditdb", data_home):
+        closed.mkdir(exist_ok=True)
+        closed.chmod(0o700)
+        server = embedded.find()
+        assert server.home.is_relative_to(data_home)
+        refused = pytest.raises(embedded.EmbeddedFailed, match="cannot go through")
+        with refused as told, embedded.held(server):
+            pass
+        assert "XDG_DATA_HOME" in (told.value.hint or "")
+        assert closed.stat().st_mode & 0o777 == 0o700
+        closed.chmod(0o755)
+
+
+@needs_wheel
 @pytest.mark.skipif(os.geteuid() != 0, reason="about root's directories")
 def test_programs_in_a_closed_directory_are_copied(own: embedded.Server, tmp_path: Path) -> None:
     package = own.wheel.parents[1]

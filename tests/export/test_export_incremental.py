@@ -369,6 +369,42 @@ def test_a_server_that_was_set_back_and_went_on_is_refused(
     assert not list((tmp_path / "3").iterdir())
 
 
+@pytest.mark.parametrize(
+    "another",
+    [
+        "id = id",  # restored: the very row
+        "tx = tx + 1",
+        "occurred_at = occurred_at + interval '1 microsecond'",
+        "changes = jsonb_set(changes, '{sha256,new}', to_jsonb(repeat('0', 64)))",
+        "changes = jsonb_set(changes, '{rows,new}', '7')",
+        "actor_id = 'other'",
+        "context = '{}'",
+    ],
+)
+def test_another_export_of_the_same_id_does_not_stand_for_it(
+    database: str, connect: Connect, tmp_path: Path, another: str
+) -> None:
+    """After a set-back, its rows with lower transactions would be in no increment."""
+    state = tmp_path / "state"
+    owner = connect(autocommit=True)
+    insert(owner)
+    assert len(two(database, tmp_path / "1", state)) == 1
+    owner.execute("alter table audit.log disable trigger refuse_change")
+    owner.execute(f"update audit.log set {another} where action = 'log_exported'".encode())
+    owner.execute("alter table audit.log enable always trigger refuse_change")
+    new = insert(owner)
+    if another == "id = id":
+        assert two(database, tmp_path / "2", state) == [new]
+        return
+    before = state.read_bytes()
+    ran = auditdb(
+        "export", str(tmp_path / "2"), "--url", database, "--since-last", str(state),
+        "--format", "jsonl", "--action", "a",
+    )  # fmt: skip
+    assert (ran.returncode, "set back" in ran.stderr) == (1, True)
+    assert state.read_bytes() == before
+
+
 def test_a_server_that_was_set_back_is_refused(database: str, connect: Connect) -> None:
     owner = connect(autocommit=True)
     mark = take(owner)
@@ -407,7 +443,8 @@ def test_after_a_new_era_rows_are_of_it(connect: Connect) -> None:
 def test_what_is_no_watermark_is_refused() -> None:
     good = {"next_tx": 5, "pending": [3], "era": 1, "log": "x"}
     assert watermark.from_json(good).as_json() == good
-    assert watermark.from_json(good | {"witness": 7}).as_json() == good | {"witness": 7}
+    seen = {"id": 7, "tx": 5, "occurred_at": "2026-01-31T12:00:00.000000Z", "sha256": "a" * 64}
+    assert watermark.from_json(good | {"witness": seen}).as_json() == good | {"witness": seen}
     bads: list[object] = [
         None,
         [],
@@ -416,6 +453,12 @@ def test_what_is_no_watermark_is_refused() -> None:
         good | {"pending": [-1]},
         good | {"log": 1},
         good | {"witness": "7"},
+        good | {"witness": 7},
+        good | {"witness": seen | {"id": "7"}},
+        good | {"witness": seen | {"tx": None}},
+        good | {"witness": seen | {"occurred_at": "yesterday"}},
+        good | {"witness": seen | {"sha256": "a"}},
+        good | {"witness": {"id": 7}},
     ]
     for bad in bads:
         with pytest.raises(WatermarkRefused):

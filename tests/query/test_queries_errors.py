@@ -1,6 +1,8 @@
 """What a query helper, or an application that writes, is told when the database refuses."""
 
 import asyncio
+import random
+import string
 from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
@@ -13,7 +15,9 @@ from sqlalchemy.exc import DBAPIError
 
 import auditdb
 from auditdb import errors
-from tests.conftest import CreateRole
+from tests.conftest import Connect, CreateRole
+from tests.support.commands import auditdb as command
+from tests.support.helpers import value
 from tests.support.readers import KINDS, ask, async_reader, engine, reader
 from tests.support.servers import Server
 
@@ -150,6 +154,23 @@ def test_errors_of_asyncpg_can_be_translated(database: str, is_raw: bool) -> Non
 STATES = {c.sqlstate: c for c in auditdb.AuditError.__subclasses__() if c.sqlstate}
 
 
+def failure(driver: str, url: str, statement: str) -> BaseException:
+    """Return what SQLAlchemy raises for a statement through a driver."""
+
+    async def fail() -> BaseException:
+        async with async_reader(url, "asyncpg connection") as conn:
+            with pytest.raises(DBAPIError) as failed:
+                await conn.exec_driver_sql(statement)
+            return failed.value
+
+    if driver == "asyncpg":
+        return asyncio.run(fail())
+    with engine(url, driver) as made, made.connect() as conn:
+        with pytest.raises(DBAPIError) as failed:
+            conn.exec_driver_sql(statement)
+        return failed.value
+
+
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2", "asyncpg"])
 @pytest.mark.parametrize("state", sorted(state for state in STATES if state))
 def test_each_sqlstate_has_its_class_with_message_and_hint(
@@ -160,19 +181,7 @@ def test_each_sqlstate_has_its_class_with_message_and_hint(
         " hint = 'what to do', detail = 'canary'; end $$"
     )
 
-    async def fail() -> BaseException:
-        async with async_reader(database, "asyncpg connection") as conn:
-            with pytest.raises(DBAPIError) as failed:
-                await conn.execute(sqlalchemy.text(statement))
-            return failed.value
-
-    if driver == "asyncpg":
-        error: BaseException = asyncio.run(fail())
-    else:
-        with engine(database, driver) as made, made.connect() as conn:
-            with pytest.raises(DBAPIError) as failed:
-                conn.execute(sqlalchemy.text(statement))
-            error = failed.value
+    error = failure(driver, database, statement)
     translated = auditdb.translate(error)
     assert type(translated) is STATES[state]
     assert (translated.message, translated.hint) == ("what happened", "what to do")
@@ -187,3 +196,51 @@ def test_only_errors_of_drivers_are_translated() -> None:
     assert auditdb.translate(ours) is ours
     with pytest.raises(ZeroDivisionError), auditdb.translated():
         raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        ("id", "The id of the item is too long"),
+        ("account", "The account is too long"),
+        ("parent", "The id of the parent is too long"),
+        ("actor", "The id of the actor is too long"),
+    ],
+)
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2", "asyncpg"])
+def test_a_text_that_no_index_of_the_log_holds_is_named(
+    connect: Connect, database: str, driver: str, column: str, told: str
+) -> None:
+    owner = connect(autocommit=True)
+    owner.execute(
+        "create table public.long (number int primary key, id text default '',"
+        " account text, parent text)"
+    )
+    owner.execute(
+        "select audit.track('public.long', item_id => 'id', account => 'account',"
+        " parent_type => 'page', parent_id => 'parent')"
+    )
+    # Nothing that could be compressed.
+    text = "".join(random.Random(1).choices(string.ascii_letters + string.digits, k=6000))
+    insert = f"insert into public.long (number, {column}) values (1, $x${text}$x$)"
+    if column == "actor":
+        # Past audit.set_actor(), which would have refused it.
+        setting = "concat(extract(epoch from current_timestamp), chr(31), 'u', chr(31), $x${}$x$)"
+        insert = (
+            f"do $do$ begin perform set_config('audit.actor', {setting.format(text)}, true);"
+            " insert into public.long (number) values (1); end $do$"
+        )
+    error = failure(driver, database, insert)
+    assert isinstance(error, DBAPIError)
+    translated = auditdb.translate(error)
+    assert type(translated) is auditdb.DatabaseFailed
+    assert told in translated.message
+    assert "audit.track()" in (translated.hint or "")
+    assert text[:40] not in f"{translated}"
+    assert value(owner, "select count(*) from public.long") == 0
+
+
+def test_an_export_of_an_account_that_none_can_be_says_so(database: str) -> None:
+    ran = command("export", "-", "--url", database, "--account", "x" * 3000, "--format", "jsonl")
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert "account is longer than" in ran.stderr

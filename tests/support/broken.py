@@ -193,11 +193,12 @@ BROKEN = (
     Broken(
         "event triggers gone",
         "drop event trigger audit_before_ddl; drop event trigger audit_after_ddl;"
-        "drop event trigger audit_after_drop",
+        "drop event trigger audit_after_drop; drop event trigger audit_after_subscription",
         [
             ("event_trigger_missing", "audit_after_ddl"),
             ("event_trigger_missing", "audit_before_ddl"),
             ("event_trigger_missing", "audit_after_drop"),
+            ("event_trigger_missing", "audit_after_subscription"),
         ],
     ),
     Broken(

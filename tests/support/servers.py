@@ -230,11 +230,12 @@ def running(
     version: int,
     memory: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    more: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """Run a server of its own, on a Unix socket only, for the length of a with block.
 
     Its data are in a directory below `memory`, if it is given; it has nothing else in its
-    environment than `environment`.
+    environment than `environment`, and `more` settings than others.
 
     Raises:
         RuntimeError: if it does not start, with the end of its log.
@@ -245,6 +246,7 @@ def running(
         cleanup.callback(shutil.rmtree, root, ignore_errors=True)
         bindir = reachable(bindir, account, root)
         settings = SETTINGS | {"listen_addresses": "", "unix_socket_directories": str(root)}
+        settings |= more or {}
         lines = [f"{name} = '{value}'\n" for name, value in settings.items()]
         (root / "settings").write_text("".join(lines))
         data = root / "data"

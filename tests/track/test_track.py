@@ -265,6 +265,40 @@ def test_a_required_actor_holds_for_parts_logged_together(connection: psycopg.Co
         assert short(log) == [("parts_set", "thing:1")]
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize(("key", "name"), [("n", "7"), ("thing_id, n", "1,7")])
+def test_a_part_without_a_declared_name_is_called_by_its_primary_key(
+    connection: psycopg.Connection, key: str, name: str, grouped: bool
+) -> None:
+    table = create(connection, "s", "part", f"thing_id int, n int, v text, primary key ({key})")
+    actions = """, actions => '[{"action": "parts_set", "grouped": true,
+        "on": ["insert", "update", "delete"]}]'"""
+    track(
+        connection,
+        table,
+        ", item_type => 'thing', item_id => 'thing_id', part => 'parts'"
+        + (actions if grouped else ""),
+    )
+    statements = (
+        "insert into {} values (1, 7, 'a')",
+        "update {} set v = 'b'",
+        "alter table {} rename n to number",
+        "update {} set v = 'c'",
+        "delete from {}",
+    )
+    with recorded(connection) as log:
+        for statement in statements:
+            run(connection, statement, table)
+    found = [row.changes or {} for row in log if row.item.startswith("thing:")]
+    assert [changes[f"parts/{name}/v"] for changes in found] == [
+        {"new": "a"},
+        {"old": "a", "new": "b"},
+        {"old": "b", "new": "c"},
+        {"old": "c"},
+    ]
+    assert {path.split("/")[1] for changes in found for path in changes} == {name}
+
+
 def test_truncate_is_refused_where_it_is_declared_so(connection: psycopg.Connection) -> None:
     parent = create(connection, "s", "parent", "id int primary key")
     name = create(connection, "s", "thing", "id int primary key references s.parent")

@@ -18,6 +18,7 @@ from auditdb import Finding
 from auditdb._upkeep import migrate, tampering
 from tests.conftest import Connect, CreateRole, _new_database
 from tests.docs.test_docs import first_column, section
+from tests.export import test_replicated
 from tests.support import broken, tampered
 from tests.support.broken import BROKEN, LICENSES, TABLES, Broken
 from tests.support.commands import auditdb as run
@@ -610,11 +611,12 @@ def test_every_finding_is_documented_and_every_one_is_tried(owner: psycopg.Conne
         for (source,) in sources
         for code in re.findall(r"(?:select|then|else) '([a-z]+_[a-z_]+)'(?=,| else| end)", source)
     }
-    assert len(sources) == 26
+    assert len(sources) == 27
     compared = Path(str(tampering.__file__)).read_text("utf-8")
     codes |= set(re.findall(r'"((?!audit_)[a-z]+(?:_[a-z]+)+)"', compared))
     codes |= {"check_not_asked", "code_unknown"}
     assert codes == set(first_column(section("Findings")))
-    files = [__file__, str(broken.__file__), str(tampered.__file__), str(test_tampering.__file__)]
+    modules = (broken, tampered, test_tampering, test_replicated)
+    files = [__file__, *(str(module.__file__) for module in modules)]
     tests = "".join(Path(file).read_text("utf-8") for file in files)
     assert {code for code in codes if f'"{code}"' not in tests} == set()

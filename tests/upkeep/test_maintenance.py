@@ -5,13 +5,15 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
-from psycopg import sql
+from psycopg import conninfo, sql
 
 from auditdb import errors
-from auditdb._upkeep import maintenance, migrate
+from auditdb._upkeep import check, maintenance, migrate
 from tests.conftest import Connect, CreateRole
+from tests.support.commands import auditdb as command
 from tests.support.helpers import value
 from tests.support.partitions import rebuild, write
+from tests.support.servers import Server
 
 BRIEF = "set lock_timeout = '100ms'"
 
@@ -175,6 +177,42 @@ def test_the_interval_is_chosen_at_install(
         assert gaps(conn) == []
         assert maintenance.maintain(conn, ahead="10 years").changes > 0
         assert gaps(conn) == []
+
+
+@pytest.mark.parametrize("first", ["month", "year"])
+def test_another_interval_than_that_of_the_log_is_refused(empty_database: str, first: str) -> None:
+    migrate.upgrade(empty_database, "audit@head", partition_interval=first)
+    assert migrate.upgrade(empty_database, partition_interval=first) == ()
+    for revision in ("audit@head", "heads", None):
+        with pytest.raises(errors.MigrationFailed, match=f"spans a {first}, not a quarter") as told:
+            migrate.upgrade(empty_database, revision, partition_interval="quarter")
+    there = command("upgrade", "--partitions", "quarter", "--url", empty_database)
+    assert (there.returncode, f"spans a {first}, not a quarter" in there.stderr) == (1, True)
+    with psycopg.connect(empty_database, autocommit=True) as conn:
+        # Nothing was done, the example is not there.
+        assert value(conn, "select to_regnamespace('licensing')") is None
+        assert told.value.hint is not None
+        statement = told.value.hint[told.value.hint.index("update ") :]
+        conn.execute(statement.encode())
+        before = {n for (n,) in conn.execute("select partition from audit.partition_list()")}
+        assert maintenance.maintain(conn, ahead="10 years").changes > 0
+        after = {n for (n,) in conn.execute("select partition from audit.partition_list()")}
+        assert [n for n in after - before if re.fullmatch(r"log_\d{4}_q[1-4]", n)]
+        assert gaps(conn) == []
+        assert check.check(conn) == ()
+
+
+def test_the_printed_script_installs_the_interval(server: Server, empty_database: str) -> None:
+    ran = command("upgrade", "--sql", "--partitions", "quarter")
+    assert ran.returncode == 0, ran.stderr
+    name = conninfo.conninfo_to_dict(empty_database)["dbname"]
+    server.run("psql", "-qX", "-v", "ON_ERROR_STOP=1", "-d", str(name), input=ran.stdout)
+    with psycopg.connect(empty_database) as conn:
+        assert value(conn, "select value from audit.option") == "quarter"
+    ranged = command("upgrade", "--sql", "audit_0001:audit@head", "--partitions", "quarter")
+    assert (ranged.returncode, "when it is installed" in ranged.stderr) == (1, True)
+    repairing = command("upgrade", "--sql", "--repair")
+    assert (repairing.returncode, "--repair" in repairing.stderr) == (2, True)
 
 
 def test_an_interval_that_does_not_exist_is_refused(empty_database: str) -> None:

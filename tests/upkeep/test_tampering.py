@@ -467,6 +467,30 @@ def test_a_partition_that_was_detached_is_told(server: Server) -> None:
 # -- information -------------------------------------------------------------------------------
 
 
+def test_what_was_never_counted_is_not_told_as_no_rows(server: Server) -> None:
+    def told(conn: psycopg.Connection) -> Finding:
+        (size,) = (f for f in auditdb.check(conn, severity="info") if f.finding == "log_size")
+        return size
+
+    with _migrated(server, "audit@head") as name, psycopg.connect(server.url(name)) as conn:
+        assert " 0 rows or so" in told(conn).message
+        for moment in ("now()", "now() + interval '40 days'"):
+            conn.execute(
+                "insert into audit.log (occurred_at, action, item_type, item_id, actor_type,"
+                f" actor_id, db_role) select {moment}, 'a', 't', n::text, 'x', 'x', 'x'"
+                " from generate_series(1, 5000) as n".encode()
+            )
+        before = told(conn)
+        assert re.search(r"Its rows were never counted\.$", before.message)
+        partition = value(conn, "select min(tableoid::regclass::text) from audit.log")
+        conn.execute(f"analyze {partition}".encode())
+        partly = told(conn)
+        assert "1 with rows have 5000 or so; those of 1 more were never counted" in partly.message
+        assert before.mend == partly.mend
+        conn.execute(before.mend.encode())
+        assert "10000 rows or so" in told(conn).message
+
+
 def test_size_growth_and_months_ahead_are_told(server: Server) -> None:
     with _migrated(server, "audit@head") as name, psycopg.connect(server.url(name)) as conn:
         conn.execute(

@@ -61,6 +61,8 @@ as $$
   union all
   select * from audit.check_eras()
   union all
+  select * from audit.check_replication()
+  union all
   select * from audit.check_summaries()
   union all
   select * from audit.check_strangers()

@@ -52,8 +52,8 @@ as $$
     and s.source in ('configuration file', 'command line', 'environment variable')
   union all
   select 'subscription_writes', 'error', format('%I to %s', s.subname, audit.name_of(w.srrelid)),
-    'A subscription writes to the table: its insertions and deletions fire no statement triggers '
-    'and are missed. Track the table where it is written first.',
+    'A subscription writes to the table: after the initial copy, its insertions and deletions fire no '
+    'statement triggers and are missed. Track the table where it is written first.',
     format('alter subscription %I disable;', s.subname)
   from pg_subscription_rel as w
   join pg_subscription as s on s.oid = w.srsubid

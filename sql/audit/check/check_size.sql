@@ -1,5 +1,5 @@
 -- How large the log is, how fast it grows, and how long its partitions last: information. The number
--- of rows is what PostgreSQL last counted.
+-- of rows is what PostgreSQL last counted, where it did.
 create or replace function audit.check_size()
   returns setof audit.finding
   language sql
@@ -18,10 +18,21 @@ as $$
       and isfinite(p.lower_bound) and p.has_rows
   )
   select 'log_size', 'info', 'audit.log',
-    format('The log takes %s, with %s rows or so in %s partitions.', pg_size_pretty(sum(p.bytes)),
-      sum(greatest(p.reltuples, 0))::bigint, count(*)),
-    ''
-  from partition as p
+    case
+      when c.unknown = 0 then format('The log takes %s, with %s rows or so in %s partitions.',
+        c.size, coalesce(c.rows, 0), c.partitions)
+      when c.known = 0 then format('The log takes %s in %s partitions. Its rows were never counted.',
+        c.size, c.partitions)
+      else format('The log takes %s in %s partitions. %s with rows have %s or so; those of %s more '
+        'were never counted.', c.size, c.partitions, c.known, c.rows, c.unknown) end,
+    case when c.unknown > 0 then 'analyze audit.log;' else '' end
+  from (
+    select pg_size_pretty(sum(p.bytes)) as size, count(*) as partitions,
+      sum(p.reltuples) filter (where p.has_rows and p.reltuples >= 0)::bigint as rows,
+      count(*) filter (where p.has_rows and p.reltuples < 0) as unknown,
+      count(*) filter (where p.has_rows and p.reltuples >= 0) as known
+    from partition as p
+  ) as c
   union all
   select 'log_growth', 'info', 'audit.log',
     format('Of late it has grown by %s a month.',

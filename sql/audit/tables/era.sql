@@ -9,7 +9,7 @@ create table audit.era (
   imported jsonb,
   constraint era_pkey primary key (number),
   constraint era_kind_check
-    check (kind in ('installed', 'restored', 'imported', 'undone', 'undo')),
+    check (kind in ('installed', 'restored', 'replicated', 'imported', 'undone', 'undo')),
   constraint era_imported_check check ((kind in ('imported', 'undone')) = (imported is not null))
 );
 
@@ -21,8 +21,8 @@ comment on column audit.era.number is 'Number of the era, from 1 on.';
 comment on column audit.era.log is 'Identity of the log, kept when it is restored elsewhere.';
 comment on column audit.era.server is 'Identifier of the server whose transaction ids count.';
 comment on column audit.era.kind is
-  'What began the era: installed, restored, imported; undone, an import that was undone since; undo, '
-  'when it was.';
+  'What began the era: installed, restored, replicated, imported; undone, an import that was undone '
+  'since; undo, when it was.';
 comment on column audit.era.is_open is
   'Whether an import is under way, whose rows are not all there yet.';
 comment on column audit.era.began_at is 'When the era began.';

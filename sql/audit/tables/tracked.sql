@@ -34,7 +34,7 @@ create table audit.tracked (
   constraint tracked_actions_is_array_check check (jsonb_typeof(actions) = 'array'),
   constraint tracked_parent_type_and_id_check check ((parent_type is null) = (parent_id is null)),
   constraint tracked_one_account_check check (account is null or accounts is null),
-  constraint tracked_part_and_name_check check ((part is null) = (part_name is null))
+  constraint tracked_part_and_name_check check (part is not null or part_name is null)
 );
 
 create index tracked_tables_idx on audit.tracked using gin ((tables::oid[])) with (fastupdate = off);
@@ -63,7 +63,8 @@ comment on column audit.tracked.lookups is
   'Rows that expressions may name: alias to the foreign key column that leads there.';
 comment on column audit.tracked.part is
   'Path that the keys of changes begin with, where rows are parts of the item.';
-comment on column audit.tracked.part_name is 'Expression for the name of the part, second in the path.';
+comment on column audit.tracked.part_name is
+  'Expression for the name of the part, second in the path; without it, the primary key.';
 comment on column audit.tracked.operational is 'Columns whose change is no action.';
 comment on column audit.tracked.secret is
   'Columns that are logged as changed, never with their values.';

@@ -14,6 +14,9 @@ as $$
     select r.n, case
       when jsonb_typeof(r.rule) <> 'object' then 'an action is a JSON object'
       when coalesce(r.rule ->> 'action', '') = '' then 'an action needs a name'
+      when length(r.rule ->> 'action') > 255
+        then format('action %s...: its name is longer than 255 characters',
+          left(r.rule ->> 'action', 40))
       when not r.rule ? 'on' or r.events = '[]'
         or exists (select from jsonb_array_elements_text(r.events) as e
                    where e.value is null or e.value not in ('insert', 'update', 'delete'))

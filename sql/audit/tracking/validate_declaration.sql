@@ -14,12 +14,33 @@ begin
     raise exception 'invalid declaration of %: give account or accounts, not both', t.target
       using errcode = 'UA005';
   end if;
-  if (t.parent_type is null) <> (t.parent_id is null)
-    or (t.part is null) <> (t.part_name is null)
-    or t.on_truncate not in ('log', 'refuse') or jsonb_typeof(t.actions) <> 'array' then
-    raise exception 'invalid declaration of %: parent_type goes with parent_id and part with '
-      'part_name, on_truncate is log or refuse, actions is an array', t.target
-      using errcode = 'UA005';
+  select f.problem, f.hint into v_problem, v_hint
+    from (values
+      (t.parent_type is null and t.parent_id is not null,
+        'there is a parent_id and no parent_type',
+        'parent_type says of what kind the item is that the id is of: give both or neither.'),
+      (t.parent_type is not null and t.parent_id is null,
+        'there is a parent_type and no parent_id',
+        'parent_id is an expression for the id of an item of that type: give both or neither.'),
+      (t.part is null and t.part_name is not null,
+        'there is a part_name and no part',
+        'part says what the parts are called in changes, such as features: give it, or leave both '
+          'out.'),
+      (t.on_truncate not in ('log', 'refuse'),
+        format('on_truncate is log or refuse, not %s', t.on_truncate),
+        'log leaves a row about a TRUNCATE in the log, refuse makes it an error.'),
+      (jsonb_typeof(t.actions) <> 'array',
+        format('actions is an array, not of type %s', jsonb_typeof(t.actions)),
+        'For example: [{"action": "invoice_paid", "on": "update", "columns": ["paid_at"]}]'),
+      -- What every entry of an index of the log has, beside an id.
+      (length(t.item_type) > 100, 'the item_type is longer than 100 characters', ''),
+      (length(t.parent_type) > 100, 'the parent_type is longer than 100 characters', '')
+    ) as f (is_so, problem, hint)
+    where f.is_so
+    limit 1;
+  if v_problem is not null then
+    raise exception 'invalid declaration of %: %', t.target, v_problem
+      using errcode = 'UA005', hint = v_hint;
   end if;
   if jsonb_typeof(t.lookups) <> 'object' then
     raise exception 'invalid declaration of %: lookups is an object {"alias": "column"}', t.target

@@ -31,9 +31,17 @@ begin
     comment on event trigger audit_after_drop is
       'Follows what tracked tables lost, and those that are gone.';
   end if;
+  if not exists (select from pg_event_trigger as e where e.evtname = 'audit_after_subscription') then
+    create event trigger audit_after_subscription on ddl_command_end
+      when tag in ('CREATE SUBSCRIPTION', 'ALTER SUBSCRIPTION')
+      execute function audit.after_subscription();
+    comment on event trigger audit_after_subscription is
+      'Begins an era of the log where a subscription writes to it.';
+  end if;
   alter event trigger audit_before_ddl enable always;
   alter event trigger audit_after_ddl enable always;
   alter event trigger audit_after_drop enable always;
+  alter event trigger audit_after_subscription enable always;
 end;
 $$;
 

@@ -8,6 +8,10 @@ as $$
 declare
   v_id bigint;
 begin
+  if octet_length(write_log_event.account_id) > 2600 then
+    raise exception 'the account is longer than the 2600 bytes that an index of the log holds'
+      using errcode = 'UA005';
+  end if;
   insert into audit.log (
     account_id, action, item_type, item_id, item_label,
     actor_type, actor_id, actor_label, on_behalf_of_type, on_behalf_of_id, on_behalf_of_label,
