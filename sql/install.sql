@@ -203,6 +203,7 @@ create schema audit;
 \ir audit/tracking/renamed_columns.sql
 \ir audit/tracking/apply_declaration.sql
 \ir audit/tracking/remove_declaration.sql
+\ir audit/tracking/follow_table.sql
 \ir audit/api/track.sql
 \ir audit/api/untrack.sql
 \ir audit/api/ignore.sql

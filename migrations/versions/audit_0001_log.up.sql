@@ -2896,15 +2896,15 @@ as $$
   compiler_functions, condition_names, context_of, copy_comments, declaration_of, default_actions,
   demand_actor, departed_body, departed_function, departed_reader, derive_layouts, describe_rule,
   difference, element_of, equality_of, event, exact_text, expressions_of, fill_log, fingerprint,
-  fold_name, follow_columns, follow_ddl, follow_layouts, follow_names, follow_rules, follows_ddl,
-  foreign_key_of, forget_layouts, function_settings, gave_up, give_function, grant_reading,
-  grant_rights, group_body, has_own_policies, has_trigger, holders_of, horizon, ignore, indent,
-  inputs_of, insert_log, install_compiled, interval_after, is_bound, is_builtin, is_current,
-  is_filtered, is_function_installed, is_installed, is_kept, is_partition_empty, is_stale,
-  is_trusted, item_log, joined_partitions, json_value, key_of, layout_branch, layout_columns,
-  layout_dispatcher, layout_of, layout_printer, layout_reader, leave_partitions, looked_up,
-  lookup_columns, lookup_join, lookup_name, lookup_query, lookups_of, maintain, merge_body,
-  moved_value, name_actions, name_now, name_of, name_types, names_in, open_import,
+  fold_name, follow_columns, follow_ddl, follow_layouts, follow_names, follow_rules, follow_table,
+  follows_ddl, foreign_key_of, forget_layouts, function_settings, gave_up, give_function,
+  grant_reading, grant_rights, group_body, has_own_policies, has_trigger, holders_of, horizon,
+  ignore, indent, inputs_of, insert_log, install_compiled, interval_after, is_bound, is_builtin,
+  is_current, is_filtered, is_function_installed, is_installed, is_kept, is_partition_empty,
+  is_stale, is_trusted, item_log, joined_partitions, json_value, key_of, layout_branch,
+  layout_columns, layout_dispatcher, layout_of, layout_printer, layout_reader, leave_partitions,
+  looked_up, lookup_columns, lookup_join, lookup_name, lookup_query, lookups_of, maintain,
+  merge_body, moved_value, name_actions, name_now, name_of, name_types, names_in, open_import,
   over_parameters, parent_columns, parent_query, part_changes, part_identity, partition_list,
   partition_name, policy_ddl, presence_of, presented, presented_type, problem_of_names,
   problem_of_rules, protect, quoted, read_actor, read_move, reader_function, reader_functions,
@@ -6825,6 +6825,36 @@ revoke all on function audit.remove_declaration(audit.tracked) from public;
 comment on function audit.remove_declaration(audit.tracked) is
   'Removes a declaration, its triggers and its functions, and says so in the log.';
 
+-- What audit.refresh() does for one table.
+create or replace function audit.follow_table(t audit.tracked, compiler text)
+  returns text
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if audit.name_of(t.target) is null then
+    perform audit.remove_declaration(t);
+    return t.compiled ->> 'name';
+  end if;
+  if t.inputs = audit.inputs_of(t, compiler)
+    and audit.is_installed(t)
+    -- A restored table is another one, whose columns are numbered anew.
+    and t.target = (select y.relation from audit.layout as y where y.id = t.layout)
+  then
+    return null;
+  end if;
+  perform audit.validate_trackable(t.target);
+  return case when audit.apply_declaration(t, audit.follow_columns(t), compiler) = 'changed'
+    then audit.name_of(t.target) end;
+end;
+$$;
+
+revoke all on function audit.follow_table(audit.tracked, text) from public;
+
+comment on function audit.follow_table(audit.tracked, text) is
+  'Brings a declaration and its triggers in line with their table; returns its name if anything '
+  'changed.';
+
 -- Declares a table: from here on its essential actions are in the log. Idempotent.
 create or replace function audit.track(
   target regclass,
@@ -6989,6 +7019,8 @@ declare
   v_compiler text := audit.compiler_digest();
   v_waits constant text := audit.bound_waits();
   v_found boolean := false;
+  v_changed text;
+  v_hint text;
 begin
   begin
     lock table audit.tracked in share row exclusive mode;
@@ -7004,22 +7036,23 @@ begin
       order by k.id
     loop
       v_found := true;
-      if audit.name_of(v_tracked.target) is null then
-        perform audit.remove_declaration(v_tracked);
-        return next v_tracked.compiled ->> 'name';
-        continue;
-      end if;
-      continue when v_tracked.inputs = audit.inputs_of(v_tracked, v_compiler)
-        and audit.is_installed(v_tracked)
-        -- A restored table is another one, whose columns are numbered anew.
-        and v_tracked.target = (select y.relation from audit.layout as y
-                                where y.id = v_tracked.layout);
-      perform audit.validate_trackable(v_tracked.target);
-      if audit.apply_declaration(v_tracked, audit.follow_columns(v_tracked), v_compiler)
-        = 'changed'
-      then
-        return next audit.name_of(v_tracked.target);
-      end if;
+      begin
+        v_changed := audit.follow_table(v_tracked, v_compiler);
+        if v_changed is not null then
+          return next v_changed;
+        end if;
+      exception
+        when lock_not_available or transaction_rollback or insufficient_resources
+          or operator_intervention then
+          raise;
+        when others then
+          if refresh.target is not null then
+            raise;
+          end if;
+          -- One that is broken keeps no other from being compiled; writes to it fail.
+          get stacked diagnostics v_hint = pg_exception_hint;
+          raise warning 'not refreshed: %', sqlerrm using errcode = sqlstate, hint = v_hint;
+      end;
     end loop;
   exception
     when lock_not_available then

@@ -181,7 +181,8 @@ class Run:
                 self._settle(conn, command, oid, step)
 
     def _settle(self, conn: psycopg.Connection, command: str, name: str, step: Step) -> None:
-        (found,) = [t for t in read_tables(conn) if t.sql == name] or [None]
+        tables = read_tables(conn)
+        (found,) = [t for t in tables if name in (t.sql, f"{t.schema}.{t.name}")] or [None]
         if found is None:
             return
         if command == "untrack":
@@ -198,7 +199,8 @@ class Run:
         for oid, tracked in self.state.tracked.items():
             tracked.key = tables[oid].key or tracked.key
 
-    def _do_both(self, step: Step) -> None:
+    def _do_both(self, step: Step) -> bool:
+        """Run what both know; return whether it was done, or failed as it does without the log."""
         conn, twin = self.sessions[step.session], self.twins[step.session]
         start(twin, is_open=self.saved is not None)
         theirs = run(twin, step.sql)
@@ -209,9 +211,11 @@ class Run:
         for _ in range(4):
             if error is None or same(error, theirs):
                 break
-            if not self._mend(step, conn, error, theirs):
+            way_out = self._mend(step, conn, error, theirs)
+            if way_out is not None:
                 end(twin, keep=False, is_open=self.saved is not None)
-                return
+                is_mended = way_out != "" and self._do_both(Step("add_key", step.session, way_out))
+                return is_mended and theirs is None and self._do_both(step)
             before = self._pictures(conn)
             error = attempt(conn, step.sql)
         if not same(error, theirs):
@@ -220,6 +224,8 @@ class Run:
         if ends is not None:
             raise Fault(f"the twin could not commit: {told(ends)}")
         self._judge(step, conn, before, error)
+        self._follow()
+        return error is None
 
     def _mend(
         self,
@@ -227,33 +233,34 @@ class Run:
         conn: psycopg.Connection,
         error: psycopg.Error,
         theirs: psycopg.Error | None,
-    ) -> bool:
-        """Do what the hint of an error says; return whether to try the statement again."""
+    ) -> str | None:
+        """Do what the hint of an error says; return what both have to do, "" if nothing helps."""
         state, hint = error.sqlstate or "", error.diag.message_hint or ""
         self.counts[f"{state} {step.kind}"] += 1
         if theirs is None and step.kind in HIERARCHY and (
             (state == "UA001" and "audit.untrack(" in hint) or "_audit_alone" in str(error)
         ):
-            return False
+            return ""
         command = COMMAND.search(hint)
         if state == "UA003" and command is not None:
             if self.state.is_followed and "add primary key" not in command[1]:
                 raise Fault(f"although event triggers follow: {told(error)}")
-            self._obey(conn, command[1])
-            return True
+            way_out = self._obey(conn, command[1])
+            self._follow()
+            return way_out
         raise Fault(f"{told(error)} but the twin: {told(theirs)}")
 
-    def _obey(self, conn: psycopg.Connection, command: str) -> None:
-        """Run what a hint says, and what the hint of that says, if need be."""
+    def _obey(self, conn: psycopg.Connection, command: str) -> str | None:
+        """Run what a hint says, and what the hint of that says; return what is for both."""
         for _ in range(3):
             if "add primary key" in command:
-                command += " (tag)"
+                return f"{command} (tag)"
             error = attempt(conn, command)
             self.counts["hints followed"] += 1
             if error is None:
                 for name in re.findall(r"audit\.untrack\('(\S+)'\)", command):
                     self._settle(conn, "untrack", name.replace("''", "'"), Step("", 0, ""))
-                return
+                return None
             found = COMMAND.search(error.diag.message_hint or "")
             if found is None:
                 raise Fault(f"{command}: {told(error)}")
@@ -316,20 +323,32 @@ class Run:
         found = conn.execute(
             "select finding, object, message, mend from audit.check() where severity = 'error'"
         ).fetchall()
-        keyless = {
-            table.sql.replace('"', "")
-            for table in read_tables(conn)
-            if table.oid in self.state.tracked
-            and table.names(self.state.tracked[table.oid].key) is None
-        }
+        broken = self._broken(read_tables(conn))
         wrong = [
             row
             for row in found
             if not (row[0].startswith("event_trigger_") and not self.state.is_followed)
-            and row[1] not in keyless
+            and row[1] not in broken
         ]
         if wrong:
             raise Fault(f"check: {wrong}")
+
+    def _broken(self, tables: list[Table]) -> set[str]:
+        """Return the tables to which every write fails: of a hierarchy, or without their key."""
+        return {
+            table.sql.replace('"', "")
+            for table in tables
+            if (tracked := self.state.tracked.get(table.oid)) is not None
+            and (
+                table.names(tracked.key) is None
+                or (not self.state.is_followed and table.kind == "r" and table.parent is not None)
+                or (
+                    not self.state.is_followed
+                    and table.kind == "r"
+                    and any(child.parent == table.oid for child in tables)
+                )
+            )
+        }
 
     def _restore(self, way: str) -> None:
         if self.saved is not None:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 SECONDS = os.environ.get("AUDITDB_FUZZ_SECONDS")
 SEED = int(os.environ.get("AUDITDB_FUZZ_SEED", "0"))
 STEPS = 130
-SHRINKING = 25
+SHRINKING = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,6 +213,28 @@ def test_where_nothing_follows_postgresql_refuses_or_writes_fail(
     assert errors(conn) == [("declaration_broken", "public.t")]
 
 
+def test_one_broken_declaration_keeps_no_other_from_being_refreshed(connect: Connect) -> None:
+    conn = connect(autocommit=True)
+    conn.execute(PLAIN.encode())
+    conn.execute("create table u (id int primary key, x int); select audit.track('u')")
+    unfollowed(conn)
+    conn.execute("create table c () inherits (t); alter table u add y int")
+    warnings: list[tuple[str, str]] = []
+    conn.add_notice_handler(
+        lambda told: warnings.append((str(told.message_primary), str(told.message_hint)))
+    )
+    assert conn.execute("select audit.refresh()").fetchall() == [("public.u",)]
+    ((message, hint),) = warnings
+    assert message.startswith("not refreshed: cannot track public.t: it inherits")
+    assert "audit.untrack('public.t')" in hint
+    with recorded(conn) as log:
+        conn.execute("insert into u values (1, 1, 1)")
+    assert [row.changes for row in log] == [{"id": {"new": 1}, "x": {"new": 1}, "y": {"new": 1}}]
+    with pytest.raises(psycopg.Error, match="cannot track") as refused:
+        conn.execute("select audit.refresh('t')")
+    assert refused.value.sqlstate == "UA001"
+
+
 def test_a_root_of_tracked_partitions_is_refused_by_name(connect: Connect) -> None:
     """As where it was attached before anything looked after that."""
     conn = connect(autocommit=True)
