@@ -444,7 +444,7 @@ def steps(run: Run, seed: int, *, follows: str, restores: Sequence[str]) -> Iter
                 yield from ours(s, run, session, follows)
             elif restores and not is_open and drawn < 0.168:
                 yield Step("restore", 0, rng.choice(restores))
-            elif drawn < 0.40:
+            elif drawn < 0.50:
                 kind = rng.choice(list(KINDS))
                 yield Step(kind, session, KINDS[kind](s))
             else:

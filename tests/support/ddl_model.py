@@ -106,7 +106,8 @@ def picture(conn: psycopg.Connection, table: Table, *, drawn: bool = True) -> Pi
         for column in table.columns
         if column.generated != "v" and (drawn or not column.identity)
     )
-    query = f"select tag, jsonb_build_object({shown})::text from {table.sql}"
+    only = "only " if table.kind == "r" else ""
+    query = f"select tag, jsonb_build_object({shown})::text from {only}{table.sql}"
     return {tag: loaded(text) for tag, text in conn.execute(query.encode())}
 
 
