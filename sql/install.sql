@@ -112,6 +112,7 @@ create schema audit;
 \ir audit/compiler/compiler_digest.sql
 \ir audit/compiler/inputs_of.sql
 \ir audit/compiler/function_settings.sql
+\ir audit/compiler/guard_of.sql
 \ir audit/compiler/compile_function.sql
 \ir audit/compiler/indent.sql
 \ir audit/compiler/actor_variables.sql

@@ -2898,23 +2898,23 @@ as $$
   difference, element_of, equality_of, event, exact_text, expressions_of, fill_log, fingerprint,
   fold_name, follow_columns, follow_ddl, follow_layouts, follow_names, follow_rules, follow_table,
   follows_ddl, foreign_key_of, forget_layouts, function_settings, gave_up, give_function,
-  grant_reading, grant_rights, group_body, has_own_policies, has_trigger, holders_of, horizon,
-  ignore, indent, inputs_of, insert_log, install_compiled, interval_after, is_bound, is_builtin,
-  is_current, is_filtered, is_function_installed, is_installed, is_kept, is_partition_empty,
-  is_stale, is_trusted, item_log, joined_partitions, json_value, key_of, layout_branch,
-  layout_columns, layout_dispatcher, layout_of, layout_printer, layout_reader, leave_partitions,
-  looked_up, lookup_columns, lookup_join, lookup_name, lookup_query, lookups_of, maintain,
-  merge_body, moved_value, name_actions, name_now, name_of, name_types, names_in, open_import,
-  over_parameters, parent_columns, parent_query, part_changes, part_identity, partition_list,
-  partition_name, policy_ddl, presence_of, presented, presented_type, problem_of_names,
-  problem_of_rules, protect, quoted, read_actor, read_move, reader_function, reader_functions,
-  reader_of, reader_settings, reads_inline, record_changes, record_export, record_value, refresh,
-  refuse_inheritance, relations_reading, remove_declaration, renamed_columns, revoke_reading,
-  rewrite_expression, role_for, role_rights, row_changes, row_names, row_record, rules_of,
-  secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
-  settle_readers, short_name, slug_for, spare_to_split, statement_of, summarised_partitions,
-  table_trait, tables_altered, text_value, tokens_of, touched_with, track, tree_log,
-  triggered_relations, undo_import, untrack, update_body, update_insert, update_list,
+  grant_reading, grant_rights, group_body, guard_of, has_own_policies, has_trigger, holders_of,
+  horizon, ignore, indent, inputs_of, insert_log, install_compiled, interval_after, is_bound,
+  is_builtin, is_current, is_filtered, is_function_installed, is_installed, is_kept,
+  is_partition_empty, is_stale, is_trusted, item_log, joined_partitions, json_value, key_of,
+  layout_branch, layout_columns, layout_dispatcher, layout_of, layout_printer, layout_reader,
+  leave_partitions, looked_up, lookup_columns, lookup_join, lookup_name, lookup_query, lookups_of,
+  maintain, merge_body, moved_value, name_actions, name_now, name_of, name_types, names_in,
+  open_import, over_parameters, parent_columns, parent_query, part_changes, part_identity,
+  partition_list, partition_name, policy_ddl, presence_of, presented, presented_type,
+  problem_of_names, problem_of_rules, protect, quoted, read_actor, read_move, reader_function,
+  reader_functions, reader_of, reader_settings, reads_inline, record_changes, record_export,
+  record_value, refresh, refuse_inheritance, relations_reading, remove_declaration,
+  renamed_columns, revoke_reading, rewrite_expression, role_for, role_rights, row_changes,
+  row_names, row_record, rules_of, secret_columns, secret_numbers, set_actor, settings_for,
+  settings_of, settle_layout, settle_readers, short_name, slug_for, spare_to_split, statement_of,
+  summarised_partitions, table_trait, tables_altered, text_value, tokens_of, touched_with, track,
+  tree_log, triggered_relations, undo_import, untrack, update_body, update_insert, update_list,
   update_variables, utc, validate_bound, validate_declaration, validate_expression,
   validate_expressions, validate_trackable, validate_tree, validate_undo, widen, without_strings,
   write_body, write_function, write_log_event, write_table_event
@@ -3013,6 +3013,25 @@ revoke all on function audit.function_settings(audit.tracked, text, text, boolea
 comment on function audit.function_settings(audit.tracked, text, text, boolean, text[]) is
   'The clauses of a compiled trigger function that say whose rights and which settings it has.';
 
+-- The declaration with which a compiled function begins: where the table is not as it was compiled
+-- for, it is an error before any column is looked at.
+create or replace function audit.guard_of(t audit.tracked)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select format(E'  v_current constant boolean := audit.is_current(%s, %L, %s);\n',
+    t.id, audit.fingerprint(t),
+    (select string_agg(format('%L::regclass', r::oid::text), ', ' order by n)
+     from unnest(t.tables) with ordinality as u (r, n)))
+$$;
+
+revoke all on function audit.guard_of(audit.tracked) from public;
+
+comment on function audit.guard_of(audit.tracked) is
+  'The variable of a compiled function that asks audit.is_current().';
+
 -- The frame of every compiled function. With parameters it is one that a trigger calls for a row:
 -- audit.add_row_trigger() has the trigger's own, which pins the settings for both.
 create or replace function audit.compile_function(
@@ -3043,14 +3062,11 @@ as %L',
 #variable_conflict use_column
 <<_audit>>
 declare
-  v_current constant boolean := audit.is_current(%s, %L, %s);
-%sbegin
+%s%sbegin
 %s  return null;
 end;
 ',
-      translate(t.target::text, E'\n\r', '  '), t.id, audit.fingerprint(t),
-      (select string_agg(format('%L::regclass', r::oid::text), ', ' order by n)
-       from unnest(t.tables) with ordinality as u (r, n)),
+      translate(t.target::text, E'\n\r', '  '), audit.guard_of(t),
       (select coalesce(string_agg('  ' || v || E';\n', '' order by n), '')
        from unnest(variables) with ordinality as u (v, n)),
       body))
@@ -3877,12 +3893,16 @@ as %L', v_name, volatility, audit.function_settings(t, event, body, true, settin
 '
 -- Compiled from the declaration of %s (audit.tracked): called in each partition.
 declare
-  v_done constant boolean := audit.%I(%s);
+%s  v_done constant boolean := audit.%I(%s);
 begin
   return %s;
 end;
 ',
-      translate(t.target::text, E'\n\r', '  '), v_name || '_row',
+      translate(t.target::text, E'\n\r', '  '),
+      -- Where nothing follows DDL, a column that is named here may be gone; elsewhere asking once, in
+      -- the function that is called, is enough.
+      case when audit.follows_ddl() then '' else audit.guard_of(t) end,
+      v_name || '_row',
       (select string_agg(format('row(%s)', (
           select string_agg(r || '.' || c.ident, ', ' order by c.number)
           from audit.columns_of(t.target) as c)), ', ' order by n)

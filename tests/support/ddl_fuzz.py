@@ -237,9 +237,9 @@ class Run:
         """Do what the hint of an error says; return what both have to do, "" if nothing helps."""
         state, hint = error.sqlstate or "", error.diag.message_hint or ""
         self.counts[f"{state} {step.kind}"] += 1
-        if theirs is None and step.kind in HIERARCHY and (
-            (state == "UA001" and "audit.untrack(" in hint) or "_audit_alone" in str(error)
-        ):
+        # One that came to be while nothing followed DDL is refused with whatever comes next.
+        is_refused = state == "UA001" and "audit.untrack(" in hint
+        if is_refused or (step.kind in HIERARCHY and "_audit_alone" in str(error)):
             return ""
         command = COMMAND.search(hint)
         if state == "UA003" and command is not None:
@@ -341,11 +341,12 @@ class Run:
             if (tracked := self.state.tracked.get(table.oid)) is not None
             and (
                 table.names(tracked.key) is None
-                or (not self.state.is_followed and table.kind == "r" and table.parent is not None)
                 or (
-                    not self.state.is_followed
-                    and table.kind == "r"
-                    and any(child.parent == table.oid for child in tables)
+                    table.kind == "r"
+                    and (
+                        table.parent is not None
+                        or any(child.parent == table.oid for child in tables)
+                    )
                 )
             )
         }

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 from psycopg import conninfo
 
@@ -86,7 +87,7 @@ def fault_of(here: Here, owner: str, script: list[Step]) -> str | None:
                     run.do(step)
                 run.do(Step("rollback", 0, ""))
                 run.look_over()
-            except Fault as fault:
+            except (Fault, psycopg.Error) as fault:
                 return str(fault)
     return None
 
@@ -123,7 +124,7 @@ def fuzz(here: Here, owner: str, seed: int, follows: str, ways: tuple[str, ...])
                         break
                 run.do(Step("rollback", 0, ""))
                 run.look_over()
-            except Fault as fault:
+            except (Fault, psycopg.Error) as fault:
                 script, said = list(run.done), str(fault)
             else:
                 return run

@@ -213,6 +213,40 @@ def test_where_nothing_follows_postgresql_refuses_or_writes_fail(
     assert errors(conn) == [("declaration_broken", "public.t")]
 
 
+@pytest.mark.parametrize(
+    "write",
+    [
+        "insert into r values (2)",
+        "update r set id = id + 1",
+        "update r set id = 15",
+        "delete from r",
+        "insert into r1 values (2)",
+    ],
+)
+def test_a_column_of_partitions_that_is_gone_is_told_by_the_guard(
+    connect: Connect, write: str
+) -> None:
+    """Where nothing follows DDL: not by PL/pgSQL, which names a field that there is not."""
+    conn = connect(autocommit=True)
+    conn.execute(
+        "create table r (id int primary key, x int) partition by range (id);"
+        "create table r1 partition of r for values from (0) to (9);"
+        "create table r2 partition of r for values from (9) to (19);"
+        "insert into r values (1, 1)"
+    )
+    unfollowed(conn)
+    conn.execute("select audit.track('r')")
+    conn.execute("alter table r drop column x")
+    with pytest.raises(psycopg.Error) as failed:
+        conn.execute(write.encode())
+    assert failed.value.sqlstate == "UA003"
+    assert failed.value.diag.message_hint == "Run: select audit.refresh('public.r');"
+    conn.execute("select audit.refresh('r')")
+    with recorded(conn) as log:
+        conn.execute(write.encode())
+    assert len(log) == 1
+
+
 def test_one_broken_declaration_keeps_no_other_from_being_refreshed(connect: Connect) -> None:
     conn = connect(autocommit=True)
     conn.execute(PLAIN.encode())
