@@ -5,21 +5,16 @@ the one it has to do in the other; and what a write changed in a tracked table, 
 before and after, is what the log owes, no more and no less.
 """
 
-import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from copy import deepcopy
 from dataclasses import dataclass, field
-from random import Random
 from typing import Protocol
 
 import psycopg
 
-from tests.support.ddl_kinds import KINDS
 from tests.support.ddl_model import Log, Picture, Table, Tracked, owed, picture, read_tables
-from tests.support.ddl_steps import Scene, write
 
 SETUP = """
 create schema s1; create schema s2; create schema fuzz;
@@ -37,7 +32,8 @@ create type s1.kind as (id int, tag int, a int, b text);
 create table t0 (id int primary key, tag int not null, a int, b text, m s1.mood, p s1.pos);
 create table s1.t1 (id int primary key, tag int not null,
   t0 int references t0 on delete cascade on update cascade, a int, b varchar);
-create table t2 (k int, tag int not null, a int, b text, primary key (k, tag)) partition by range (k);
+create table t2 (k int, tag int not null, a int, b text, primary key (k, tag))
+  partition by range (k);
 create table p1 partition of t2 for values from (0) to (10);
 create table p2 partition of t2 for values from (10) to (20);
 create table p3 partition of t2 for values from (20) to (2000);
@@ -159,7 +155,7 @@ class Run:
             if self.saved is not None and (step.kind == "rollback" or errors[0]):
                 self.state = self.saved
             self.saved = None
-        rows, _ = self.log.new(self.sessions[0])
+        rows = self.log.new(self.sessions[0])
         if rows:
             raise Fault(f"{step.kind} wrote {rows}")
 
@@ -173,7 +169,7 @@ class Run:
                 raise Fault(f"refused without a way out: {told(error)}")
         elif step.kind in ("audit follow", "audit unfollow", "audit forsake"):
             self.state.is_followed = step.kind == "audit follow"
-        rows, _ = self.log.new(conn)
+        rows = self.log.new(conn)
         if rows:
             raise Fault(f"wrote {rows}")
         for command, oid in re.findall(r"select audit\.(track|untrack)\('(\S+?)'", step.sql):
@@ -181,15 +177,14 @@ class Run:
                 self._settle(conn, command, oid, step)
 
     def _settle(self, conn: psycopg.Connection, command: str, name: str, step: Step) -> None:
-        tables = read_tables(conn)
-        (found,) = [t for t in tables if name in (t.sql, f"{t.schema}.{t.name}")] or [None]
-        if found is None:
-            return
-        if command == "untrack":
-            self.state.tracked.pop(found.oid, None)
-        else:
-            item_type = str(re.findall(r"item_type => '(\w+)'", step.sql)[0])
-            self.state.tracked[found.oid] = Tracked(item_type, found.key)
+        for found in read_tables(conn):
+            if name not in (found.sql, f"{found.schema}.{found.name}"):
+                continue
+            if command == "untrack":
+                self.state.tracked.pop(found.oid, None)
+            else:
+                item_type = str(re.findall(r"item_type => '(\w+)'", step.sql)[0])
+                self.state.tracked[found.oid] = Tracked(item_type, found.key)
 
     def _follow(self) -> None:
         """Look what keys the tracked tables have now, and which are gone."""
@@ -281,7 +276,7 @@ class Run:
         before: dict[int, tuple[Table, Picture]],
         error: psycopg.Error | None,
     ) -> None:
-        rows, _ = self.log.new(conn)
+        rows = self.log.new(conn)
         debt: Counter[str] = Counter()
         if step.kind == "write" and error is None:
             for oid, (table, after) in self._pictures(conn).items():
@@ -299,7 +294,29 @@ class Run:
             has = "".join(f"\n  {line}" for line in (rows - debt).elements())
             raise Fault(f"the log lacks:{lacks}\nand has instead:{has}")
         if step.kind == "write":
+            self._judge_cascades(conn, step.sql)
             self.compare(step.session)
+
+    def _judge_cascades(self, conn: psycopg.Connection, sql: str) -> None:
+        """Fail where a row that went with its parent is said to have gone alone, or reversed."""
+        aimed = [t for t in read_tables(conn) if sql.startswith(f"delete from {t.sql} ")]
+        if not aimed:
+            return
+        (target,) = aimed
+        one = self.state.tracked.get(target.oid)
+        (has_cascade,) = conn.execute(
+            "select exists (select from pg_constraint where conrelid = %s and contype = 'f'"
+            " and confdeltype = 'c')",
+            [target.oid],
+        ).fetchone() or (True,)
+        for item_type, is_cascade in self.log.deleted:
+            if one is None or item_type != one.item_type:
+                # What goes with a partition's row goes with it, and the table may be untracked.
+                is_right = is_cascade or target.is_partition
+            else:
+                is_right = not is_cascade or has_cascade
+            if not is_right:
+                raise Fault(f"of {item_type}, is_cascade is {is_cascade}")
 
     def compare(self, session: int) -> None:
         """Fail unless both databases hold the same."""
@@ -424,61 +441,3 @@ def told(error: psycopg.Error | None) -> str:
     diag = error.diag
     parts = (diag.message_primary, diag.message_detail, diag.message_hint, diag.context)
     return " | ".join([error.sqlstate or "?", *(part for part in parts if part)])
-
-
-def steps(run: Run, seed: int, *, follows: str, restores: Sequence[str]) -> Iterator[Step]:
-    """Yield random steps without an end, each drawn when those before it are done."""
-    rng = Random(seed)
-    s = Scene(rng, run.twins[0], run.owner)
-    yield from opening(run, follows)
-    while True:
-        s.look()
-        drawn = rng.random()
-        is_open = run.saved is not None
-        session = 0 if is_open else rng.randint(0, 1)
-        with contextlib.suppress(LookupError, ValueError):
-            if is_open and drawn < 0.12:
-                yield Step(rng.choice(["commit", "rollback"]), 0, "")
-            elif not is_open and drawn < 0.02:
-                yield Step("begin", 0, "")
-            elif drawn < 0.16:
-                yield from ours(s, run, session, follows)
-            elif restores and not is_open and drawn < 0.168:
-                yield Step("restore", 0, rng.choice(restores))
-            elif drawn < 0.50:
-                kind = rng.choice(list(KINDS))
-                yield Step(kind, session, KINDS[kind](s))
-            else:
-                yield Step("write", session, write(s))
-
-
-def opening(run: Run, follows: str) -> Iterator[Step]:
-    """Yield what each fuzz begins with."""
-    if follows == "never":
-        yield Step("audit unfollow", 0, UNFOLLOWED + "select audit.refresh()")
-    for number, table in enumerate(read_tables(run.twins[0])):
-        if not table.is_partition:
-            yield Step("audit track", 0, tracking(table, f"i{number}"))
-
-
-def tracking(table: Table, item_type: str) -> str:
-    return f"select audit.track('{table.sql}', item_type => '{item_type}')"
-
-
-def ours(s: Scene, run: Run, session: int, follows: str) -> Iterator[Step]:
-    """Yield a step of the log's own."""
-    drawn = s.rng.random()
-    if drawn < 0.1:
-        yield Step("audit refresh", session, "select audit.refresh()")
-    elif drawn < 0.2:
-        yield Step("audit untrack", session, f"select audit.untrack('{s.table().sql}')")
-    elif drawn < 0.3 and follows == "sometimes":
-        if run.state.is_followed:
-            yield Step("audit unfollow", session, UNFOLLOWED + "select audit.refresh()")
-        else:
-            sql = "select audit.follow_ddl(); select audit.refresh()"
-            yield Step("audit follow", session, sql)
-    else:
-        names = {t.sql for t in read_tables(run.sessions[0]) if t.oid in run.state.tracked}
-        free = [t for t in s.tables if not t.is_partition and t.sql not in names]
-        yield Step("audit track", session, tracking(s.rng.choice(free), s.fresh("i")))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tests.support.ddl_model import quoted
-from tests.support.ddl_steps import SCHEMAS, TYPES, Scene, unique
+from tests.support.ddl_steps import SCHEMAS, TYPES, Scene
 
 KINDS: dict[str, Callable[[Scene], str]] = {}
 
@@ -160,9 +160,7 @@ def set_default(s: Scene) -> str:
 @kind
 def add_foreign_key(s: Scene) -> str:
     child, parent = s.table(), s.table()
-    (key,) = [c for c in parent.columns if c.number in parent.key] or [None]
-    if key is None or len(parent.key) != 1:
-        raise LookupError
+    (key,) = [c for c in parent.columns if c.number in parent.key]
     columns = [c.name for c in child.columns if c.type == key.type and c.name != "tag"]
     deed = s.rng.choice(["cascade", "cascade", "set null", "no action", "set default"])
     valid = s.rng.choice(["", "", " not valid", " deferrable initially deferred"])
@@ -296,7 +294,8 @@ def drop_extension(s: Scene) -> str:
 
 @kind
 def make_collation(s: Scene) -> str:
-    return f"create collation {s.rng.choice(SCHEMAS)}.{s.fresh('l')} (provider = libc, locale = 'C')"
+    name = f"{s.rng.choice(SCHEMAS)}.{s.fresh('l')}"
+    return f"create collation {name} (provider = libc, locale = 'C')"
 
 
 COLLATIONS = (
@@ -409,8 +408,8 @@ def make_table(s: Scene) -> str:
             f"create table {name} (id int primary key, tag int not null, a int, b text)",
             f"create table {name} (tag int not null, id int, a {s.type()}, primary key (id, tag))",
             (
-                f"create table {name} (k int, tag int not null, a int, b text, primary key (k, tag))"
-                " partition by range (k)"
+                f"create table {name} (k int, tag int not null, a int, b text,"
+                " primary key (k, tag)) partition by range (k)"
             ),
         ]
     )
@@ -484,6 +483,3 @@ def turn_a_table(s: Scene) -> str:
 def truncate(s: Scene) -> str:
     t = s.table()
     return f"truncate {t.sql} cascade"
-
-
-__all__ = ["KINDS", "unique"]

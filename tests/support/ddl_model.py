@@ -169,9 +169,7 @@ def owed(
 
 
 def entry(tracked: Tracked, action: str, item: str, changes: Mapping[str, Any]) -> str:
-    return (
-        f"{tracked.item_type}_{action} {tracked.item_type} {item!r} {canonical(dict(changes))}"
-    )
+    return f"{tracked.item_type}_{action} {tracked.item_type} {item!r} {canonical(dict(changes))}"
 
 
 class Log:
@@ -180,12 +178,14 @@ class Log:
     def __init__(self) -> None:
         self.mark = 0
         self.seen: set[int] = set()
+        # What the last look found deleted: the type of the item, and whether by a cascade.
+        self.deleted: set[tuple[str, bool]] = set()
 
-    def new(self, conn: psycopg.Connection) -> tuple[Counter[str], Counter[str]]:
-        """Return the new rows that tell of rows, and the actions of those that tell of tables."""
+    def new(self, conn: psycopg.Connection) -> Counter[str]:
+        """Return the new rows that tell of rows."""
         # The number of a row has the process in it, which may be ahead by 4 ms of another.
         found = conn.execute(
-            "select id, action, item_type, item_id, changes::text from audit.events"
+            "select id, action, item_type, item_id, changes::text, is_cascade from audit.events"
             " where id > %s order by id",
             [self.mark - 2**24],
         ).fetchall()
@@ -193,10 +193,11 @@ class Log:
         self.seen = {row[0] for row in found}
         self.mark = max([self.mark, *self.seen])
         rows: Counter[str] = Counter()
-        tables: Counter[str] = Counter()
-        for _, action, item_type, item, changes in fresh:
+        self.deleted = set()
+        for _, action, item_type, item, changes, is_cascade in fresh:
             if item_type == "table":
-                tables[action] += 1
-            else:
-                rows[f"{action} {item_type} {item!r} {canonical(loaded(changes or '{}'))}"] += 1
-        return rows, tables
+                continue
+            rows[f"{action} {item_type} {item!r} {canonical(loaded(changes or '{}'))}"] += 1
+            if action.endswith("_deleted"):
+                self.deleted.add((item_type, is_cascade))
+        return rows

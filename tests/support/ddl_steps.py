@@ -111,7 +111,8 @@ class Scene:
         """Return the text of a value of one of the application's types."""
         if kind == "e":
             labels = self.conn.execute(
-                "select enumlabel from pg_enum where enumtypid = %s::regtype order by enumsortorder",
+                "select enumlabel from pg_enum where enumtypid = %s::regtype"
+                " order by enumsortorder",
                 [name],
             ).fetchall()
             return str(self.rng.choice(labels)[0]) if labels else "x"
