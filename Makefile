@@ -7,7 +7,7 @@ PYTEST = $(BIN)/pytest -n 2 --dist worksteal
 branch ?= audit
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all quick bench lint format hooks migration draft facts seal release clean
+.PHONY: help demo test test-all quick fuzz bench lint format hooks migration draft facts seal release clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -23,6 +23,10 @@ test-all: .venv/dev.stamp ## Run the tests on every PostgreSQL here (AUDITDB_TES
 
 quick: .venv/dev.stamp ## Run some tests of each room, in less than a minute
 	$(PYTEST) -m quick $(ARGS)
+
+fuzz: .venv/dev.stamp ## Run random DDL between random writes (SECONDS=1200 SEED=1 ARGS="-k never")
+	AUDITDB_FUZZ_SECONDS=$${SECONDS:-1200} AUDITDB_FUZZ_SEED=$${SEED:-1} \
+		$(BIN)/pytest -s tests/track/test_ddl_fuzz.py $(ARGS)
 
 bench: .venv-bench/stamp ## Measure what auditing costs, beside peers (ARGS="--full --pg 18")
 	.venv-bench/bin/python -m benchmarks $(ARGS)

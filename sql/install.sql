@@ -112,6 +112,7 @@ create schema audit;
 \ir audit/compiler/compiler_digest.sql
 \ir audit/compiler/inputs_of.sql
 \ir audit/compiler/function_settings.sql
+\ir audit/compiler/guard_of.sql
 \ir audit/compiler/compile_function.sql
 \ir audit/compiler/indent.sql
 \ir audit/compiler/actor_variables.sql
@@ -209,6 +210,7 @@ create schema audit;
 \ir audit/tracking/renamed_columns.sql
 \ir audit/tracking/apply_declaration.sql
 \ir audit/tracking/remove_declaration.sql
+\ir audit/tracking/follow_table.sql
 \ir audit/api/track.sql
 \ir audit/api/untrack.sql
 \ir audit/api/ignore.sql

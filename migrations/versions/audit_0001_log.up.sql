@@ -2911,28 +2911,28 @@ as $$
   default_actions, demand_actor, departed_body, departed_function, departed_reader,
   derive_layouts, describe_rule, difference, element_of, equality_of, event, exact_text,
   expressions_of, fill_log, fingerprint, fold_name, follow_columns, follow_ddl, follow_layouts,
-  follow_names, follow_rules, follows_ddl, foreign_key_of, forget_layouts, function_settings,
-  gave_up, give_function, grant_reading, grant_rights, group_body, has_own_policies, has_trigger,
-  holders_of, horizon, identity_columns, ignore, indent, inputs_of, insert_log, install_compiled,
-  interval_after, is_bound, is_builtin, is_current, is_filtered, is_function_installed,
-  is_installed, is_kept, is_partition_empty, is_stale, is_trusted, item_log, joined_partitions,
-  json_value, key_of, layout_branch, layout_columns, layout_dispatcher, layout_of, layout_printer,
-  layout_reader, leave_partitions, looked_up, lookup_columns, lookup_join, lookup_name,
-  lookup_query, lookups_of, maintain, merge_body, move_query, moved_body, moved_identity,
-  moved_insert, moved_value, name_actions, name_now, name_of, name_types, names_in, open_import,
-  over_parameters, parent_columns, parent_query, part_changes, part_identity, partition_list,
-  partition_name, policy_ddl, presence_of, presented, presented_type, problem_of_names,
-  problem_of_rules, protect, quoted, read_actor, read_move, reader_function, reader_functions,
-  reader_of, reader_settings, reads_inline, record_changes, record_export, record_value, refresh,
-  refuse_inheritance, refuse_null, relations_reading, remove_declaration, renamed_columns,
-  revoke_reading, rewrite_expression, role_for, role_rights, row_changes, row_names, row_record,
-  rules_of, secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
-  settle_readers, short_name, slug_for, spare_to_split, statement_of, summarised_partitions,
-  table_trait, tables_altered, text_value, tokens_of, touched_with, track, tree_log,
-  triggered_relations, undo_import, untrack, update_body, update_insert, update_list,
-  update_variables, utc, validate_bound, validate_declaration, validate_expression,
-  validate_expressions, validate_trackable, validate_tree, validate_undo, widen, without_strings,
-  write_body, write_function, write_log_event, write_table_event
+  follow_names, follow_rules, follow_table, follows_ddl, foreign_key_of, forget_layouts,
+  function_settings, gave_up, give_function, grant_reading, grant_rights, group_body, guard_of,
+  has_own_policies, has_trigger, holders_of, horizon, identity_columns, ignore, indent, inputs_of,
+  insert_log, install_compiled, interval_after, is_bound, is_builtin, is_current, is_filtered,
+  is_function_installed, is_installed, is_kept, is_partition_empty, is_stale, is_trusted,
+  item_log, joined_partitions, json_value, key_of, layout_branch, layout_columns,
+  layout_dispatcher, layout_of, layout_printer, layout_reader, leave_partitions, looked_up,
+  lookup_columns, lookup_join, lookup_name, lookup_query, lookups_of, maintain, merge_body,
+  move_query, moved_body, moved_identity, moved_insert, moved_value, name_actions, name_now,
+  name_of, name_types, names_in, open_import, over_parameters, parent_columns, parent_query,
+  part_changes, part_identity, partition_list, partition_name, policy_ddl, presence_of, presented,
+  presented_type, problem_of_names, problem_of_rules, protect, quoted, read_actor, read_move,
+  reader_function, reader_functions, reader_of, reader_settings, reads_inline, record_changes,
+  record_export, record_value, refresh, refuse_inheritance, refuse_null, relations_reading,
+  remove_declaration, renamed_columns, revoke_reading, rewrite_expression, role_for, role_rights,
+  row_changes, row_names, row_record, rules_of, secret_columns, secret_numbers, set_actor,
+  settings_for, settings_of, settle_layout, settle_readers, short_name, slug_for, spare_to_split,
+  statement_of, summarised_partitions, table_trait, tables_altered, text_value, tokens_of,
+  touched_with, track, tree_log, triggered_relations, undo_import, untrack, update_body,
+  update_insert, update_list, update_variables, utc, validate_bound, validate_declaration,
+  validate_expression, validate_expressions, validate_trackable, validate_tree, validate_undo,
+  widen, without_strings, write_body, write_function, write_log_event, write_table_event
   }'::name[]
 $$;
 
@@ -3028,6 +3028,25 @@ revoke all on function audit.function_settings(audit.tracked, text, text, boolea
 comment on function audit.function_settings(audit.tracked, text, text, boolean, text[]) is
   'The clauses of a compiled trigger function that say whose rights and which settings it has.';
 
+-- The declaration with which a compiled function begins: where the table is not as it was compiled
+-- for, it is an error before any column is looked at.
+create or replace function audit.guard_of(t audit.tracked)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select format(E'  v_current constant boolean := audit.is_current(%s, %L, %s);\n',
+    t.id, audit.fingerprint(t),
+    (select string_agg(format('%L::regclass', r::oid::text), ', ' order by n)
+     from unnest(t.tables) with ordinality as u (r, n)))
+$$;
+
+revoke all on function audit.guard_of(audit.tracked) from public;
+
+comment on function audit.guard_of(audit.tracked) is
+  'The variable of a compiled function that asks audit.is_current().';
+
 -- The frame of every compiled function. With parameters it is one that a trigger calls for a row:
 -- audit.add_row_trigger() has the trigger's own, which pins the settings for both.
 create or replace function audit.compile_function(
@@ -3058,14 +3077,11 @@ as %L',
 #variable_conflict use_column
 <<_audit>>
 declare
-  v_current constant boolean := audit.is_current(%s, %L, %s);
-%sbegin
+%s%sbegin
 %s  return null;
 end;
 ',
-      translate(t.target::text, E'\n\r', '  '), t.id, audit.fingerprint(t),
-      (select string_agg(format('%L::regclass', r::oid::text), ', ' order by n)
-       from unnest(t.tables) with ordinality as u (r, n)),
+      translate(t.target::text, E'\n\r', '  '), audit.guard_of(t),
       (select coalesce(string_agg('  ' || v || E';\n', '' order by n), '')
        from unnest(variables) with ordinality as u (v, n)),
       body))
@@ -4041,12 +4057,16 @@ as %L', v_name, volatility, audit.function_settings(t, event, body, true, settin
 '
 -- Compiled from the declaration of %s (audit.tracked): called in each partition.
 declare
-  v_done constant boolean := audit.%I(%s);
+%s  v_done constant boolean := audit.%I(%s);
 begin
   return %s;
 end;
 ',
-      translate(t.target::text, E'\n\r', '  '), v_name || '_row',
+      translate(t.target::text, E'\n\r', '  '),
+      -- Where nothing follows DDL, a column that is named here may be gone; elsewhere asking once, in
+      -- the function that is called, is enough.
+      case when audit.follows_ddl() then '' else audit.guard_of(t) end,
+      v_name || '_row',
       (select string_agg(format('row(%s)', (
           select string_agg(r || '.' || c.ident, ', ' order by c.number)
           from audit.columns_of(t.target) as c)), ', ' order by n)
@@ -7153,6 +7173,36 @@ revoke all on function audit.remove_declaration(audit.tracked) from public;
 comment on function audit.remove_declaration(audit.tracked) is
   'Removes a declaration, its triggers and its functions, and says so in the log.';
 
+-- What audit.refresh() does for one table.
+create or replace function audit.follow_table(t audit.tracked, compiler text)
+  returns text
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if audit.name_of(t.target) is null then
+    perform audit.remove_declaration(t);
+    return t.compiled ->> 'name';
+  end if;
+  if t.inputs = audit.inputs_of(t, compiler)
+    and audit.is_installed(t)
+    -- A restored table is another one, whose columns are numbered anew.
+    and t.target = (select y.relation from audit.layout as y where y.id = t.layout)
+  then
+    return null;
+  end if;
+  perform audit.validate_trackable(t.target);
+  return case when audit.apply_declaration(t, audit.follow_columns(t), compiler) = 'changed'
+    then audit.name_of(t.target) end;
+end;
+$$;
+
+revoke all on function audit.follow_table(audit.tracked, text) from public;
+
+comment on function audit.follow_table(audit.tracked, text) is
+  'Brings a declaration and its triggers in line with their table; returns its name if anything '
+  'changed.';
+
 -- Declares a table: from here on its essential actions are in the log. Idempotent.
 create or replace function audit.track(
   target regclass,
@@ -7317,6 +7367,8 @@ declare
   v_compiler text := audit.compiler_digest();
   v_waits constant text := audit.bound_waits();
   v_found boolean := false;
+  v_changed text;
+  v_hint text;
 begin
   begin
     lock table audit.tracked in share row exclusive mode;
@@ -7332,22 +7384,23 @@ begin
       order by k.id
     loop
       v_found := true;
-      if audit.name_of(v_tracked.target) is null then
-        perform audit.remove_declaration(v_tracked);
-        return next v_tracked.compiled ->> 'name';
-        continue;
-      end if;
-      continue when v_tracked.inputs = audit.inputs_of(v_tracked, v_compiler)
-        and audit.is_installed(v_tracked)
-        -- A restored table is another one, whose columns are numbered anew.
-        and v_tracked.target = (select y.relation from audit.layout as y
-                                where y.id = v_tracked.layout);
-      perform audit.validate_trackable(v_tracked.target);
-      if audit.apply_declaration(v_tracked, audit.follow_columns(v_tracked), v_compiler)
-        = 'changed'
-      then
-        return next audit.name_of(v_tracked.target);
-      end if;
+      begin
+        v_changed := audit.follow_table(v_tracked, v_compiler);
+        if v_changed is not null then
+          return next v_changed;
+        end if;
+      exception
+        when lock_not_available or transaction_rollback or insufficient_resources
+          or operator_intervention then
+          raise;
+        when others then
+          if refresh.target is not null then
+            raise;
+          end if;
+          -- One that is broken keeps no other from being compiled; writes to it fail.
+          get stacked diagnostics v_hint = pg_exception_hint;
+          raise warning 'not refreshed: %', sqlerrm using errcode = sqlstate, hint = v_hint;
+      end;
     end loop;
   exception
     when lock_not_available then
@@ -8963,6 +9016,19 @@ begin
         'The table was dropped, but its declaration is still there.', 'select audit.refresh();';
       continue;
     end if;
+    if not exists (select from pg_index as i
+                   where i.indrelid = v_tracked.target and i.indisprimary)
+      and audit.key_of(v_tracked.target) <> '{}'
+    then
+      return query
+        select 'key_missing', 'warning', v_name,
+          'The table has no primary key. Its rows go by the columns of the one that it had, and '
+          'nothing keeps two of them from having the same.',
+          format('alter table %s add primary key (%s);', v_name,
+            string_agg(quote_ident(a.attname), ', ' order by a.attnum))
+        from pg_attribute as a
+        where a.attrelid = v_tracked.target and a.attnum = any (audit.key_of(v_tracked.target));
+    end if;
     if v_tracked.compiled -> 'triggers' ->> '_audit_update' like 'after update of %'
       and (select r.has_before_update from audit.table_trait(v_tracked.target) as r)
     then
@@ -9129,17 +9195,19 @@ create or replace function audit.check_layout_readers()
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select 'layout_changed', 'error', format('audit.%I', m.name),
-    'The function that reads whole rows is not as it was compiled: it may show what was not there.',
-    'drop function ' || f.oid::regprocedure || '; select audit.derive_layouts();'
-  from (
+  -- Each made once, whatever the planner thinks of how many there are.
+  with made as materialized (
     select format('layout_%s_values', y.id) as name, audit.layout_reader(y) as ddl
     from audit.layout as y
     union all
     select format('layout_%s_text', y.id), audit.layout_printer(y) from audit.layout as y
     union all
     select 'record_' || k, audit.layout_dispatcher(k) from unnest(array['values', 'text']) as k
-  ) as m
+  )
+  select 'layout_changed', 'error', format('audit.%I', m.name),
+    'The function that reads whole rows is not as it was compiled: it may show what was not there.',
+    'drop function ' || f.oid::regprocedure || '; select audit.derive_layouts();'
+  from made as m
   join pg_proc as f on f.pronamespace = 'audit'::regnamespace and f.proname = m.name
   where strpos(m.ddl, quote_literal(f.prosrc)) = 0
     or exists (select from audit.layout) and (f.prosecdef or f.provolatile <> 'i'

@@ -79,6 +79,11 @@ BROKEN = (
         [("table_gone", "public.thing")],
     ),
     Broken(
+        "a primary key dropped",
+        "alter table licensing.orders drop constraint orders_pkey cascade",
+        [("key_missing", "licensing.orders")],
+    ),
+    Broken(
         "a trigger before update",
         "create function public.f() returns trigger language plpgsql as 'begin return new; end';"
         f"{UNFOLLOWED}"

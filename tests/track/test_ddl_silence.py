@@ -213,6 +213,62 @@ def test_where_nothing_follows_postgresql_refuses_or_writes_fail(
     assert errors(conn) == [("declaration_broken", "public.t")]
 
 
+@pytest.mark.parametrize(
+    "write",
+    [
+        "insert into r values (2)",
+        "update r set id = id + 1",
+        "update r set id = 15",
+        "delete from r",
+        "insert into r1 values (2)",
+    ],
+)
+def test_a_column_of_partitions_that_is_gone_is_told_by_the_guard(
+    connect: Connect, write: str
+) -> None:
+    """Where nothing follows DDL: not by PL/pgSQL, which names a field that there is not."""
+    conn = connect(autocommit=True)
+    conn.execute(
+        "create table r (id int primary key, x int) partition by range (id);"
+        "create table r1 partition of r for values from (0) to (9);"
+        "create table r2 partition of r for values from (9) to (19);"
+        "insert into r values (1, 1)"
+    )
+    unfollowed(conn)
+    conn.execute("select audit.track('r')")
+    conn.execute("alter table r drop column x")
+    with pytest.raises(psycopg.Error) as failed:
+        conn.execute(write.encode())
+    assert failed.value.sqlstate == "UA003"
+    assert failed.value.diag.message_hint == "Run: select audit.refresh('public.r');"
+    conn.execute("select audit.refresh('r')")
+    with recorded(conn) as log:
+        conn.execute(write.encode())
+    assert len(log) == 1
+
+
+def test_one_broken_declaration_keeps_no_other_from_being_refreshed(connect: Connect) -> None:
+    conn = connect(autocommit=True)
+    conn.execute(PLAIN.encode())
+    conn.execute("create table u (id int primary key, x int); select audit.track('u')")
+    unfollowed(conn)
+    conn.execute("create table c () inherits (t); alter table u add y int")
+    warnings: list[tuple[str, str]] = []
+    conn.add_notice_handler(
+        lambda told: warnings.append((str(told.message_primary), str(told.message_hint)))
+    )
+    assert conn.execute("select audit.refresh()").fetchall() == [("public.u",)]
+    ((message, hint),) = warnings
+    assert message.startswith("not refreshed: cannot track public.t: it inherits")
+    assert "audit.untrack('public.t')" in hint
+    with recorded(conn) as log:
+        conn.execute("insert into u values (1, 1, 1)")
+    assert [row.changes for row in log] == [{"id": {"new": 1}, "x": {"new": 1}, "y": {"new": 1}}]
+    with pytest.raises(psycopg.Error, match="cannot track") as refused:
+        conn.execute("select audit.refresh('t')")
+    assert refused.value.sqlstate == "UA001"
+
+
 def test_a_root_of_tracked_partitions_is_refused_by_name(connect: Connect) -> None:
     """As where it was attached before anything looked after that."""
     conn = connect(autocommit=True)

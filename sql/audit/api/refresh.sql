@@ -11,6 +11,8 @@ declare
   v_compiler text := audit.compiler_digest();
   v_waits constant text := audit.bound_waits();
   v_found boolean := false;
+  v_changed text;
+  v_hint text;
 begin
   begin
     lock table audit.tracked in share row exclusive mode;
@@ -26,22 +28,23 @@ begin
       order by k.id
     loop
       v_found := true;
-      if audit.name_of(v_tracked.target) is null then
-        perform audit.remove_declaration(v_tracked);
-        return next v_tracked.compiled ->> 'name';
-        continue;
-      end if;
-      continue when v_tracked.inputs = audit.inputs_of(v_tracked, v_compiler)
-        and audit.is_installed(v_tracked)
-        -- A restored table is another one, whose columns are numbered anew.
-        and v_tracked.target = (select y.relation from audit.layout as y
-                                where y.id = v_tracked.layout);
-      perform audit.validate_trackable(v_tracked.target);
-      if audit.apply_declaration(v_tracked, audit.follow_columns(v_tracked), v_compiler)
-        = 'changed'
-      then
-        return next audit.name_of(v_tracked.target);
-      end if;
+      begin
+        v_changed := audit.follow_table(v_tracked, v_compiler);
+        if v_changed is not null then
+          return next v_changed;
+        end if;
+      exception
+        when lock_not_available or transaction_rollback or insufficient_resources
+          or operator_intervention then
+          raise;
+        when others then
+          if refresh.target is not null then
+            raise;
+          end if;
+          -- One that is broken keeps no other from being compiled; writes to it fail.
+          get stacked diagnostics v_hint = pg_exception_hint;
+          raise warning 'not refreshed: %', sqlerrm using errcode = sqlstate, hint = v_hint;
+      end;
     end loop;
   exception
     when lock_not_available then

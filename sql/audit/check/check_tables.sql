@@ -27,6 +27,19 @@ begin
         'The table was dropped, but its declaration is still there.', 'select audit.refresh();';
       continue;
     end if;
+    if not exists (select from pg_index as i
+                   where i.indrelid = v_tracked.target and i.indisprimary)
+      and audit.key_of(v_tracked.target) <> '{}'
+    then
+      return query
+        select 'key_missing', 'warning', v_name,
+          'The table has no primary key. Its rows go by the columns of the one that it had, and '
+          'nothing keeps two of them from having the same.',
+          format('alter table %s add primary key (%s);', v_name,
+            string_agg(quote_ident(a.attname), ', ' order by a.attnum))
+        from pg_attribute as a
+        where a.attrelid = v_tracked.target and a.attnum = any (audit.key_of(v_tracked.target));
+    end if;
     if v_tracked.compiled -> 'triggers' ->> '_audit_update' like 'after update of %'
       and (select r.has_before_update from audit.table_trait(v_tracked.target) as r)
     then

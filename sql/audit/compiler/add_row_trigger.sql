@@ -33,12 +33,16 @@ as %L', v_name, volatility, audit.function_settings(t, event, body, true, settin
 '
 -- Compiled from the declaration of %s (audit.tracked): called in each partition.
 declare
-  v_done constant boolean := audit.%I(%s);
+%s  v_done constant boolean := audit.%I(%s);
 begin
   return %s;
 end;
 ',
-      translate(t.target::text, E'\n\r', '  '), v_name || '_row',
+      translate(t.target::text, E'\n\r', '  '),
+      -- Where nothing follows DDL, a column that is named here may be gone; elsewhere asking once, in
+      -- the function that is called, is enough.
+      case when audit.follows_ddl() then '' else audit.guard_of(t) end,
+      v_name || '_row',
       (select string_agg(format('row(%s)', (
           select string_agg(r || '.' || c.ident, ', ' order by c.number)
           from audit.columns_of(t.target) as c)), ', ' order by n)

@@ -28,14 +28,11 @@ as %L',
 #variable_conflict use_column
 <<_audit>>
 declare
-  v_current constant boolean := audit.is_current(%s, %L, %s);
-%sbegin
+%s%sbegin
 %s  return null;
 end;
 ',
-      translate(t.target::text, E'\n\r', '  '), t.id, audit.fingerprint(t),
-      (select string_agg(format('%L::regclass', r::oid::text), ', ' order by n)
-       from unnest(t.tables) with ordinality as u (r, n)),
+      translate(t.target::text, E'\n\r', '  '), audit.guard_of(t),
       (select coalesce(string_agg('  ' || v || E';\n', '' order by n), '')
        from unnest(variables) with ordinality as u (v, n)),
       body))
