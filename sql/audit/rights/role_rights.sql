@@ -36,7 +36,8 @@ as $$
     ('audit_writer', 'update', 'audit.move', false),
     ('audit_writer', 'delete', 'audit.move', false),
     ('audit_writer', 'execute', 'audit.demand_actor(text)', true),
-    ('audit_writer', 'execute', 'audit.context_of(text)', true)
+    ('audit_writer', 'execute', 'audit.context_of(text)', true),
+    ('audit_writer', 'execute', 'audit.told_rows(integer, text[])', true)
   union all
   select r.role, 'execute', o.object, true
   from unnest(array['audit_writer', 'audit_lookup']) as r (role)

@@ -1,0 +1,50 @@
+-- How far the baseline of a table is: what lets it go on where it was broken off.
+create table audit.baseline_run (
+  tracked_id integer not null,
+  layout     integer not null,
+  era        integer not null,
+  phase      text collate "C" not null default 'rows',
+  reached    text,
+  since      bigint not null,
+  found      bigint not null default 0,
+  told       bigint not null default 0,
+  began_at   timestamptz not null default clock_timestamp(),
+  done_at    timestamptz,
+  constraint baseline_run_pkey primary key (tracked_id),
+  constraint baseline_run_phase_check check (phase in ('rows', 'rest', 'last', 'done'))
+);
+
+revoke all on audit.baseline_run from public;
+
+comment on table audit.baseline_run is
+  'One row for each table whose rows were told by audit.baseline(), or are being told.';
+comment on column audit.baseline_run.tracked_id is 'Number of the declaration.';
+comment on column audit.baseline_run.layout is 'The layout that rows are told in.';
+comment on column audit.baseline_run.era is 'The era that transaction ids count in.';
+comment on column audit.baseline_run.phase is
+  'rows while the table is gone through by key; rest while those are looked at that others held; last '
+  'while those are that were written meanwhile, for their key may have changed; done.';
+comment on column audit.baseline_run.reached is
+  'The key that was reached, as the text of an array of its columns.';
+comment on column audit.baseline_run.since is
+  'Rows that no transaction from this id on has written were looked at.';
+comment on column audit.baseline_run.found is
+  'How many rows were told of those written meanwhile: where there were none, it is done.';
+comment on column audit.baseline_run.told is 'How many rows of the log were written.';
+comment on column audit.baseline_run.began_at is 'When it began.';
+comment on column audit.baseline_run.done_at is 'When it was done; null while it is not.';
+
+-- The rows that are still to be looked at, after the others.
+create table audit.baseline_key (
+  tracked_id integer not null,
+  key        text collate "C" not null,
+  constraint baseline_key_pkey primary key (tracked_id, key)
+);
+
+revoke all on audit.baseline_key from public;
+
+comment on table audit.baseline_key is
+  'One row for each row that a baseline has yet to look at: another transaction held it, or it was '
+  'changed while the baseline ran.';
+comment on column audit.baseline_key.tracked_id is 'Number of the declaration.';
+comment on column audit.baseline_key.key is 'Key of the row, as the text of an array of its columns.';

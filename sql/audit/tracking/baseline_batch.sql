@@ -1,0 +1,74 @@
+-- One batch of a baseline. Rows are locked, then read, then told: what others committed before is in
+-- the log before, what they do next comes after. Nobody is waited for: a row that somebody holds is
+-- looked at again later. So is, at the end, what was written meanwhile, for a row whose key changed
+-- may have gone past; until a look at all such rows at once finds none that was not told.
+create or replace function audit.baseline_batch(
+  t audit.tracked, size integer, inout run audit.baseline_run, out seen bigint, out told bigint,
+  out waiting bigint
+)
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_keys text[];
+  v_age integer;
+  v_since bigint;
+  v_up_to text;
+  v_locked text[];
+  v_missed text[];
+begin
+  seen := 0;
+  told := 0;
+  waiting := 0;
+  if run.phase <> 'rows' then
+    with looked_at as (
+      delete from audit.baseline_key as k
+      where k.tracked_id = t.id and k.key = any (array(
+        select f.key from audit.baseline_key as f where f.tracked_id = t.id order by f.key limit size))
+      returning k.key
+    )
+    select array_agg(l.key) into v_keys from looked_at as l;
+    if v_keys is null and run.phase = 'last' and run.found = 0 then
+      run.phase := 'done';
+      return;
+    end if;
+    if v_keys is null then
+      v_age := least(pg_current_xact_id()::text::bigint - run.since, 2147483646);
+      v_since := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+    end if;
+  end if;
+  execute format('select * from audit.%I($1, $2, $3, $4)', t.slug || '_baseline_lock')
+    into v_up_to, v_locked, v_missed
+    using run.reached, size, v_keys, v_age;
+  -- The owner of the table may have left a search path behind.
+  perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+  if v_locked <> '{}' then
+    execute format('select audit.%I($1, $2, $3)', t.slug || '_baseline_write')
+      into told
+      using run.reached, v_up_to, v_locked;
+    perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+  end if;
+  insert into audit.baseline_key (tracked_id, key)
+    select t.id, m from unnest(v_missed) as m
+    on conflict do nothing;
+  seen := cardinality(v_locked);
+  run.told := run.told + told;
+  run.found := run.found + told;
+  if v_age is not null then
+    run.phase := 'last';
+    run.since := v_since;
+    run.found := 0;
+  elsif v_keys is not null then
+    waiting := cardinality(v_missed);
+  elsif v_up_to is null then
+    run.phase := 'rest';
+  else
+    run.reached := v_up_to;
+  end if;
+end;
+$$;
+
+revoke all on function audit.baseline_batch(audit.tracked, integer, audit.baseline_run) from public;
+
+comment on function audit.baseline_batch(audit.tracked, integer, audit.baseline_run) is
+  'Tells one batch of the rows of a table, and says how far the baseline is then.';
