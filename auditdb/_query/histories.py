@@ -57,6 +57,7 @@ def item_history(
     table: str | Sequence[str] | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    baseline: bool = False,
 ) -> Reading[tuple[Event, ...]]:
     """Read all events of one item and its parts, oldest first: its whole life, not a page.
 
@@ -74,6 +75,7 @@ def item_history(
         table=table,
         since=since,
         until=until,
+        baseline=baseline,
     )
     text = _oldest_first(wanted, (yield from months.whole(wanted)))
     return tuple(map(rows.event, (yield Query(text, wanted.values))))
@@ -88,13 +90,15 @@ def field_history(
     table: str | Sequence[str] | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    baseline: bool = False,
 ) -> Reading[tuple[FieldChange, ...]]:
     """Read all changes of one column of an item, oldest first.
 
     `column` is its name, or the path of a part's column, features/F1/max_consumption. A renamed
     column has one history, under the name that it has now; a dropped one has its last name, and
     where another column has that now, the number in the table after it, `name#2`. Where the item
-    began, `old` is None, where it ended, `new` is.
+    began, `old` is None, where it ended, `new` is. With `baseline`, what audit.baseline() found is
+    among them, with None as `old`.
 
     Parameters and errors are those of events(); a column that neither the item nor a declaration in
     the log ever had is an InvalidQuestion, which names similar ones, and so is a former name, and
@@ -111,6 +115,7 @@ def field_history(
         table=table,
         since=since,
         until=until,
+        baseline=baseline,
     )
     window = yield from months.whole(wanted)
     text = _FIELD_HISTORY.format(
@@ -218,6 +223,7 @@ def transaction_events(
     account_id: Id | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    baseline: bool = False,
 ) -> Reading[tuple[Event, ...]]:
     """Read all events of one top-level transaction, `tx` of an Event, in their order.
 
@@ -228,7 +234,7 @@ def transaction_events(
     >>> [event.action for event in auditdb.transaction_events(conn, event.tx)]
     ['invoice_updated', 'payment_created']
     """
-    wanted = filtered(account_id=account_id, since=since, until=until)
+    wanted = filtered(account_id=account_id, since=since, until=until, baseline=baseline)
     window = yield from months.whole(wanted)
     text = _oldest_first(wanted, window, "tx = cast(:tx as bigint)")
     return tuple(map(rows.event, (yield Query(text, {**wanted.values, "tx": tx}))))

@@ -59,6 +59,8 @@ class Event:
     """The context of the actor exactly as PostgreSQL writes it."""
     key: str
     """The identity of the row as one text, for permalinks: auditdb.event() finds it again."""
+    is_baseline: bool = False
+    """Whether it tells what was there when audit.baseline() ran: nobody did anything then."""
 
     @property
     def changes(self) -> dict[str, dict[str, Any]]:

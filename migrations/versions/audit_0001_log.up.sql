@@ -345,10 +345,11 @@ create table audit.baseline_run (
   tracked_id integer not null,
   layout     integer not null,
   era        integer not null,
+  inputs     text not null default '',
   phase      text collate "C" not null default 'rows',
   reached    text,
   since      bigint not null,
-  found      bigint not null default 0,
+  astray     bigint not null default 0,
   told       bigint not null default 0,
   began_at   timestamptz not null default clock_timestamp(),
   done_at    timestamptz,
@@ -363,15 +364,18 @@ comment on table audit.baseline_run is
 comment on column audit.baseline_run.tracked_id is 'Number of the declaration.';
 comment on column audit.baseline_run.layout is 'The layout that rows are told in.';
 comment on column audit.baseline_run.era is 'The era that transaction ids count in.';
+comment on column audit.baseline_run.inputs is
+  'What its functions were made of: audit.tracked.inputs, and the owner of the table.';
 comment on column audit.baseline_run.phase is
   'rows while the table is gone through by key; rest while those are looked at that others held; last '
   'while those are that were written meanwhile, for their key may have changed; done.';
 comment on column audit.baseline_run.reached is
   'The key that was reached, as the text of an array of its columns.';
 comment on column audit.baseline_run.since is
-  'Rows that no transaction from this id on has written were looked at.';
-comment on column audit.baseline_run.found is
-  'How many rows were told of those written meanwhile: where there were none, it is done.';
+  'From which transaction id on rows may have been written that were not looked at.';
+comment on column audit.baseline_run.astray is
+  'How many of the rows that were written meanwhile may have got another key since they were found: '
+  'while there are any, it looks again.';
 comment on column audit.baseline_run.told is 'How many rows of the log were written.';
 comment on column audit.baseline_run.began_at is 'When it began.';
 comment on column audit.baseline_run.done_at is 'When it was done; null while it is not.';
@@ -2935,7 +2939,8 @@ as $$
   select '{
   account_query, actor_now, actor_variables, add_era, add_interval, add_layout, add_partition,
   add_piece, add_row_trigger, add_trigger, adopt_layouts, after_ddl, after_drop,
-  apply_declaration, as_compiled, audited_columns, before_ddl, begin_era, belonging_query,
+  apply_declaration, as_compiled, audited_columns, baseline, baseline_batch, baseline_key_columns,
+  baseline_reader, baseline_writer, before_ddl, begin_baseline, begin_era, belonging_query,
   bind_expression, bind_row, bind_text, bound_function, bound_functions, bound_waits,
   builtin_name, carries, cascade_gate, cascade_test, cascades_of, check, check_changes,
   check_compiled, check_counts, check_eras, check_event_triggers, check_functions, check_guard,
@@ -2949,26 +2954,27 @@ as $$
   difference, element_of, equality_of, event, exact_text, expressions_of, fill_log, fingerprint,
   fold_name, follow_columns, follow_ddl, follow_layouts, follow_names, follow_rules, follows_ddl,
   foreign_key_of, forget_layouts, function_settings, gave_up, give_function, grant_reading,
-  grant_rights, group_body, has_own_policies, has_trigger, holders_of, horizon, ignore, indent,
-  inputs_of, insert_log, install_compiled, interval_after, is_bound, is_builtin, is_current,
-  is_filtered, is_function_installed, is_installed, is_kept, is_partition_empty, is_stale,
-  is_trusted, item_log, joined_partitions, json_value, key_of, layout_branch, layout_columns,
-  layout_dispatcher, layout_of, layout_printer, layout_reader, leave_partitions, looked_up,
-  lookup_columns, lookup_join, lookup_name, lookup_query, lookups_of, maintain, merge_body,
-  moved_value, name_actions, name_now, name_of, name_types, names_in, open_import,
-  over_parameters, parent_columns, parent_query, part_changes, part_identity, partition_list,
-  partition_name, policy_ddl, presence_of, presented, presented_type, problem_of_names,
-  problem_of_rules, protect, quoted, read_actor, read_move, reader_function, reader_functions,
-  reader_of, reader_settings, reads_inline, record_changes, record_export, record_value, refresh,
-  refuse_inheritance, relations_reading, remove_declaration, renamed_columns, revoke_reading,
-  rewrite_expression, role_for, role_rights, row_changes, row_names, row_record, rules_of,
-  secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
-  settle_readers, short_name, slug_for, spare_to_split, statement_of, summarised_partitions,
-  table_trait, tables_altered, text_value, tokens_of, touched_with, track, tree_log,
-  triggered_relations, undo_import, untrack, update_body, update_insert, update_list,
-  update_variables, utc, validate_bound, validate_declaration, validate_expression,
-  validate_expressions, validate_trackable, validate_tree, validate_undo, widen, without_strings,
-  write_body, write_function, write_log_event, write_table_event
+  grant_rights, group_body, hand_over, has_own_policies, has_trigger, holders_of, horizon, ignore,
+  indent, inputs_of, insert_log, install_baseline, install_compiled, interval_after, is_bound,
+  is_builtin, is_current, is_filtered, is_function_installed, is_installed, is_kept,
+  is_partition_empty, is_stale, is_trusted, item_log, joined_partitions, json_value, key_of,
+  layout_branch, layout_columns, layout_dispatcher, layout_of, layout_printer, layout_reader,
+  leave_partitions, looked_up, lookup_columns, lookup_join, lookup_name, lookup_query, lookups_of,
+  maintain, merge_body, moved_value, name_actions, name_now, name_of, name_types, names_in,
+  open_import, over_parameters, parent_columns, parent_query, part_changes, part_identity,
+  partition_list, partition_name, policy_ddl, presence_of, presented, presented_type,
+  problem_of_names, problem_of_rules, protect, quoted, read_actor, read_move, reader_function,
+  reader_functions, reader_of, reader_settings, reads_inline, record_changes, record_export,
+  record_value, refresh, refuse_inheritance, relations_reading, remove_baseline,
+  remove_declaration, renamed_columns, revoke_reading, rewrite_expression, role_for, role_rights,
+  row_changes, row_names, row_record, rules_of, secret_columns, secret_numbers, set_actor,
+  settings_for, settings_of, settle_layout, settle_readers, short_name, slug_for, spare_to_split,
+  statement_of, summarised_partitions, table_trait, tables_altered, text_value, tokens_of,
+  told_rows, touched_with, track, tree_log, triggered_relations, undo_import, untrack,
+  update_body, update_insert, update_list, update_variables, utc, validate_bound,
+  validate_declaration, validate_expression, validate_expressions, validate_trackable,
+  validate_tree, validate_undo, whole_layouts, widen, without_strings, write_body, write_function,
+  write_log_event, write_table_event
   }'::name[]
 $$;
 
@@ -4474,7 +4480,7 @@ begin
   return query values (t.slug || '_baseline_lock', format(
 'create or replace function audit.%I(
   after text, size integer, keys text[], age integer, out up_to text, out locked text[],
-  out missed text[]
+  out missed text[], out changed bigint
 )%s
 as %L', t.slug || '_baseline_lock', v_settings, format(
 '
@@ -4487,7 +4493,8 @@ declare
 begin
   locked := ''{}'';
   missed := ''{}'';
-  if age is not null then
+  changed := 0;
+  if keys is null and age is not null then
     execute format(''select coalesce(array_agg(%%s), ''''{}'''')%%s pg_catalog.age(r.xmin) <= %%s'',
       v_key, v_source, age) into missed;
     return;
@@ -4504,8 +4511,10 @@ begin
     end if;
     v_where := v_where || '' and '' || format(%L, variadic up_to::text[]);
   end if;
-  execute format(''select coalesce(array_agg(s.k), ''''{}'''')
-    from (select %%s as k%%s %%s for share of r skip locked) as s'', v_key, v_source, v_where) into locked;
+  execute format(''select coalesce(array_agg(s.k), ''''{}''''), count(*) filter (where s.n)
+    from (select %%s as k, %%s as n%%s %%s for share of r skip locked) as s'',
+    v_key, coalesce(''pg_catalog.age(r.xmin) <= '' || age, ''false''), v_source, v_where)
+    into locked, changed;
   execute format(''select count(*)%%s %%s'', v_source, v_where) into v_count;
   if v_count > cardinality(locked) then
     execute format(''select array(select %%s%%s %%s and %%s <> all ($1))'',
@@ -4515,7 +4524,7 @@ end;
 ',
       translate(t.target::text, E'\n\r', '  '), v_key, v_source,
       case when v_among is null then quote_literal('') else format(
-        'format(%L, array(select (k::text[])[1] from unnest(keys) as u (k)))', v_among || ' and ')
+        'format(%L, array(select (_audit_k::text[])[1] from unnest(keys) as _audit_u (_audit_k)))', v_among || ' and ')
         end,
       v_after, v_columns, v_order, v_newest, v_up_to)));
   return query values (t.slug || '_baseline_rows', format(
@@ -4526,6 +4535,7 @@ as %L', t.slug || '_baseline_rows',
      from audit.columns_of(t.target) as c), v_settings, format(
 '
 -- Compiled from the declaration of %s (audit.tracked) by audit.baseline().
+#variable_conflict use_column
 declare
   v_where text := %s;
 begin
@@ -4540,7 +4550,7 @@ end;
 ',
       translate(t.target::text, E'\n\r', '  '),
       case when v_among is null then quote_literal('') else format(
-        'format(%L, array(select (k::text[])[1] from unnest($3) as u (k)))', v_among || ' and ') end,
+        'format(%L, array(select (_audit_k::text[])[1] from unnest($3) as _audit_u (_audit_k)))', v_among || ' and ') end,
       v_up_to, v_after,
       'select ' || (
         select string_agg(case when audit.is_builtin(c.declared_type) then 'r.' || c.ident
@@ -6079,6 +6089,9 @@ as $$
     select r.n, case
       when jsonb_typeof(r.rule) <> 'object' then 'an action is a JSON object'
       when coalesce(r.rule ->> 'action', '') = '' then 'an action needs a name'
+      when r.rule ->> 'action' = t.item_type || '_baseline'
+        then format('action %s: this name is that of what audit.baseline() writes',
+          r.rule ->> 'action')
       when not r.rule ? 'on' or r.events = '[]'
         or exists (select from jsonb_array_elements_text(r.events) as e
                    where e.value is null or e.value not in ('insert', 'update', 'delete'))
@@ -7214,7 +7227,9 @@ begin
         and pg_get_userbyid(f.proowner) = v_role
         and right(v_ddl, length(quote_literal(f.prosrc))) = quote_literal(f.prosrc));
     -- One that shows other columns than before cannot be replaced.
-    execute format('drop function if exists audit.%I', v_name);
+    if to_regproc(format('audit.%I', v_name)) is not null then
+      execute format('drop function audit.%I', v_name);
+    end if;
     execute v_ddl;
     execute format('revoke all on function audit.%I from public', v_name);
     execute format('grant execute on function audit.%I to %I, %I', v_name, v_us, v_writer);
@@ -7240,7 +7255,9 @@ declare
   v_name text;
 begin
   foreach v_name in array array['_baseline_write', '_baseline_rows', '_baseline_lock'] loop
-    execute format('drop function if exists audit.%I', t.slug || v_name);
+    if to_regproc(format('audit.%I', t.slug || v_name)) is not null then
+      execute format('drop function audit.%I', t.slug || v_name);
+    end if;
   end loop;
 end;
 $$;
@@ -7260,21 +7277,24 @@ as $$
 declare
   v_run audit.baseline_run;
   v_era constant integer := (select max(e.number) from audit.era as e);
+  v_inputs constant text := t.inputs || (
+    select format(' %s', c.relowner::regrole) from pg_class as c where c.oid = t.target);
   v_since constant bigint := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
 begin
-  insert into audit.baseline_run (tracked_id, layout, era, since)
-    values (t.id, t.layout, v_era, v_since)
-    on conflict do nothing;
   begin
-    select * into strict v_run from audit.baseline_run as b where b.tracked_id = t.id
-      for update nowait;
+    select * into v_run from audit.baseline_run as b where b.tracked_id = t.id for update nowait;
+    if not found then
+      insert into audit.baseline_run (tracked_id, layout, era, since)
+        values (t.id, t.layout, v_era, v_since)
+        returning * into v_run;
+    end if;
   exception
-    when lock_not_available then
+    when lock_not_available or unique_violation then
       raise exception 'a baseline of % is running', audit.name_of(t.target)
         using errcode = 'object_in_use', hint = 'Let it go on; two would tell the same rows.';
   end;
   if v_run.phase = 'done' or v_run.era <> v_era
-    or v_run.layout <> all (audit.whole_layouts(t))
+    or v_run.layout <> t.layout and v_run.layout <> all (audit.whole_layouts(t))
   then
     delete from audit.baseline_key as k where k.tracked_id = t.id;
     delete from audit.baseline_run as b where b.tracked_id = t.id;
@@ -7282,12 +7302,20 @@ begin
       values (t.id, t.layout, v_era, v_since)
       returning * into v_run;
   end if;
-  insert into audit.action (action, label, description)
-    values (t.item_type || '_baseline',
-      upper(left(t.item_type, 1)) || replace(substr(t.item_type, 2), '_', ' ') || ' baseline',
-      'What a row was like that was there before the log could tell of it.')
-    on conflict do nothing;
-  perform audit.install_baseline(t);
+  if not exists (select from audit.action as a where a.action = t.item_type || '_baseline') then
+    insert into audit.action (action, label, description)
+      values (t.item_type || '_baseline',
+        upper(left(t.item_type, 1)) || replace(substr(t.item_type, 2), '_', ' ') || ' baseline',
+        'What a row was like that was there before the log could tell of it.')
+      on conflict do nothing;
+  end if;
+  -- To compile takes as long as to tell a thousand rows.
+  if v_run.inputs <> v_inputs or t.inputs = ''
+    or to_regproc(format('audit.%I', t.slug || '_baseline_write')) is null
+  then
+    perform audit.install_baseline(t);
+    update audit.baseline_run as b set inputs = v_inputs where b.tracked_id = t.id;
+  end if;
   return v_run;
 end;
 $$;
@@ -7300,7 +7328,8 @@ comment on function audit.begin_baseline(audit.tracked) is
 -- One batch of a baseline. Rows are locked, then read, then told: what others committed before is in
 -- the log before, what they do next comes after. Nobody is waited for: a row that somebody holds is
 -- looked at again later. So is, at the end, what was written meanwhile, for a row whose key changed
--- may have gone past; until a look at all such rows at once finds none that was not told.
+-- may have gone past: all such rows are found at once, and where one has got another key until it is
+-- looked at, they are found once more.
 create or replace function audit.baseline_batch(
   t audit.tracked, size integer, inout run audit.baseline_run, out seen bigint, out told bigint,
   out waiting bigint
@@ -7315,6 +7344,7 @@ declare
   v_up_to text;
   v_locked text[];
   v_missed text[];
+  v_changed bigint;
 begin
   seen := 0;
   told := 0;
@@ -7327,17 +7357,15 @@ begin
       returning k.key
     )
     select array_agg(l.key) into v_keys from looked_at as l;
-    if v_keys is null and run.phase = 'last' and run.found = 0 then
+    if v_keys is null and run.phase = 'last' and run.astray = 0 then
       run.phase := 'done';
       return;
     end if;
-    if v_keys is null then
-      v_age := least(pg_current_xact_id()::text::bigint - run.since, 2147483646);
-      v_since := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
-    end if;
+    v_age := least(pg_current_xact_id()::text::bigint - run.since, 2147483646);
+    v_since := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
   end if;
   execute format('select * from audit.%I($1, $2, $3, $4)', t.slug || '_baseline_lock')
-    into v_up_to, v_locked, v_missed
+    into v_up_to, v_locked, v_missed, v_changed
     using run.reached, size, v_keys, v_age;
   -- The owner of the table may have left a search path behind.
   perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
@@ -7352,17 +7380,17 @@ begin
     on conflict do nothing;
   seen := cardinality(v_locked);
   run.told := run.told + told;
-  run.found := run.found + told;
-  if v_age is not null then
-    run.phase := 'last';
-    run.since := v_since;
-    run.found := 0;
+  if run.phase = 'rows' then
+    run.phase := case when v_up_to is null then 'rest' else 'rows' end;
+    run.reached := coalesce(v_up_to, run.reached);
   elsif v_keys is not null then
     waiting := cardinality(v_missed);
-  elsif v_up_to is null then
-    run.phase := 'rest';
+    run.astray := run.astray + cardinality(v_keys) - seen - waiting
+      + case when told > 0 then v_changed else 0 end;
   else
-    run.reached := v_up_to;
+    run.phase := 'last';
+    run.since := v_since;
+    run.astray := 0;
   end if;
 end;
 $$;
@@ -7441,8 +7469,8 @@ begin
   end if;
   select * into t from audit.tracked as k where k.target = baseline.target;
   if not found then
-    raise exception '% is not tracked', baseline.target
-      using errcode = 'UA005', hint = format('Run: select audit.track(%L);', baseline.target);
+    raise exception 'table % is not tracked', baseline.target
+      using errcode = 'UA009', hint = 'Declare it with audit.track().';
   end if;
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception 'no baseline of % in a transaction that is %', baseline.target,
@@ -7473,7 +7501,7 @@ begin
     exit when is_done or batch is not null or (waiting > 0 and v_batch.seen = 0);
   end loop;
   update audit.baseline_run as b
-    set phase = v_run.phase, reached = v_run.reached, since = v_run.since, found = v_run.found,
+    set phase = v_run.phase, reached = v_run.reached, since = v_run.since, astray = v_run.astray,
       told = v_run.told, done_at = case when baseline.is_done then clock_timestamp() end
     where b.tracked_id = t.id;
   if is_done then
@@ -8888,14 +8916,17 @@ left join lateral (
   where r.rule ->> 'action' = a.action
 ) as d on d.item_types is not null
 -- What the engine itself records needs no declaration.
-left join (values
-  ('log_exported', '{log}'::text[]),
-  ('log_imported', '{log}'),
-  ('log_import_undone', '{log}'),
-  ('table_truncated', '{table}'),
-  ('tracking_started', '{table}'),
-  ('tracking_changed', '{table}'),
-  ('tracking_stopped', '{table}')
+left join (
+  values
+    ('log_exported', '{log}'::text[]),
+    ('log_imported', '{log}'),
+    ('log_import_undone', '{log}'),
+    ('table_truncated', '{table}'),
+    ('tracking_started', '{table}'),
+    ('tracking_changed', '{table}'),
+    ('tracking_stopped', '{table}')
+  union all
+  select distinct k.item_type || '_baseline', array[k.item_type] from audit.tracked as k
 ) as e (action, item_types) on e.action = a.action;
 
 revoke all on audit.actions from public;
@@ -9066,7 +9097,8 @@ comment on function audit.told_rows(integer, text[]) is
 create or replace function audit.item_log(
   item_type text,
   item_id text,
-  account_id text default null
+  account_id text default null,
+  baseline boolean default false
 )
   returns setof audit.events
   language sql
@@ -9079,12 +9111,13 @@ as $$
       or (e.parent_type = item_log.item_type and e.parent_id = item_log.item_id)
     )
     and (item_log.account_id is null or e.account_id = item_log.account_id)
+    and (item_log.baseline or not e.is_baseline)
   order by e.occurred_at desc, e.id desc, e.tx desc
 $$;
 
-revoke all on function audit.item_log(text, text, text) from public;
+revoke all on function audit.item_log(text, text, text, boolean) from public;
 
-comment on function audit.item_log(text, text, text) is
+comment on function audit.item_log(text, text, text, boolean) is
   'Public. The events of one item and of its parts, newest first; with its account it is found by '
   'index.';
 
@@ -9126,7 +9159,8 @@ comment on function audit.event(text, text) is
 create or replace function audit.tree_log(
   item_type text,
   item_id text,
-  account_id text default null
+  account_id text default null,
+  baseline boolean default false
 )
   returns setof audit.events
   language plpgsql
@@ -9210,18 +9244,19 @@ from unnest($1, $2) as t (item_type, item_id)
 cross join lateral (
   select l.*
   from audit.events as l
-  where l.item_id = t.item_id and l.item_type = t.item_type and l.occurred_at < %L and %s
+  where l.item_id = t.item_id and l.item_type = t.item_type and l.occurred_at < %L and %s%s
   %s
 ) as e
 order by e.occurred_at desc, e.id desc',
-    v_until, v_account, case when cardinality(v_ids) < 10000 then 'offset 0' end)
+    v_until, v_account, case when tree_log.baseline then '' else ' and not l.is_baseline' end,
+    case when cardinality(v_ids) < 10000 then 'offset 0' end)
     using v_types, v_ids;
 end;
 $$;
 
-revoke all on function audit.tree_log(text, text, text) from public;
+revoke all on function audit.tree_log(text, text, text, boolean) from public;
 
-comment on function audit.tree_log(text, text, text) is
+comment on function audit.tree_log(text, text, text, boolean) is
   'Public. The events of an item and of everything that ever belonged to it, newest first.';
 
 -- What the roles of the log may do, in one place: given by audit.grant_rights(), looked for
@@ -9240,7 +9275,7 @@ as $$
   union all
   select r.role, 'execute', o.object, true
   from unnest(array['audit_reader', 'audit_exporter']) as r (role)
-  cross join unnest(array['audit.item_log(text, text, text)', 'audit.tree_log(text, text, text)',
+  cross join unnest(array['audit.item_log(text, text, text, boolean)', 'audit.tree_log(text, text, text, boolean)',
     'audit.parent_columns()', 'audit.belonging_query(text, text)', 'audit.summarised_partitions()',
     'audit.event(text, text)', 'audit.describe_rule(jsonb)']) as o (object)
   union all

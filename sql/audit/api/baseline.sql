@@ -26,8 +26,8 @@ begin
   end if;
   select * into t from audit.tracked as k where k.target = baseline.target;
   if not found then
-    raise exception '% is not tracked', baseline.target
-      using errcode = 'UA005', hint = format('Run: select audit.track(%L);', baseline.target);
+    raise exception 'table % is not tracked', baseline.target
+      using errcode = 'UA009', hint = 'Declare it with audit.track().';
   end if;
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception 'no baseline of % in a transaction that is %', baseline.target,
@@ -58,7 +58,7 @@ begin
     exit when is_done or batch is not null or (waiting > 0 and v_batch.seen = 0);
   end loop;
   update audit.baseline_run as b
-    set phase = v_run.phase, reached = v_run.reached, since = v_run.since, found = v_run.found,
+    set phase = v_run.phase, reached = v_run.reached, since = v_run.since, astray = v_run.astray,
       told = v_run.told, done_at = case when baseline.is_done then clock_timestamp() end
     where b.tracked_id = t.id;
   if is_done then

@@ -59,7 +59,7 @@ begin
   return query values (t.slug || '_baseline_lock', format(
 'create or replace function audit.%I(
   after text, size integer, keys text[], age integer, out up_to text, out locked text[],
-  out missed text[]
+  out missed text[], out changed bigint
 )%s
 as %L', t.slug || '_baseline_lock', v_settings, format(
 '
@@ -72,7 +72,8 @@ declare
 begin
   locked := ''{}'';
   missed := ''{}'';
-  if age is not null then
+  changed := 0;
+  if keys is null and age is not null then
     execute format(''select coalesce(array_agg(%%s), ''''{}'''')%%s pg_catalog.age(r.xmin) <= %%s'',
       v_key, v_source, age) into missed;
     return;
@@ -89,8 +90,10 @@ begin
     end if;
     v_where := v_where || '' and '' || format(%L, variadic up_to::text[]);
   end if;
-  execute format(''select coalesce(array_agg(s.k), ''''{}'''')
-    from (select %%s as k%%s %%s for share of r skip locked) as s'', v_key, v_source, v_where) into locked;
+  execute format(''select coalesce(array_agg(s.k), ''''{}''''), count(*) filter (where s.n)
+    from (select %%s as k, %%s as n%%s %%s for share of r skip locked) as s'',
+    v_key, coalesce(''pg_catalog.age(r.xmin) <= '' || age, ''false''), v_source, v_where)
+    into locked, changed;
   execute format(''select count(*)%%s %%s'', v_source, v_where) into v_count;
   if v_count > cardinality(locked) then
     execute format(''select array(select %%s%%s %%s and %%s <> all ($1))'',

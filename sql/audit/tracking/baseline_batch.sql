@@ -1,7 +1,8 @@
 -- One batch of a baseline. Rows are locked, then read, then told: what others committed before is in
 -- the log before, what they do next comes after. Nobody is waited for: a row that somebody holds is
 -- looked at again later. So is, at the end, what was written meanwhile, for a row whose key changed
--- may have gone past; until a look at all such rows at once finds none that was not told.
+-- may have gone past: all such rows are found at once, and where one has got another key until it is
+-- looked at, they are found once more.
 create or replace function audit.baseline_batch(
   t audit.tracked, size integer, inout run audit.baseline_run, out seen bigint, out told bigint,
   out waiting bigint
@@ -16,6 +17,7 @@ declare
   v_up_to text;
   v_locked text[];
   v_missed text[];
+  v_changed bigint;
 begin
   seen := 0;
   told := 0;
@@ -28,17 +30,15 @@ begin
       returning k.key
     )
     select array_agg(l.key) into v_keys from looked_at as l;
-    if v_keys is null and run.phase = 'last' and run.found = 0 then
+    if v_keys is null and run.phase = 'last' and run.astray = 0 then
       run.phase := 'done';
       return;
     end if;
-    if v_keys is null then
-      v_age := least(pg_current_xact_id()::text::bigint - run.since, 2147483646);
-      v_since := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
-    end if;
+    v_age := least(pg_current_xact_id()::text::bigint - run.since, 2147483646);
+    v_since := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
   end if;
   execute format('select * from audit.%I($1, $2, $3, $4)', t.slug || '_baseline_lock')
-    into v_up_to, v_locked, v_missed
+    into v_up_to, v_locked, v_missed, v_changed
     using run.reached, size, v_keys, v_age;
   -- The owner of the table may have left a search path behind.
   perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
@@ -53,17 +53,17 @@ begin
     on conflict do nothing;
   seen := cardinality(v_locked);
   run.told := run.told + told;
-  run.found := run.found + told;
-  if v_age is not null then
-    run.phase := 'last';
-    run.since := v_since;
-    run.found := 0;
+  if run.phase = 'rows' then
+    run.phase := case when v_up_to is null then 'rest' else 'rows' end;
+    run.reached := coalesce(v_up_to, run.reached);
   elsif v_keys is not null then
     waiting := cardinality(v_missed);
-  elsif v_up_to is null then
-    run.phase := 'rest';
+    run.astray := run.astray + cardinality(v_keys) - seen - waiting
+      + case when told > 0 then v_changed else 0 end;
   else
-    run.reached := v_up_to;
+    run.phase := 'last';
+    run.since := v_since;
+    run.astray := 0;
   end if;
 end;
 $$;

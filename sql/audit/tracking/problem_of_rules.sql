@@ -14,6 +14,9 @@ as $$
     select r.n, case
       when jsonb_typeof(r.rule) <> 'object' then 'an action is a JSON object'
       when coalesce(r.rule ->> 'action', '') = '' then 'an action needs a name'
+      when r.rule ->> 'action' = t.item_type || '_baseline'
+        then format('action %s: this name is that of what audit.baseline() writes',
+          r.rule ->> 'action')
       when not r.rule ? 'on' or r.events = '[]'
         or exists (select from jsonb_array_elements_text(r.events) as e
                    where e.value is null or e.value not in ('insert', 'update', 'delete'))

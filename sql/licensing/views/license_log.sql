@@ -4,13 +4,13 @@ select
   e.item_id as license_id,
   e.*
 from audit.events as e
-where e.item_type = 'license'
+where e.item_type = 'license' and not e.is_baseline
 union all
 select
   e.parent_id as license_id,
   e.*
 from audit.events as e
-where e.parent_type = 'license';
+where e.parent_type = 'license' and not e.is_baseline;
 
 comment on view licensing.license_log is
   'One row for each event of a license and of the items that belong to it.';
