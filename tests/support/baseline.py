@@ -14,12 +14,12 @@ MOVED = 1_000_000
 """What is added to a key where a row gets another one, and taken off again."""
 
 _STATEMENTS: tuple[tuple[int, LiteralString], ...] = (
-    (12, "update public.note set v = v + 1, body = body || '+' where uid = %s"),
-    (2, "update public.note set v = v + 1 where uid >= %s and uid < %s + 5"),
-    (1, "delete from public.note where uid = %s"),
+    (60, "update public.note set v = v + 1, body = body || '+' where uid = %s"),
+    (10, "update public.note set v = v + 1 where uid >= %s and uid < %s + 5"),
+    (5, "delete from public.note where uid = %s"),
     (1, "update public.note set v = v + 1, id = (id + 1000000) % 2000000 where uid = %s"),
-    (2, "select from public.note where uid = %s for update"),
-    (1, "select from public.note where uid = %s for key share"),
+    (10, "select from public.note where uid = %s for update"),
+    (5, "select from public.note where uid = %s for key share"),
 )
 
 

@@ -11,9 +11,10 @@ create or replace function audit.baseline_batch(
   set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_lock constant text := format('select * from audit.%I($1, $2, $3, $4)', t.slug || '_baseline_lock');
+  v_now constant bigint := pg_current_xact_id()::text::bigint;
   v_keys text[];
   v_age integer;
-  v_since bigint;
   v_up_to text;
   v_locked text[];
   v_missed text[];
@@ -29,17 +30,22 @@ begin
         select f.key from audit.baseline_key as f where f.tracked_id = t.id order by f.key limit size))
       returning k.key
     )
-    select array_agg(l.key) into v_keys from looked_at as l;
-    if v_keys is null and run.phase = 'last' and run.astray = 0 then
-      run.phase := 'done';
-      return;
+    select coalesce(array_agg(l.key), '{}') into v_keys from looked_at as l;
+    if v_keys = '{}' then
+      run.phase := 'last';
+      run.astray := 0;
+      v_age := least(v_now - run.since, 2147483646);
+      run.since := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+      execute v_lock into v_up_to, v_locked, v_missed, v_changed
+        using null::text, size, null::text[], v_age;
+      perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+      v_keys := v_missed[1 : size];
+      insert into audit.baseline_key (tracked_id, key)
+        select t.id, m from unnest(v_missed[size + 1 : cardinality(v_missed)]) as m;
     end if;
-    v_age := least(pg_current_xact_id()::text::bigint - run.since, 2147483646);
-    v_since := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+    v_age := least(v_now - run.since, 2147483646);
   end if;
-  execute format('select * from audit.%I($1, $2, $3, $4)', t.slug || '_baseline_lock')
-    into v_up_to, v_locked, v_missed, v_changed
-    using run.reached, size, v_keys, v_age;
+  execute v_lock into v_up_to, v_locked, v_missed, v_changed using run.reached, size, v_keys, v_age;
   -- The owner of the table may have left a search path behind.
   perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
   if v_locked <> '{}' then
@@ -56,14 +62,15 @@ begin
   if run.phase = 'rows' then
     run.phase := case when v_up_to is null then 'rest' else 'rows' end;
     run.reached := coalesce(v_up_to, run.reached);
-  elsif v_keys is not null then
-    waiting := cardinality(v_missed);
-    run.astray := run.astray + cardinality(v_keys) - seen - waiting
-      + case when told > 0 then v_changed else 0 end;
-  else
-    run.phase := 'last';
-    run.since := v_since;
-    run.astray := 0;
+    return;
+  end if;
+  waiting := cardinality(v_missed);
+  run.astray := run.astray + cardinality(v_keys) - seen - waiting
+    + case when told > 0 then v_changed else 0 end;
+  if run.phase = 'last' and run.astray = 0
+    and not exists (select from audit.baseline_key as k where k.tracked_id = t.id)
+  then
+    run.phase := 'done';
   end if;
 end;
 $$;
