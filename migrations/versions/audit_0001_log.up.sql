@@ -4566,8 +4566,8 @@ comment on function audit.baseline_reader(audit.tracked) is
   'The functions, by name, that lock and show rows of a tracked table for its baseline.';
 
 -- The function that writes rows of a baseline: what audit.baseline_reader() shows, told as a created
--- row would be, without those that the log has whole already. A row is told one by one, also where
--- its actions are grouped.
+-- row would be, without those that the log has whole already. Rows are told one by one, also where
+-- their actions are grouped.
 create or replace function audit.baseline_writer(t audit.tracked)
   returns table (name text, ddl text)
   language plpgsql
@@ -4579,8 +4579,11 @@ declare
   v_name constant text := t.slug || '_baseline_write';
   v_row audit.row_sql := audit.bind_row(t, 'new', false);
   v_prefix text := coalesce(t.part, (
-    select t.item_type from jsonb_array_elements(t.actions) as r
-    where (r -> 'grouped')::boolean limit 1)) || '/';
+    select t.item_type
+    from jsonb_array_elements(t.actions) as r
+    cross join audit.table_trait(t.target) as i
+    where (r -> 'grouped')::boolean and not i.is_partitioned and not i.has_after_insert
+    limit 1)) || '/';
   v_record text := case when v_prefix is null then audit.row_record(t, 'new') end;
   v_changes text := audit.row_changes(t, 'new');
   v_key text := 'null';
