@@ -19,6 +19,7 @@ create schema audit;
 \ir audit/tables/tracked.sql
 \ir audit/tables/layout.sql
 \ir audit/tables/baseline_run.sql
+\ir audit/tables/baseline_key.sql
 \ir audit/tables/move.sql
 \ir audit/tables/option.sql
 \ir audit/tables/ignored.sql

@@ -122,7 +122,7 @@ class Filter:
                 yield condition, {name: page_cursor.to_text(moment)}
         # Who names actions has said which.
         if not self.baseline and self.actions is None:
-            yield "action <> item_type || '_baseline'", {}
+            yield "action <> (item_type || '_baseline')", {}
 
     def _of_item(self) -> list[str]:
         if self.item is None:

@@ -156,7 +156,7 @@ def test_tracking_can_begin_with_it(connection: psycopg.Connection) -> None:
     connection.execute(FILL)
     connection.execute("select audit.track('sale.doc', baseline => true)")
     assert value(connection, "select count(*) from audit.events where is_baseline") == 3
-    assert value(connection, "select count(*) from pg_proc where proname ~ 'baseline_write'") == 0
+    assert value(connection, "select count(*) from pg_proc where proname ~ 'baseline_write$'") == 0
 
 
 KEYS: dict[str, tuple[LiteralString, LiteralString]] = {

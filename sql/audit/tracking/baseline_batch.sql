@@ -19,6 +19,7 @@ declare
   v_locked text[];
   v_missed text[];
   v_changed bigint;
+  v_path text;
 begin
   seen := 0;
   told := 0;
@@ -46,8 +47,13 @@ begin
     v_age := least(v_now - run.since, 2147483646);
   end if;
   execute v_lock into v_up_to, v_locked, v_missed, v_changed using run.reached, size, v_keys, v_age;
-  -- The owner of the table may have left a search path behind.
+  -- The owner of the table may have left a search path behind, for this function or for the session.
+  v_path := pg_catalog.current_setting('search_path');
   perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+  if v_path <> 'pg_catalog, pg_temp' then
+    raise exception 'no baseline of %: code of its owner sets search_path', audit.name_of(t.target)
+      using errcode = 'UA005', detail = format('It is %s after reading the table.', v_path);
+  end if;
   if v_locked <> '{}' then
     execute format('select audit.%I($1, $2, $3)', t.slug || '_baseline_write')
       into told
