@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 _AROUND = """
 with event as materialized (
-  select e.occurred_at, e.id, e.tx, e.layout, e.changes, e.is_baseline from ({events}) as e
+  select e.occurred_at, e.id, e.tx, e.layout, e.changes,
+    e.action = (e.item_type || '_baseline') as is_baseline
+  from ({events}) as e
 )
 (select distinct on (e.layout, c.key)
    case when e.is_baseline then 'past baseline' else 'past' end, {moment}, e.id, e.tx, c.key, e.layout, c.value::text

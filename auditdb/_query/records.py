@@ -59,8 +59,6 @@ class Event:
     """The context of the actor exactly as PostgreSQL writes it."""
     key: str
     """The identity of the row as one text, for permalinks: auditdb.event() finds it again."""
-    is_baseline: bool = False
-    """Whether it tells what was there when audit.baseline() ran: nobody did anything then."""
 
     @property
     def changes(self) -> dict[str, dict[str, Any]]:
@@ -78,6 +76,11 @@ class Event:
     def context(self) -> dict[str, Any]:
         """Request id, address, reason and the like; empty where none was given."""
         return parse(self.context_json) or {}
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it tells what was there when audit.baseline() ran: nobody did anything then."""
+        return self.action == f"{self.item_type}_baseline"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the event in its one JSON form, that of `auditdb log --json` and of as_json().

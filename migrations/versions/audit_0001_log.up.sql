@@ -8797,8 +8797,7 @@ select
   l.era,
   (select y.table_name from audit.layout as y where y.id = l.layout) as table_name,
   l.layout,
-  trunc(extract(epoch from l.occurred_at) * 1000000)::text || '-' || l.id || '-' || l.tx as key,
-  l.action = l.item_type || '_baseline' as is_baseline
+  trunc(extract(epoch from l.occurred_at) * 1000000)::text || '-' || l.id || '-' || l.tx as key
 from audit.log as l;
 
 revoke all on audit.events from public;
@@ -8812,8 +8811,6 @@ comment on column audit.events.table_name is
   'The table, with its schema, as it was called then; null in rows about no row of a table.';
 comment on column audit.events.key is
   'The identity of the row as one text: microseconds since 1970, id and tx. No other row has it.';
-comment on column audit.events.is_baseline is
-  'Whether the row tells what was there when audit.baseline() ran: nobody did anything then.';
 
 -- The log field by field: one row for each column that an action changed.
 create or replace view audit.changes with (security_invoker = true) as
@@ -8847,8 +8844,7 @@ select
   y.table_name,
   e.layout,
   c.column_then,
-  trunc(extract(epoch from e.occurred_at) * 1000000)::text || '-' || e.id || '-' || e.tx as key,
-  e.action = e.item_type || '_baseline' as is_baseline
+  trunc(extract(epoch from e.occurred_at) * 1000000)::text || '-' || e.id || '-' || e.tx as key
 from audit.log as e
 left join audit.layout as y on y.id = e.layout
 cross join lateral (
@@ -9127,7 +9123,7 @@ as $$
       or (e.parent_type = item_log.item_type and e.parent_id = item_log.item_id)
     )
     and (item_log.account_id is null or e.account_id = item_log.account_id)
-    and (item_log.baseline or not e.is_baseline)
+    and (item_log.baseline or e.action <> e.item_type || '_baseline')
   order by e.occurred_at desc, e.id desc, e.tx desc
 $$;
 
@@ -9264,7 +9260,8 @@ cross join lateral (
   %s
 ) as e
 order by e.occurred_at desc, e.id desc',
-    v_until, v_account, case when tree_log.baseline then '' else ' and not l.is_baseline' end,
+    v_until, v_account,
+    case when tree_log.baseline then '' else ' and l.action <> l.item_type || ''_baseline''' end,
     case when cardinality(v_ids) < 10000 then 'offset 0' end)
     using v_types, v_ids;
 end;

@@ -1113,13 +1113,15 @@ select
   e.item_id as license_id,
   e.*
 from audit.events as e
-where e.item_type = 'license' and not e.is_baseline
+where e.item_type = 'license'
+  and e.action <> e.item_type || '_baseline'
 union all
 select
   e.parent_id as license_id,
   e.*
 from audit.events as e
-where e.parent_type = 'license' and not e.is_baseline;
+where e.parent_type = 'license'
+  and e.action <> e.item_type || '_baseline';
 
 comment on view licensing.license_log is
   'One row for each event of a license and of the items that belong to it.';
@@ -1132,13 +1134,15 @@ select
   e.item_id as order_id,
   e.*
 from audit.events as e
-where e.item_type = 'order' and not e.is_baseline
+where e.item_type = 'order'
+  and e.action <> e.item_type || '_baseline'
 union all
 select
   e.parent_id as order_id,
   e.*
 from audit.events as e
-where e.parent_type = 'order' and not e.is_baseline;
+where e.parent_type = 'order'
+  and e.action <> e.item_type || '_baseline';
 
 comment on view licensing.order_log is
   'One row for each event of an order and of the items that belong to it.';
@@ -1151,13 +1155,15 @@ select
   e.item_id as customer_id,
   e.*
 from audit.events as e
-where e.item_type = 'customer' and not e.is_baseline
+where e.item_type = 'customer'
+  and e.action <> e.item_type || '_baseline'
 union all
 select
   e.parent_id as customer_id,
   e.*
 from audit.events as e
-where e.parent_type = 'customer' and not e.is_baseline;
+where e.parent_type = 'customer'
+  and e.action <> e.item_type || '_baseline';
 
 comment on view licensing.customer_log is
   'One row for each event of a customer and of the items that belong to it.';
@@ -1170,13 +1176,15 @@ select
   e.item_id as product_id,
   e.*
 from audit.events as e
-where e.item_type = 'product' and not e.is_baseline
+where e.item_type = 'product'
+  and e.action <> e.item_type || '_baseline'
 union all
 select
   e.parent_id as product_id,
   e.*
 from audit.events as e
-where e.parent_type = 'product' and not e.is_baseline;
+where e.parent_type = 'product'
+  and e.action <> e.item_type || '_baseline';
 
 comment on view licensing.product_log is
   'One row for each event of a product and of the items that belong to it.';

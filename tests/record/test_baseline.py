@@ -56,7 +56,7 @@ TOLD = "select told from audit.baseline('sale.doc')"
 WHAT = """
 select account_id, item_type, item_id, item_label, parent_type, parent_id, is_cascade, table_name,
   changes
-from audit.events where table_name = 'sale.doc' and is_baseline = {}
+from audit.events where table_name = 'sale.doc' and (action = item_type || '_baseline') = {}
 order by account_id, item_id, changes::text
 """
 
@@ -144,7 +144,7 @@ def test_nobody_is_said_to_have_done_it(connection: psycopg.Connection) -> None:
     connection.execute("""select audit.set_actor('employee', '7', 'Ana', '{"request": "r"}')""")
     connection.execute(TOLD)
     query = "select distinct action, action_label, actor_type, actor_id, context from audit.events"
-    assert connection.execute(f"{query} where is_baseline").fetchall() == [
+    assert connection.execute(f"{query} where action = item_type || '_baseline'").fetchall() == [
         ("doc_baseline", "Doc baseline", "system", "baseline", None)
     ]
     about = "select item_types, is_recorded from audit.actions where action = 'doc_baseline'"
@@ -155,7 +155,7 @@ def test_tracking_can_begin_with_it(connection: psycopg.Connection) -> None:
     _set_up(connection, "plain")
     connection.execute(FILL)
     connection.execute("select audit.track('sale.doc', baseline => true)")
-    assert value(connection, "select count(*) from audit.events where is_baseline") == 3
+    assert value(connection, "select count(*) from audit.events where action = item_type || '_baseline'") == 3
     assert value(connection, "select count(*) from pg_proc where proname ~ 'baseline_write$'") == 0
 
 
@@ -207,7 +207,7 @@ def _tell_by_key(connection: psycopg.Connection, name: str, columns: str, values
         told += row.fetchall()
     assert [rows for rows, _ in told[:2]] == [3, 1]
     assert sum(rows for rows, _ in told) == 4
-    query = "select changes -> 'v' ->> 'new' from audit.events where is_baseline order by 1"
+    query = "select changes -> 'v' ->> 'new' from audit.events where action = item_type || '_baseline' order by 1"
     assert [v for (v,) in connection.execute(query).fetchall()] == ["1", "2", "3", "4"]
 
 

@@ -77,7 +77,7 @@ def test_a_strangers_code_runs_with_his_rights_alone(lair: _Lair, plant: str) ->
         dba.add_notice_handler(lair.hear)
         while not value(dba, "select is_done from audit.baseline('lair.t', 10)"):
             pass
-        assert value(dba, "select count(*) from audit.events where is_baseline") == 30
+        assert value(dba, "select count(*) from audit.events where action = item_type || '_baseline'") == 30
     assert lair.ran <= {lair.owner}
     assert lair.ran or plant in ("policy", "output")
 
@@ -98,7 +98,7 @@ def test_a_search_path_that_he_leaves_behind_leads_nowhere(lair: _Lair) -> None:
         with pytest.raises(psycopg.Error, match="sets search_path"):
             dba.execute("select audit.baseline('lair.t', 10)")
         assert value(dba, "select current_setting('search_path')") == '"$user", public'
-        assert value(dba, "select count(*) from audit.events where is_baseline") == 0
+        assert value(dba, "select count(*) from audit.events where action = item_type || '_baseline'") == 0
     assert lair.ran == set()
 
 
@@ -133,7 +133,7 @@ def test_who_was_granted_it_has_rows_told_as_they_are(lair: _Lair, create_role: 
         with closing(psycopg.connect(lair.server.url(_name(lair.url), clerk))) as session:
             assert value(session, "select told from audit.baseline('lair.t')") == 30
             session.commit()
-        query = "select distinct db_role, actor_id from audit.events where is_baseline"
+        query = "select distinct db_role, actor_id from audit.events where action = item_type || '_baseline'"
         assert dba.execute(query).fetchall() == [(clerk, "baseline")]
         dba.execute(sql.SQL("drop owned by {}").format(name))
 

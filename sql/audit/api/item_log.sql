@@ -16,7 +16,7 @@ as $$
       or (e.parent_type = item_log.item_type and e.parent_id = item_log.item_id)
     )
     and (item_log.account_id is null or e.account_id = item_log.account_id)
-    and (item_log.baseline or not e.is_baseline)
+    and (item_log.baseline or e.action <> e.item_type || '_baseline')
   order by e.occurred_at desc, e.id desc, e.tx desc
 $$;
 

@@ -93,7 +93,8 @@ cross join lateral (
   %s
 ) as e
 order by e.occurred_at desc, e.id desc',
-    v_until, v_account, case when tree_log.baseline then '' else ' and not l.is_baseline' end,
+    v_until, v_account,
+    case when tree_log.baseline then '' else ' and l.action <> l.item_type || ''_baseline''' end,
     case when cardinality(v_ids) < 10000 then 'offset 0' end)
     using v_types, v_ids;
 end;

@@ -30,8 +30,7 @@ select
   y.table_name,
   e.layout,
   c.column_then,
-  trunc(extract(epoch from e.occurred_at) * 1000000)::text || '-' || e.id || '-' || e.tx as key,
-  e.action = e.item_type || '_baseline' as is_baseline
+  trunc(extract(epoch from e.occurred_at) * 1000000)::text || '-' || e.id || '-' || e.tx as key
 from audit.log as e
 left join audit.layout as y on y.id = e.layout
 cross join lateral (

@@ -28,8 +28,7 @@ select
   l.era,
   (select y.table_name from audit.layout as y where y.id = l.layout) as table_name,
   l.layout,
-  trunc(extract(epoch from l.occurred_at) * 1000000)::text || '-' || l.id || '-' || l.tx as key,
-  l.action = l.item_type || '_baseline' as is_baseline
+  trunc(extract(epoch from l.occurred_at) * 1000000)::text || '-' || l.id || '-' || l.tx as key
 from audit.log as l;
 
 revoke all on audit.events from public;
@@ -43,5 +42,3 @@ comment on column audit.events.table_name is
   'The table, with its schema, as it was called then; null in rows about no row of a table.';
 comment on column audit.events.key is
   'The identity of the row as one text: microseconds since 1970, id and tx. No other row has it.';
-comment on column audit.events.is_baseline is
-  'Whether the row tells what was there when audit.baseline() ran: nobody did anything then.';

@@ -4,13 +4,15 @@ select
   e.item_id as customer_id,
   e.*
 from audit.events as e
-where e.item_type = 'customer' and not e.is_baseline
+where e.item_type = 'customer'
+  and e.action <> e.item_type || '_baseline'
 union all
 select
   e.parent_id as customer_id,
   e.*
 from audit.events as e
-where e.parent_type = 'customer' and not e.is_baseline;
+where e.parent_type = 'customer'
+  and e.action <> e.item_type || '_baseline';
 
 comment on view licensing.customer_log is
   'One row for each event of a customer and of the items that belong to it.';
