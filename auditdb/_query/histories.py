@@ -142,7 +142,8 @@ def state_at(
     """Return what an item was at a time (with a time zone): all its audited columns.
 
     What happened at that very time has happened. Where the log begins after the item does, a column
-    has the value that its next change replaced; one that never changed is in `unknown`. Columns
+    has the value that its next change replaced; one that never changed is in `unknown`. After
+    audit.baseline() all are known. Columns
     of the item's parts are there by their paths, as far as the log has seen them. A TRUNCATE is one
     row about the table: of the items that it removed, the log does not know that they are gone.
 
