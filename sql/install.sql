@@ -18,6 +18,8 @@ create schema audit;
 \ir audit/tables/era.sql
 \ir audit/tables/tracked.sql
 \ir audit/tables/layout.sql
+\ir audit/tables/baseline_run.sql
+\ir audit/tables/baseline_key.sql
 \ir audit/tables/move.sql
 \ir audit/tables/option.sql
 \ir audit/tables/ignored.sql
@@ -145,9 +147,14 @@ create schema audit;
 \ir audit/compiler/compile_moves.sql
 \ir audit/compiler/compile_partitioned.sql
 \ir audit/compiler/compile_table.sql
+\ir audit/compiler/whole_layouts.sql
+\ir audit/compiler/baseline_key_columns.sql
+\ir audit/compiler/baseline_reader.sql
+\ir audit/compiler/baseline_writer.sql
 \ir audit/compiler/triggered_relations.sql
 \ir audit/compiler/carries.sql
 \ir audit/compiler/has_trigger.sql
+\ir audit/rights/hand_over.sql
 \ir audit/rights/give_function.sql
 \ir audit/rights/grant_reading.sql
 \ir audit/rights/revoke_reading.sql
@@ -209,8 +216,13 @@ create schema audit;
 \ir audit/tracking/declaration_of.sql
 \ir audit/tracking/renamed_columns.sql
 \ir audit/tracking/apply_declaration.sql
+\ir audit/tracking/install_baseline.sql
+\ir audit/tracking/remove_baseline.sql
+\ir audit/tracking/begin_baseline.sql
+\ir audit/tracking/baseline_batch.sql
 \ir audit/tracking/remove_declaration.sql
 \ir audit/tracking/follow_table.sql
+\ir audit/api/baseline.sql
 \ir audit/api/track.sql
 \ir audit/api/untrack.sql
 \ir audit/api/ignore.sql
@@ -249,6 +261,7 @@ create schema audit;
 \ir audit/views/actions.sql
 \ir audit/api/presence_of.sql
 \ir audit/api/horizon.sql
+\ir audit/writing/told_rows.sql
 \ir audit/api/item_log.sql
 \ir audit/api/event.sql
 \ir audit/api/tree_log.sql

@@ -45,6 +45,10 @@ COMMANDS: Mapping[str, Listed] = {
         "maintain:maintain",
         "Keep partitions of the log ahead of time, and put those whose time is over to rest.",
     ),
+    "baseline": Listed(
+        "baseline:tell_rows",
+        "Tell the log the rows of a table that it does not know, or go on where that broke off.",
+    ),
     "log": Listed("log:show_log", "Print what was done, by whom and to what, newest first."),
     "export": Listed(
         "export:export_log",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
@@ -51,9 +52,14 @@ def show_log(
     interval: Annotated[
         float, typer.Option(min=0.05, metavar="SECONDS", help="With --follow: how often to look.")
     ] = 1.0,
+    baseline: Annotated[
+        bool,
+        typer.Option("--baseline", help="Rows too that tell what was there before tracking."),
+    ] = False,
     url: Url = None,
 ) -> None:
     """Print what was done, by whom and to what, newest first."""
+    wanted = replace(wanted, baseline=baseline)
     if follow_on and (cursor or all_pages):
         raise typer.BadParameter("--follow goes forward: leave out --cursor and --all.")
     show = _shower(as_json)

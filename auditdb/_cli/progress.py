@@ -1,4 +1,4 @@
-"""A bar on stderr that shows how far an export or an import is."""
+"""A bar on stderr that shows how far an export, an import or a baseline is."""
 
 from __future__ import annotations
 

@@ -68,6 +68,8 @@ class Filter:
     """The earliest time in microseconds since 1970, itself included."""
     until: int | None = None
     """The latest time in microseconds since 1970, itself not included."""
+    baseline: bool = True
+    """Whether rows are wanted too that tell what was there when audit.baseline() ran."""
 
     @property
     def conditions(self) -> list[str]:
@@ -127,6 +129,9 @@ class Filter:
             if moment is not None:
                 condition = f"occurred_at {sign} {moment_of(name)}"
                 yield condition, {name: page_cursor.to_text(moment)}
+        # Who names actions has said which.
+        if not self.baseline and self.actions is None:
+            yield "action <> (item_type || '_baseline')", {}
 
     def _of_item(self) -> list[str]:
         if self.item is None:
@@ -145,6 +150,7 @@ def filtered(
     on_behalf_of: ActorFilter | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    baseline: bool = True,
 ) -> Filter:
     """Return the filter for what is given; raises InvalidQuestion for what makes no sense."""
     actions = [action] if isinstance(action, str) else action
@@ -159,6 +165,7 @@ def filtered(
         on_behalf_of=None if on_behalf_of is None else _actor("on_behalf_of", on_behalf_of),
         since=None if since is None else exact("since", since),
         until=None if until is None else exact("until", until),
+        baseline=baseline,
     )
 
 

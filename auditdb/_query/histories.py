@@ -58,6 +58,7 @@ def item_history(
     table: str | Sequence[str] | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    baseline: bool = False,
 ) -> Reading[tuple[Event, ...]]:
     """Read all events of one item and its parts, oldest first: its whole life, not a page.
 
@@ -75,6 +76,7 @@ def item_history(
         table=table,
         since=since,
         until=until,
+        baseline=baseline,
     )
     text = _oldest_first(wanted, (yield from months.whole(wanted)))
     return tuple(map(rows.event, (yield Query(text, wanted.values))))
@@ -89,13 +91,15 @@ def field_history(
     table: str | Sequence[str] | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    baseline: bool = False,
 ) -> Reading[tuple[FieldChange, ...]]:
     """Read all changes of one column of an item, oldest first.
 
     `column` is its name, or the path of a part's column, features/F1/max_consumption. A renamed
     column has one history, under the name that it has now; a dropped one has its last name, and
     where another column has that now, the number in the table after it, `name#2`. Where the item
-    began, `old` is None, where it ended, `new` is.
+    began, `old` is None, where it ended, `new` is. With `baseline`, what audit.baseline() found is
+    among them, with None as `old`.
 
     Parameters and errors are those of events(); a column that neither the item nor a declaration in
     the log ever had is an InvalidQuestion, which names similar ones, and so is a former name, and
@@ -112,6 +116,7 @@ def field_history(
         table=table,
         since=since,
         until=until,
+        baseline=baseline,
     )
     window = yield from months.whole(wanted)
     text = _FIELD_HISTORY.format(
@@ -138,7 +143,8 @@ def state_at(
     """Return what an item was at a time (with a time zone): all its audited columns.
 
     What happened at that very time has happened. Where the log begins after the item does, a column
-    has the value that its next change replaced; one that never changed is in `unknown`. Columns
+    has the value that its next change replaced; one that never changed is in `unknown`. After
+    audit.baseline() all are known. Columns
     of the item's parts are there by their paths, as far as the log has seen them. A TRUNCATE is one
     row about the table: of the items that it removed, the log does not know that they are gone.
 
@@ -220,6 +226,7 @@ def transaction_events(
     account_id: Id | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    baseline: bool = False,
 ) -> Reading[tuple[Event, ...]]:
     """Read all events of one top-level transaction, `tx` of an Event, in their order.
 
@@ -232,7 +239,7 @@ def transaction_events(
     >>> [event.action for event in auditdb.transaction_events(conn, event.tx)]
     ['invoice_updated', 'payment_created']
     """
-    wanted = filtered(account_id=account_id, since=since, until=until)
+    wanted = filtered(account_id=account_id, since=since, until=until, baseline=baseline)
     window = yield from months.whole(wanted)
     values: dict[str, Any] = {**wanted.values, "tx": tx}
     where = "tx = cast(:tx as bigint)"

@@ -22,14 +22,18 @@ if TYPE_CHECKING:
 
 _AROUND = """
 with event as materialized (
-  select e.occurred_at, e.id, e.tx, e.layout, e.changes from ({events}) as e
+  select e.occurred_at, e.id, e.tx, e.layout, e.changes,
+    e.action = (e.item_type || '_baseline') as is_baseline
+  from ({events}) as e
 )
-(select distinct on (e.layout, c.key) 'past', {moment}, e.id, e.tx, c.key, e.layout, c.value::text
+(select distinct on (e.layout, c.key)
+   case when e.is_baseline then 'past baseline' else 'past' end, {moment}, e.id, e.tx, c.key, e.layout, c.value::text
  from event as e cross join lateral jsonb_each(e.changes) as c
  where e.occurred_at <= {time}
  order by e.layout, c.key, e.occurred_at desc, e.id desc, e.tx desc)
 union all
-(select distinct on (e.layout, c.key) 'next', {moment}, e.id, e.tx, c.key, e.layout, c.value::text
+(select distinct on (e.layout, c.key)
+   case when e.is_baseline then 'next baseline' else 'next' end, {moment}, e.id, e.tx, c.key, e.layout, c.value::text
  from event as e cross join lateral jsonb_each(e.changes) as c
  where e.occurred_at > {time}
  order by e.layout, c.key, e.occurred_at, e.id, e.tx)
@@ -53,6 +57,8 @@ class _Entry:
     """Time, id and transaction of the event."""
     layout: int | None
     change: dict[str, Any]
+    is_baseline: bool
+    """Whether it tells what was there: the item neither began then nor changed."""
 
     @property
     def is_redacted(self) -> bool:
@@ -60,7 +66,7 @@ class _Entry:
 
     @property
     def begins(self) -> bool:
-        return "old" not in self.change and not self.is_redacted
+        return "old" not in self.change and not self.is_redacted and not self.is_baseline
 
     @property
     def ends(self) -> bool:
@@ -169,6 +175,10 @@ def _read(found: Past) -> tuple[ItemState, set[str]]:
     redacted, absent = set[str](), set[str]()
     for name, entry in (following | past).items():
         side, is_gone = ("new", entry.row in ended) if name in past else ("old", entry.row in begun)
+        if name not in past and entry.is_baseline:
+            if not _holds_before(found, entry):
+                continue
+            side = "new"
         if not found.layouts.is_there(entry.layout, entry.column_then, found.moment):
             absent.add(name)
         elif entry.is_redacted and not is_gone:
@@ -226,10 +236,11 @@ def _names_then(found: Past, entries: Mapping[str, _Entry]) -> dict[str, str]:
 
 def _entries(name: str, rows: Sequence[ResultRow], layouts: Layouts) -> Iterator[_Entry]:
     for kind, moment, number, tx, column, layout, change in rows:
-        if kind == name:
+        if kind in (name, f"{name} baseline"):
             shape = layouts.get(layout)
             now = column if shape is None else shape.name_now(column)
-            yield _Entry(now, column, (int(moment), number, tx), layout, parse(change))
+            event = (int(moment), number, tx)
+            yield _Entry(now, column, event, layout, parse(change), kind != name)
 
 
 def _began(found: Past) -> Callable[[_Entry], tuple[int, int, int]]:
@@ -243,6 +254,15 @@ def _began(found: Past) -> Callable[[_Entry], tuple[int, int, int]]:
     return lambda e: began.get(found.table(e), _NEVER) if e.is_own else first
 
 
+def _holds_before(found: Past, entry: _Entry) -> bool:
+    """Return whether what a baseline says was so at the time before it.
+
+    Since its table has its layout, the log has what changed.
+    """
+    shape = found.layouts.get(entry.layout)
+    return shape is not None and shape.made_at <= found.moment
+
+
 def _exists(found: Past, past: Iterable[_Entry], following: Iterable[_Entry]) -> bool | None:
     """Return whether the item existed between what was and what followed; None if none tells.
 
@@ -252,20 +272,27 @@ def _exists(found: Past, past: Iterable[_Entry], following: Iterable[_Entry]) ->
     tables = {found.table(e) for e in (*past, *following) if e.is_own}
     told = [
         _exists_in(
+            found,
             [e for e in past if e.is_own and found.table(e) == table],
             [e for e in following if e.is_own and found.table(e) == table],
         )
         for table in tables
     ]
     if told:
-        return any(told)
+        return True if any(told) else None if None in told else False
+    following = [e for e in following if not e.is_baseline or _holds_before(found, e)]
     return True if any(not e.ends for e in past) or any(not e.begins for e in following) else None
 
 
-def _exists_in(past: Sequence[_Entry], following: Sequence[_Entry]) -> bool:
+def _exists_in(
+    found: Past, past: Sequence[_Entry], following: Sequence[_Entry]
+) -> bool | None:
     """Return whether a row existed between its own entries, of which there are some."""
     if past:
         newest = max(e.event for e in past)
         return not any(e.ends for e in past if e.event == newest)
     oldest = min(e.event for e in following)
-    return not any(e.begins for e in following if e.event == oldest)
+    first = [e for e in following if e.event == oldest]
+    if any(e.is_baseline and not _holds_before(found, e) for e in first):
+        return None
+    return not any(e.begins for e in first)

@@ -37,6 +37,7 @@ def events(
     on_behalf_of: ActorFilter | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    baseline: bool = False,
     cursor: str | None = None,
     limit: int = 50,
 ) -> Reading[Page]:
@@ -54,6 +55,7 @@ def events(
     actor: ("platform_user", 42), or "platform_user" for all of the type.
     on_behalf_of: whom the actor did it for, given as `actor`.
     since, until: from the one time on, before the other; both with a time zone.
+    baseline: whether rows that audit.baseline() wrote are among them; those of an `action` are.
     cursor: the `next_cursor` of the page before this one. Going on so gives nothing twice, and
         misses nothing that was there at the beginning, whatever is written meanwhile.
 
@@ -78,6 +80,7 @@ def events(
         on_behalf_of=on_behalf_of,
         since=since,
         until=until,
+        baseline=baseline,
     )
     return (yield from _page_of(wanted, cursor=cursor, limit=limit))
 
@@ -105,6 +108,7 @@ def iter_events(
     on_behalf_of: ActorFilter | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    baseline: bool = False,
     cursor: str | None = None,
     page_size: int = 500,
 ) -> Streaming[Event]:
@@ -130,6 +134,7 @@ def iter_events(
         on_behalf_of=on_behalf_of,
         since=since,
         until=until,
+        baseline=baseline,
     )
     if page_size < 1:
         raise InvalidQuestion("page_size is less than 1.")
@@ -191,6 +196,7 @@ def counts(
     on_behalf_of: ActorFilter | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    baseline: bool = False,
     timezone: str = "UTC",
 ) -> Reading[tuple[Count, ...]]:
     """Count events by action, actor, actor_type, item_type, account or day.
@@ -218,6 +224,7 @@ def counts(
         on_behalf_of=on_behalf_of,
         since=since,
         until=until,
+        baseline=baseline,
     )
     columns = "account_id, action, item_type, actor_type, actor_id, occurred_at"
     found = select(columns, wanted, (yield from months.whole(wanted)))

@@ -100,6 +100,11 @@ class Event:
         """
         return parse(self.moved_json) or {}
 
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it tells what was there when audit.baseline() ran: nobody did anything then."""
+        return self.action == f"{self.item_type}_baseline"
+
     def as_dict(self) -> dict[str, Any]:
         """Return the event in its one JSON form, that of `auditdb log --json` and of as_json().
 

@@ -347,6 +347,61 @@ comment on column audit.layout.renamed is
   '{"then": "now"}; null where there are none. Derived from the other columns.';
 comment on column audit.layout.made_at is 'Since when rows are written so.';
 
+-- How far the baseline of a table is: what lets it go on where it was broken off.
+create table audit.baseline_run (
+  tracked_id integer not null,
+  layout     integer not null,
+  era        integer not null,
+  inputs     text not null default '',
+  phase      text collate "C" not null default 'rows',
+  reached    text,
+  since      bigint not null,
+  astray     bigint not null default 0,
+  told       bigint not null default 0,
+  began_at   timestamptz not null default clock_timestamp(),
+  done_at    timestamptz,
+  constraint baseline_run_pkey primary key (tracked_id),
+  constraint baseline_run_phase_check check (phase in ('rows', 'rest', 'last', 'done'))
+);
+
+revoke all on audit.baseline_run from public;
+
+comment on table audit.baseline_run is
+  'One row for each table whose rows were told by audit.baseline(), or are being told.';
+comment on column audit.baseline_run.tracked_id is 'Number of the declaration.';
+comment on column audit.baseline_run.layout is 'The layout that rows are told in.';
+comment on column audit.baseline_run.era is 'The era that transaction ids count in.';
+comment on column audit.baseline_run.inputs is
+  'What its functions were made of: audit.tracked.inputs, and the owner of the table.';
+comment on column audit.baseline_run.phase is
+  'rows while the table is gone through by key; rest while those are looked at that others held; last '
+  'while those are that were written meanwhile, for their key may have changed; done.';
+comment on column audit.baseline_run.reached is
+  'The key that was reached, as the text of an array of its columns.';
+comment on column audit.baseline_run.since is
+  'From which transaction id on rows may have been written that were not looked at.';
+comment on column audit.baseline_run.astray is
+  'How many of the rows that were written meanwhile may have got another key since they were found: '
+  'while there are any, it looks again.';
+comment on column audit.baseline_run.told is 'How many rows of the log were written.';
+comment on column audit.baseline_run.began_at is 'When it began.';
+comment on column audit.baseline_run.done_at is 'When it was done; null while it is not.';
+
+-- The rows that are still to be looked at, after the others.
+create table audit.baseline_key (
+  tracked_id integer not null,
+  key        text collate "C" not null,
+  constraint baseline_key_pkey primary key (tracked_id, key)
+);
+
+revoke all on audit.baseline_key from public;
+
+comment on table audit.baseline_key is
+  'One row for each row that a baseline has yet to look at: another transaction held it, or it was '
+  'changed while the baseline ran.';
+comment on column audit.baseline_key.tracked_id is 'Number of the declaration.';
+comment on column audit.baseline_key.key is 'Key of the row, as the text of an array of its columns.';
+
 -- UPDATEs of partitioned tables while they run, and the rows that they are moving. A setting says
 -- where to look; what is found in here, which no writer can make, is all that triggers believe.
 create unlogged table audit.move (
@@ -2898,7 +2953,8 @@ as $$
   select '{
   account_query, actor_now, actor_variables, add_era, add_interval, add_layout, add_partition,
   add_piece, add_row_trigger, add_trigger, adopt_layouts, after_ddl, after_drop,
-  apply_declaration, as_compiled, audited_columns, before_ddl, begin_era, belonging_query,
+  apply_declaration, as_compiled, audited_columns, baseline, baseline_batch, baseline_key_columns,
+  baseline_reader, baseline_writer, before_ddl, begin_baseline, begin_era, belonging_query,
   bind_expression, bind_row, bind_text, bound_function, bound_functions, bound_waits,
   builtin_name, carries, cascade_gate, cascade_test, cascades_of, check, check_changes,
   check_compiled, check_counts, check_eras, check_event_triggers, check_functions, check_guard,
@@ -2913,26 +2969,27 @@ as $$
   expressions_of, fill_log, fingerprint, fold_name, follow_columns, follow_ddl, follow_layouts,
   follow_names, follow_rules, follow_table, follows_ddl, foreign_key_of, forget_layouts,
   function_settings, gave_up, give_function, grant_reading, grant_rights, group_body, guard_of,
-  has_own_policies, has_trigger, holders_of, horizon, identity_columns, ignore, indent, inputs_of,
-  insert_log, install_compiled, interval_after, is_bound, is_builtin, is_current, is_filtered,
-  is_function_installed, is_installed, is_kept, is_partition_empty, is_stale, is_trusted,
-  item_log, joined_partitions, json_value, key_of, layout_branch, layout_columns,
-  layout_dispatcher, layout_of, layout_printer, layout_reader, leave_partitions, looked_up,
-  lookup_columns, lookup_join, lookup_name, lookup_query, lookups_of, maintain, merge_body,
-  move_query, moved_body, moved_identity, moved_insert, moved_value, name_actions, name_now,
-  name_of, name_types, names_in, open_import, over_parameters, parent_columns, parent_query,
-  part_changes, part_identity, partition_list, partition_name, policy_ddl, presence_of, presented,
-  presented_type, problem_of_names, problem_of_rules, protect, quoted, read_actor, read_move,
-  reader_function, reader_functions, reader_of, reader_settings, reads_inline, record_changes,
-  record_export, record_value, refresh, refuse_inheritance, refuse_null, relations_reading,
-  remove_declaration, renamed_columns, revoke_reading, rewrite_expression, role_for, role_rights,
-  row_changes, row_names, row_record, rules_of, secret_columns, secret_numbers, set_actor,
-  settings_for, settings_of, settle_layout, settle_readers, short_name, slug_for, spare_to_split,
-  statement_of, summarised_partitions, table_trait, tables_altered, text_value, tokens_of,
-  touched_with, track, tree_log, triggered_relations, undo_import, untrack, update_body,
-  update_insert, update_list, update_variables, utc, validate_bound, validate_declaration,
-  validate_expression, validate_expressions, validate_trackable, validate_tree, validate_undo,
-  widen, without_strings, write_body, write_function, write_log_event, write_table_event
+  hand_over, has_own_policies, has_trigger, holders_of, horizon, identity_columns, ignore, indent,
+  inputs_of, insert_log, install_baseline, install_compiled, interval_after, is_bound, is_builtin,
+  is_current, is_filtered, is_function_installed, is_installed, is_kept, is_partition_empty,
+  is_stale, is_trusted, item_log, joined_partitions, json_value, key_of, layout_branch,
+  layout_columns, layout_dispatcher, layout_of, layout_printer, layout_reader, leave_partitions,
+  looked_up, lookup_columns, lookup_join, lookup_name, lookup_query, lookups_of, maintain,
+  merge_body, move_query, moved_body, moved_identity, moved_insert, moved_value, name_actions,
+  name_now, name_of, name_types, names_in, open_import, over_parameters, parent_columns,
+  parent_query, part_changes, part_identity, partition_list, partition_name, policy_ddl,
+  presence_of, presented, presented_type, problem_of_names, problem_of_rules, protect, quoted,
+  read_actor, read_move, reader_function, reader_functions, reader_of, reader_settings,
+  reads_inline, record_changes, record_export, record_value, refresh, refuse_inheritance,
+  refuse_null, relations_reading, remove_baseline, remove_declaration, renamed_columns,
+  revoke_reading, rewrite_expression, role_for, role_rights, row_changes, row_names, row_record,
+  rules_of, secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
+  settle_readers, short_name, slug_for, spare_to_split, statement_of, summarised_partitions,
+  table_trait, tables_altered, text_value, tokens_of, told_rows, touched_with, track, tree_log,
+  triggered_relations, undo_import, untrack, update_body, update_insert, update_list,
+  update_variables, utc, validate_bound, validate_declaration, validate_expression,
+  validate_expressions, validate_trackable, validate_tree, validate_undo, whole_layouts, widen,
+  without_strings, write_body, write_function, write_log_event, write_table_event
   }'::name[]
 $$;
 
@@ -4564,6 +4621,329 @@ revoke all on function audit.compile_table(audit.tracked) from public;
 comment on function audit.compile_table(audit.tracked) is
   'The functions and triggers, by name, that a declaration compiles to.';
 
+-- The layouts whose records tell all that is audited of a row now: the newest one, and those before
+-- it until one lacks a column, or had it of another type. What came before that one was not told
+-- without a gap.
+create or replace function audit.whole_layouts(t audit.tracked)
+  returns integer[]
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with own as materialized (
+    select y.id, y.columns, y.secret_numbers
+    from audit.layout as y
+    where y.tracked_id = t.id and y.relation = t.target and y.id <= t.layout
+  )
+  select coalesce(array_agg(w.id), '{}')
+  from (
+    select y.id,
+      bool_and(not exists (
+        select from own as n
+        cross join jsonb_array_elements(n.columns) as c
+        where n.id = t.layout and not exists (
+          select from jsonb_array_elements(y.columns) as o
+          where o -> 'number' = c -> 'number' and o -> 'type' = c -> 'type')
+      ) and not exists (
+        select from own as n
+        cross join unnest(n.secret_numbers) as s
+        where n.id = t.layout and s <> all (y.secret_numbers || array(
+          select (o ->> 'number')::smallint from jsonb_array_elements(y.columns) as o)))
+      ) over (order by y.id desc) as is_whole
+    from own as y
+  ) as w
+  where w.is_whole
+$$;
+
+revoke all on function audit.whole_layouts(audit.tracked) from public;
+
+comment on function audit.whole_layouts(audit.tracked) is
+  'The layouts of a tracked table whose records hold all columns that are audited now.';
+
+-- The columns of the key, with what a reader of the table compares them by: the operators of the
+-- index itself, whose names may mean something else where the type is not PostgreSQL's own.
+create or replace function audit.baseline_key_columns(t audit.tracked)
+  returns table (
+    place bigint, number smallint, name text, reference text, type text, is_array boolean,
+    schema text, above text, same text, up_to text
+  )
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select k.place, a.attnum, a.attname::text, 'r.' || audit.quoted(a.attname),
+    format_type(a.atttypid, a.atttypmod), exists (
+      select from pg_type as p where p.oid = a.atttypid and p.typelem <> 0 and p.typlen = -1),
+    o.schema, o.above, o.same, o.up_to
+  from unnest(audit.key_of(t.target)) with ordinality as k (number, place)
+  join pg_attribute as a on a.attrelid = t.target and a.attnum = k.number
+  left join lateral (
+    select
+      min(n.nspname::text) as schema,
+      min(format('operator(%I.%s)', n.nspname, p.oprname)) filter (where m.amopstrategy = 5) as above,
+      min(format('operator(%I.%s)', n.nspname, p.oprname)) filter (where m.amopstrategy = 3) as same,
+      min(format('operator(%I.%s)', n.nspname, p.oprname)) filter (where m.amopstrategy = 2) as up_to
+    from pg_index as i
+    join pg_opclass as c on c.oid = i.indclass[k.place - 1]
+    join pg_amop as m on m.amopfamily = c.opcfamily
+      and m.amoplefttype = c.opcintype and m.amoprighttype = c.opcintype
+    join pg_operator as p on p.oid = m.amopopr
+    join pg_namespace as n on n.oid = p.oprnamespace
+    where i.indrelid = t.target and i.indisprimary
+  ) as o on true
+$$;
+
+revoke all on function audit.baseline_key_columns(audit.tracked) from public;
+
+comment on function audit.baseline_key_columns(audit.tracked) is
+  'The key columns of a tracked table, and the operators that compare them as its index does.';
+
+-- The two functions by which a baseline reads a table. They have the rights of the table's owner, so
+-- that whatever the table makes PostgreSQL run has those and no others. The first locks rows, one
+-- after the other and none that somebody holds: from then on until the end of the transaction they
+-- stay as they are, and who wants to change one waits so long. The second shows what is locked.
+create or replace function audit.baseline_reader(t audit.tracked)
+  returns table (name text, ddl text)
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+as $$
+declare
+  v_source constant text := format(' from %s as r where ', audit.name_of(t.target));
+  v_key text;
+  v_order text;
+  v_newest text;
+  v_columns text;
+  v_after text;
+  v_up_to text;
+  v_among text;
+  v_settings text;
+begin
+  select
+      format('array[%s]::text', string_agg(format('concat(%s)', k.reference), ', ' order by k.place)),
+      string_agg(k.reference, ', ' order by k.place),
+      string_agg(k.reference || ' desc', ', ' order by k.place),
+      case when count(distinct k.schema) = 1 and count(k.schema) = count(*) then format(
+        case count(*) when 1 then '%s %s %s' else '(%s) %s (%s)' end,
+        replace(string_agg(k.reference, ', ' order by k.place), '%', '%%'),
+        replace(min(k.above), '%', '%%'),
+        string_agg(format('%%%s$L::%s', k.place, replace(k.type, '%', '%%')), ', ' order by k.place))
+      end,
+      replace(min(k.up_to), '%', '%%'),
+      case when not bool_or(k.is_array and k.place = 1)
+        and count(distinct k.schema) = 1 and count(k.schema) = count(*)
+        then string_agg(replace(format('%s %s any ', k.reference, k.same), '%', '%%')
+          || format('(%%L::%s[])', replace(k.type, '%', '%%')), '') filter (where k.place = 1) end
+    into v_key, v_order, v_newest, v_after, v_up_to, v_among
+    from audit.baseline_key_columns(t) as k;
+  v_columns := v_order;
+  if v_after is not null then
+    v_up_to := replace(v_after, replace((select min(k.above) from audit.baseline_key_columns(t) as k),
+      '%', '%%'), v_up_to);
+  else
+    -- A key whose columns have no operators in common is gone through by its text.
+    v_columns := 'r.*';
+    v_order := v_key || ' collate "C"';
+    v_newest := v_order || ' desc';
+    v_after := replace(v_order, '%', '%%') || ' > (array[' || (
+      select string_agg(format('%%%s$L', k.place), ', ' order by k.place)
+      from audit.baseline_key_columns(t) as k) || ']::text[]::text)';
+    v_up_to := format('not (%s)', v_after);
+  end if;
+  select string_agg(distinct E'\n  set ' || s, '') into v_settings
+    from unnest(audit.settings_for(t, true)) as s;
+  v_settings := format(E'\n  language plpgsql\n  security definer'
+    '\n  set search_path = pg_catalog, pg_temp\n  set enable_seqscan = off\n  set jit = off'
+    '\n  set row_security = off\n  set standard_conforming_strings = on%s', v_settings);
+  return query values (t.slug || '_baseline_lock', format(
+'create or replace function audit.%I(
+  after text, size integer, keys text[], age integer, out up_to text, out locked text[],
+  out missed text[], out changed bigint
+)%s
+as %L', t.slug || '_baseline_lock', v_settings, format(
+'
+-- Compiled from the declaration of %s (audit.tracked) by audit.baseline().
+declare
+  v_key constant text := %L;
+  v_source constant text := %L;
+  v_where text := ''true'';
+  v_count bigint;
+begin
+  locked := ''{}'';
+  missed := ''{}'';
+  changed := 0;
+  if keys is null and age is not null then
+    execute format(''select coalesce(array_agg(%%s), ''''{}'''')%%s pg_catalog.age(r.xmin) <= %%s'',
+      v_key, v_source, age) into missed;
+    return;
+  elsif keys is not null then
+    v_where := %s || format(''%%s = any (%%L::text[])'', v_key, keys);
+  else
+    if after is not null then
+      v_where := format(%L, variadic after::text[]);
+    end if;
+    execute format(''select %%s from (select %%s%%s %%s order by %%s limit %%s) as r order by %%s limit 1'',
+      v_key, %L, v_source, v_where, %L, size, %L) into up_to;
+    if up_to is null then
+      return;
+    end if;
+    v_where := v_where || '' and '' || format(%L, variadic up_to::text[]);
+  end if;
+  execute format(''select coalesce(array_agg(s.k), ''''{}''''), count(*) filter (where s.n)
+    from (select %%s as k, %%s as n%%s %%s for share of r skip locked) as s'',
+    v_key, coalesce(''pg_catalog.age(r.xmin) <= '' || age, ''false''), v_source, v_where)
+    into locked, changed;
+  execute format(''select count(*)%%s %%s'', v_source, v_where) into v_count;
+  if v_count > cardinality(locked) then
+    execute format(''select array(select %%s%%s %%s and %%s <> all ($1))'',
+      v_key, v_source, v_where, v_key) into missed using locked;
+  end if;
+end;
+',
+      translate(t.target::text, E'\n\r', '  '), v_key, v_source,
+      case when v_among is null then quote_literal('') else format(
+        'format(%L, array(select (_audit_k::text[])[1] from unnest(keys) as _audit_u (_audit_k)))', v_among || ' and ')
+        end,
+      v_after, v_columns, v_order, v_newest, v_up_to)));
+  return query values (t.slug || '_baseline_rows', format(
+'create or replace function audit.%I(text, text, text[])
+  returns table (%s)%s
+as %L', t.slug || '_baseline_rows',
+    (select string_agg(format('%s %s', c.field, audit.builtin_name(c.type)), ', ' order by c.number)
+     from audit.columns_of(t.target) as c), v_settings, format(
+'
+-- Compiled from the declaration of %s (audit.tracked) by audit.baseline().
+#variable_conflict use_column
+declare
+  v_where text := %s;
+begin
+  if $2 is not null then
+    v_where := format(%L, variadic $2::text[]) || '' and '';
+    if $1 is not null then
+      v_where := v_where || format(%L, variadic $1::text[]) || '' and '';
+    end if;
+  end if;
+  return query execute %L || v_where || %L using $3;
+end;
+',
+      translate(t.target::text, E'\n\r', '  '),
+      case when v_among is null then quote_literal('') else format(
+        'format(%L, array(select (_audit_k::text[])[1] from unnest($3) as _audit_u (_audit_k)))', v_among || ' and ') end,
+      v_up_to, v_after,
+      'select ' || (
+        select string_agg(case when audit.is_builtin(c.declared_type) then 'r.' || c.ident
+          else audit.presented(c.declared_type, 'r.' || c.ident) end, ', ' order by c.number)
+        from audit.columns_of(t.target) as c) || v_source,
+      v_key || ' = any ($1)')));
+end;
+$$;
+
+revoke all on function audit.baseline_reader(audit.tracked) from public;
+
+comment on function audit.baseline_reader(audit.tracked) is
+  'The functions, by name, that lock and show rows of a tracked table for its baseline.';
+
+-- The function that writes rows of a baseline: what audit.baseline_reader() shows, told as a created
+-- row would be, without those that the log has whole already. Rows are told one by one, also where
+-- their actions are grouped.
+create or replace function audit.baseline_writer(t audit.tracked)
+  returns table (name text, ddl text)
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+as $$
+declare
+  v_name constant text := t.slug || '_baseline_write';
+  v_row audit.row_sql := audit.bind_row(t, 'new', false);
+  v_prefix text := coalesce(t.part, (
+    select t.item_type
+    from jsonb_array_elements(t.actions) as r
+    cross join audit.table_trait(t.target) as i
+    where (r -> 'grouped')::boolean and not i.is_partitioned and not i.has_after_insert
+    limit 1)) || '/';
+  v_record text := case when v_prefix is null then audit.row_record(t, 'new') end;
+  v_changes text := audit.row_changes(t, 'new');
+  v_key text := 'null';
+  v_body text;
+begin
+  if v_prefix is not null or t.item_id is not null then
+    -- Several rows may be of one item: then the key tells which of them the log has.
+    select case when bool_and(a.name is not null) then format(
+        case when v_record is null
+          then '(select jsonb_build_array(%s) from (select %s) as _audit_c (c))'
+          else '(select jsonb_build_array(%s) from audit.record_values(%s, %s) as _audit_c (c))' end,
+        string_agg(case when v_record is null then format('c -> %L -> ''new''', k.name)
+          else format('c[%s]', a.place) end, ', ' order by k.place),
+        case when v_record is null then v_changes else t.layout::text end, v_record) end
+      into v_key
+      from audit.baseline_key_columns(t) as k
+      left join (
+        select c.name, row_number() over (order by c.number) as place
+        from audit.columns_of(t.target) as c
+        where c.name <> all (t.operational) and c.name <> all (t.secret)
+      ) as a on a.name = k.name;
+  end if;
+  if v_prefix is not null then
+    v_changes := format(E'(select jsonb_object_agg(%L || %s || ''/'' || _audit_c.key, _audit_c.value)'
+      '\n     from jsonb_each(%s) as _audit_c)', v_prefix, v_row.part_name, v_changes);
+  end if;
+  v_body := format(
+E'  with _audit_row as materialized (
+    select * from audit.%I($1, $2, $3)
+  ), _audit_told as materialized (
+    select * from audit.told_rows(%s, array(
+      select %s from _audit_row as new%s))
+  )\n',
+      t.slug || '_baseline_rows', t.id, v_row.item_id, v_row.joins)
+    || audit.insert_log(t, v_row, quote_literal(t.item_type || '_baseline'),
+      case when v_record is null then v_changes else 'null' end, 'false', '_audit_row as new',
+      case when v_key is not null then format(
+        'not exists (select from _audit_told as _audit_k where _audit_k.item_id = %s%s)',
+        v_row.item_id, case v_key when 'null' then '' else ' and _audit_k.key = ' || v_key end)
+        else '' end,
+      v_record);
+  return query values (v_name, format(
+'create or replace function audit.%I(text, text, text[])
+  returns bigint
+  language plpgsql%s
+  set enable_nestloop = off
+  set plan_cache_mode = force_custom_plan
+as %L',
+    v_name, audit.function_settings(t, 'insert', v_body, true, audit.settings_for(t, true)), format(
+'
+-- Compiled from the declaration of %s (audit.tracked) by audit.baseline().
+#variable_conflict use_column
+<<_audit>>
+declare
+  v_current constant boolean := audit.is_current(%s, %L, %s);
+  v_actor_type constant text := ''system'';
+  v_actor_id constant text := ''baseline'';
+  v_actor_label constant text := null;
+  v_context constant jsonb := null;
+  v_on_behalf_of_type constant text := null;
+  v_on_behalf_of_id constant text := null;
+  v_on_behalf_of_label constant text := null;
+  v_told bigint;
+begin
+%s  get diagnostics v_told = row_count;
+  perform pg_catalog.set_config(''search_path'', ''pg_catalog, pg_temp'', true);
+  return v_told;
+end;
+',
+      translate(t.target::text, E'\n\r', '  '), t.id, audit.fingerprint(t),
+      (select string_agg(format('%L::regclass', r::oid::text), ', ' order by n)
+       from unnest(t.tables) with ordinality as u (r, n)),
+      v_body)));
+end;
+$$;
+
+revoke all on function audit.baseline_writer(audit.tracked) from public;
+
+comment on function audit.baseline_writer(audit.tracked) is
+  'The function, by name, that writes rows of a tracked table into the log as its baseline.';
+
 -- The relations that carry triggers for a tracked table: itself and, for TRUNCATE, its partitions.
 create or replace function audit.triggered_relations(target regclass)
   returns setof regclass
@@ -4621,8 +5001,32 @@ revoke all on function audit.has_trigger(regclass, text, boolean) from public;
 comment on function audit.has_trigger(regclass, text, boolean) is
   'Whether a trigger of this name exists on a table and is enabled always (or disabled by hand).';
 
--- A compiled function goes to the role whose rights it shall have. A role that is no superuser may
--- give only to one that may create in the schema, which is so for this moment alone.
+-- A function goes to a role. A role that is no superuser may give only to one that may create in the
+-- schema, which is so for this moment alone.
+create or replace function audit.hand_over(name text, role name)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_lends boolean := not has_schema_privilege(role, 'audit', 'create')
+    and not (select r.rolsuper from pg_roles as r where r.rolname = current_user);
+begin
+  if v_lends then
+    execute format('grant create on schema audit to %I', role);
+  end if;
+  execute format('alter function audit.%I owner to %I', name, role);
+  if v_lends then
+    execute format('revoke create on schema audit from %I', role);
+  end if;
+end;
+$$;
+
+revoke all on function audit.hand_over(text, name) from public;
+
+comment on function audit.hand_over(text, name) is 'Gives a function of schema audit to a role.';
+
+-- A compiled function goes to the role whose rights it shall have, and trigger functions may call it.
 create or replace function audit.give_function(name text, role text)
   returns void
   language plpgsql
@@ -4630,16 +5034,8 @@ create or replace function audit.give_function(name text, role text)
 as $$
 declare
   v_role name := audit.role_for(role);
-  v_lends boolean := not has_schema_privilege(v_role, 'audit', 'create')
-    and not (select r.rolsuper from pg_roles as r where r.rolname = current_user);
 begin
-  if v_lends then
-    execute format('grant create on schema audit to %I', v_role);
-  end if;
-  execute format('alter function audit.%I owner to %I', name, v_role);
-  if v_lends then
-    execute format('revoke create on schema audit from %I', v_role);
-  end if;
+  perform audit.hand_over(name, v_role);
   execute format('revoke all on function audit.%I from public', name);
   if v_role <> audit.role_for('audit_writer') then
     execute format('grant execute on function audit.%I to %I', name, audit.role_for('audit_writer'));
@@ -6023,6 +6419,9 @@ as $$
       when length(r.rule ->> 'action') > 255
         then format('action %s...: its name is longer than 255 characters',
           left(r.rule ->> 'action', 40))
+      when r.rule ->> 'action' = t.item_type || '_baseline'
+        then format('action %s: this name is that of what audit.baseline() writes',
+          r.rule ->> 'action')
       when not r.rule ? 'on' or r.events = '[]'
         or exists (select from jsonb_array_elements_text(r.events) as e
                    where e.value is null or e.value not in ('insert', 'update', 'delete'))
@@ -7135,6 +7534,236 @@ revoke all on function audit.apply_declaration(audit.tracked, audit.tracked, tex
 comment on function audit.apply_declaration(audit.tracked, audit.tracked, text) is
   'Stores, compiles and installs a declaration; says whether it started, changed or is unchanged.';
 
+-- The functions by which a table's baseline is read and written are there while it runs. Those that
+-- read have the rights of the table's owner; where the log's owner may not give a function to that
+-- one, and there is no boundary between them, those of the log's owner.
+create or replace function audit.install_baseline(t audit.tracked)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on
+as $$
+declare
+  v_us constant name := audit.role_for('owner');
+  v_writer constant name := audit.role_for('audit_writer');
+  v_owner name;
+  v_name text;
+  v_ddl text;
+  v_role name;
+begin
+  select case
+      when r.rolsuper and not u.rolsuper then u.rolname
+      when u.rolsuper or pg_has_role(u.oid, r.oid,
+        case when current_setting('server_version_num')::integer < 160000 then 'MEMBER'
+          else 'SET' end) then r.rolname
+    end
+    into v_owner
+    from pg_class as c
+    join pg_roles as r on r.oid = c.relowner
+    cross join pg_roles as u
+    where c.oid = t.target and u.rolname = v_us;
+  if v_owner is null then
+    raise exception 'no baseline of %: % is no member of its owner', audit.name_of(t.target), v_us
+      using errcode = 'UA005', hint = format('grant %I to %I;',
+        (select pg_get_userbyid(c.relowner) from pg_class as c where c.oid = t.target), v_us);
+  end if;
+  for v_name, v_ddl, v_role in
+    select r.name, r.ddl, v_owner from audit.baseline_reader(t) as r
+    union all
+    select w.name, w.ddl, v_writer from audit.baseline_writer(t) as w
+  loop
+    continue when exists (
+      select from pg_proc as f
+      where f.pronamespace = 'audit'::regnamespace and f.proname = v_name
+        and pg_get_userbyid(f.proowner) = v_role
+        and right(v_ddl, length(quote_literal(f.prosrc))) = quote_literal(f.prosrc));
+    -- One that shows other columns than before cannot be replaced.
+    if to_regproc(format('audit.%I', v_name)) is not null then
+      execute format('drop function audit.%I', v_name);
+    end if;
+    execute v_ddl;
+    execute format('revoke all on function audit.%I from public', v_name);
+    execute format('grant execute on function audit.%I to %I, %I', v_name, v_us, v_writer);
+    execute format('comment on function audit.%I is %L', v_name,
+      format('Compiled by audit.baseline() for %s, until that is done.', audit.name_of(t.target)));
+    perform audit.hand_over(v_name, v_role);
+  end loop;
+end;
+$$;
+
+revoke all on function audit.install_baseline(audit.tracked) from public;
+
+comment on function audit.install_baseline(audit.tracked) is
+  'Creates the functions of the baseline of a table where they are not there.';
+
+-- Where a baseline is done, or its table is tracked no more: no function of it is left.
+create or replace function audit.remove_baseline(t audit.tracked)
+  returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_name text;
+begin
+  foreach v_name in array array['_baseline_write', '_baseline_rows', '_baseline_lock'] loop
+    if to_regproc(format('audit.%I', t.slug || v_name)) is not null then
+      execute format('drop function audit.%I', t.slug || v_name);
+    end if;
+  end loop;
+end;
+$$;
+
+revoke all on function audit.remove_baseline(audit.tracked) from public;
+
+comment on function audit.remove_baseline(audit.tracked) is
+  'Drops the functions of the baseline of a table.';
+
+-- A baseline begins, or goes on where it was broken off: unless the table has columns since that
+-- were not told, or transaction ids are another server's.
+create or replace function audit.begin_baseline(t audit.tracked)
+  returns audit.baseline_run
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_run audit.baseline_run;
+  v_era constant integer := (select max(e.number) from audit.era as e);
+  v_inputs constant text := t.inputs || (
+    select format(' %s', c.relowner::regrole) from pg_class as c where c.oid = t.target);
+  v_since constant bigint := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+begin
+  begin
+    select * into v_run from audit.baseline_run as b where b.tracked_id = t.id for update nowait;
+    if not found then
+      insert into audit.baseline_run (tracked_id, layout, era, since)
+        values (t.id, t.layout, v_era, v_since)
+        returning * into v_run;
+    end if;
+  exception
+    when lock_not_available or unique_violation then
+      raise exception 'a baseline of % is running', audit.name_of(t.target)
+        using errcode = 'object_in_use', hint = 'Let it go on; two would tell the same rows.';
+  end;
+  if v_run.phase = 'done' or v_run.era <> v_era
+    or v_run.layout <> t.layout and v_run.layout <> all (audit.whole_layouts(t))
+  then
+    delete from audit.baseline_key as k where k.tracked_id = t.id;
+    delete from audit.baseline_run as b where b.tracked_id = t.id;
+    insert into audit.baseline_run (tracked_id, layout, era, since)
+      values (t.id, t.layout, v_era, v_since)
+      returning * into v_run;
+  end if;
+  if not exists (select from audit.action as a where a.action = t.item_type || '_baseline') then
+    insert into audit.action (action, label, description)
+      values (t.item_type || '_baseline',
+        upper(left(t.item_type, 1)) || replace(substr(t.item_type, 2), '_', ' ') || ' baseline',
+        'What a row was like that was there before the log could tell of it.')
+      on conflict do nothing;
+  end if;
+  -- To compile takes as long as to tell a thousand rows.
+  if v_run.inputs <> v_inputs or t.inputs = ''
+    or to_regproc(format('audit.%I', t.slug || '_baseline_write')) is null
+  then
+    perform audit.install_baseline(t);
+    update audit.baseline_run as b set inputs = v_inputs where b.tracked_id = t.id;
+  end if;
+  return v_run;
+end;
+$$;
+
+revoke all on function audit.begin_baseline(audit.tracked) from public;
+
+comment on function audit.begin_baseline(audit.tracked) is
+  'Begins the baseline of a table or goes on with it; says how far it is.';
+
+-- One batch of a baseline. Rows are locked, then read, then told: what others committed before is in
+-- the log before, what they do next comes after. Nobody is waited for: a row that somebody holds is
+-- looked at again later. So is, at the end, what was written meanwhile, for a row whose key changed
+-- may have gone past: all such rows are found at once, and where one has got another key until it is
+-- looked at, they are found once more.
+create or replace function audit.baseline_batch(
+  t audit.tracked, size integer, inout run audit.baseline_run, out seen bigint, out told bigint,
+  out waiting bigint
+)
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_lock constant text := format('select * from audit.%I($1, $2, $3, $4)', t.slug || '_baseline_lock');
+  v_now constant bigint := pg_current_xact_id()::text::bigint;
+  v_keys text[];
+  v_age integer;
+  v_up_to text;
+  v_locked text[];
+  v_missed text[];
+  v_changed bigint;
+  v_path text;
+begin
+  seen := 0;
+  told := 0;
+  waiting := 0;
+  if run.phase <> 'rows' then
+    with looked_at as (
+      delete from audit.baseline_key as k
+      where k.tracked_id = t.id and k.key = any (array(
+        select f.key from audit.baseline_key as f where f.tracked_id = t.id order by f.key limit size))
+      returning k.key
+    )
+    select coalesce(array_agg(l.key), '{}') into v_keys from looked_at as l;
+    if v_keys = '{}' then
+      run.phase := 'last';
+      run.astray := 0;
+      v_age := least(v_now - run.since, 2147483646);
+      run.since := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+      execute v_lock into v_up_to, v_locked, v_missed, v_changed
+        using null::text, size, null::text[], v_age;
+      perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+      v_keys := v_missed[1 : size];
+      insert into audit.baseline_key (tracked_id, key)
+        select t.id, m from unnest(v_missed[size + 1 : cardinality(v_missed)]) as m;
+    end if;
+    v_age := least(v_now - run.since, 2147483646);
+  end if;
+  execute v_lock into v_up_to, v_locked, v_missed, v_changed using run.reached, size, v_keys, v_age;
+  -- The owner of the table may have left a search path behind, for this function or for the session.
+  v_path := pg_catalog.current_setting('search_path');
+  perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+  if v_path <> 'pg_catalog, pg_temp' then
+    raise exception 'no baseline of %: code of its owner sets search_path', audit.name_of(t.target)
+      using errcode = 'UA005', detail = format('It is %s after reading the table.', v_path);
+  end if;
+  if v_locked <> '{}' then
+    execute format('select audit.%I($1, $2, $3)', t.slug || '_baseline_write')
+      into told
+      using run.reached, v_up_to, v_locked;
+    perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+  end if;
+  insert into audit.baseline_key (tracked_id, key)
+    select t.id, m from unnest(v_missed) as m
+    on conflict do nothing;
+  seen := cardinality(v_locked);
+  run.told := run.told + told;
+  if run.phase = 'rows' then
+    run.phase := case when v_up_to is null then 'rest' else 'rows' end;
+    run.reached := coalesce(v_up_to, run.reached);
+    return;
+  end if;
+  waiting := cardinality(v_missed);
+  run.astray := run.astray + cardinality(v_keys) - seen - waiting
+    + case when told > 0 then v_changed else 0 end;
+  if run.phase = 'last' and run.astray = 0
+    and not exists (select from audit.baseline_key as k where k.tracked_id = t.id)
+  then
+    run.phase := 'done';
+  end if;
+end;
+$$;
+
+revoke all on function audit.baseline_batch(audit.tracked, integer, audit.baseline_run) from public;
+
+comment on function audit.baseline_batch(audit.tracked, integer, audit.baseline_run) is
+  'Tells one batch of the rows of a table, and says how far the baseline is then.';
+
 -- Takes a declaration away with all that was compiled from it, also when its table is gone already.
 create or replace function audit.remove_declaration(t audit.tracked)
   returns void
@@ -7160,6 +7789,9 @@ begin
   for v_name in select jsonb_object_keys(v_compiled.functions) loop
     execute format('drop function if exists audit.%I', v_name);
   end loop;
+  perform audit.remove_baseline(t);
+  delete from audit.baseline_key as k where k.tracked_id = t.id;
+  delete from audit.baseline_run as b where b.tracked_id = t.id;
   perform audit.revoke_reading(t.tables);
   perform audit.write_table_event('tracking_stopped',
     coalesce(audit.name_of(t.target), v_compiled.name, t.target::text),
@@ -7203,6 +7835,85 @@ comment on function audit.follow_table(audit.tracked, text) is
   'Brings a declaration and its triggers in line with their table; returns its name if anything '
   'changed.';
 
+-- Tells the log what is there: the rows of a tracked table that it does not know whole, because they
+-- are older than its tracking, or than a column of it. A batch is one transaction, whose rows nobody
+-- can change until it ends; where it is broken off, the next one goes on. Without a batch the whole
+-- table is told in this transaction.
+create or replace function audit.baseline(
+  target regclass, batch integer default null, out seen bigint, out told bigint,
+  out waiting bigint, out is_done boolean
+)
+  language plpgsql
+  -- Whoever was granted this may have rows told as they are, and can write none of his own.
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set quote_all_identifiers = off
+  set standard_conforming_strings = on
+  set jit = off
+as $$
+declare
+  t audit.tracked;
+  v_run audit.baseline_run;
+  v_batch record;
+  v_tries integer := 0;
+  v_waits constant text := audit.bound_waits();
+begin
+  if batch < 1 then
+    raise exception 'a batch of % rows', batch using errcode = 'invalid_parameter_value';
+  end if;
+  select * into t from audit.tracked as k where k.target = baseline.target;
+  if not found then
+    raise exception 'table % is not tracked', baseline.target
+      using errcode = 'UA009', hint = 'Declare it with audit.track().';
+  end if;
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception 'no baseline of % in a transaction that is %', baseline.target,
+        current_setting('transaction_isolation')
+      using errcode = 'active_sql_transaction',
+        hint = 'It has to see what others commit: begin isolation level read committed.';
+  end if;
+  v_run := audit.begin_baseline(t);
+  seen := 0;
+  told := 0;
+  loop
+    begin
+      select * into v_batch from audit.baseline_batch(t, coalesce(batch, 10000), v_run);
+    exception
+      -- A row went to another partition while it was to be locked.
+      when serialization_failure then
+        v_tries := v_tries + 1;
+        if v_tries > 100 then
+          raise;
+        end if;
+        continue;
+    end;
+    v_run := v_batch.run;
+    seen := seen + v_batch.seen;
+    told := told + v_batch.told;
+    waiting := v_batch.waiting;
+    is_done := v_run.phase = 'done';
+    exit when is_done or batch is not null or (waiting > 0 and v_batch.seen = 0);
+  end loop;
+  update audit.baseline_run as b
+    set phase = v_run.phase, reached = v_run.reached, since = v_run.since, astray = v_run.astray,
+      told = v_run.told, done_at = case when baseline.is_done then clock_timestamp() end
+    where b.tracked_id = t.id;
+  if is_done then
+    perform audit.remove_baseline(t);
+  elsif batch is null then
+    raise notice '% rows of % are held by other transactions', waiting, baseline.target
+      using hint = 'Commit, and call it again: it goes on with them.';
+  end if;
+  perform set_config('lock_timeout', v_waits, true);
+end;
+$$;
+
+revoke all on function audit.baseline(regclass, integer) from public;
+
+comment on function audit.baseline(regclass, integer) is
+  'Public. Tells the log the rows of a tracked table that it does not know; says how many were seen '
+  'and told, how many others hold, and whether it is done.';
+
 -- Declares a table: from here on its essential actions are in the log. Idempotent.
 create or replace function audit.track(
   target regclass,
@@ -7220,7 +7931,8 @@ create or replace function audit.track(
   secret text[] default '{}',
   actions jsonb default null,
   require_actor boolean default false,
-  on_truncate text default 'log'
+  on_truncate text default 'log',
+  baseline boolean default false
 )
   returns text
   language plpgsql
@@ -7268,6 +7980,9 @@ begin
       perform audit.gave_up(array[track.target]);
   end;
   perform set_config('lock_timeout', v_waits, true);
+  if track.baseline then
+    perform audit.baseline(track.target);
+  end if;
   -- Where both are said by name, the ids of one table are meant as those of the other.
   select string_agg(audit.name_of(k.target), ', ' order by k.id)
     into v_other
@@ -7287,10 +8002,10 @@ end;
 $$;
 
 revoke all on function audit.track(regclass, text, text, text, text, text, text, text, jsonb, text,
-  text, text[], text[], jsonb, boolean, text) from public;
+  text, text[], text[], jsonb, boolean, text, boolean) from public;
 
 comment on function audit.track(regclass, text, text, text, text, text, text, text, jsonb, text,
-  text, text[], text[], jsonb, boolean, text) is
+  text, text[], text[], jsonb, boolean, text, boolean) is
   'Public. Tracks a table, or changes how it is tracked; says whether it started, changed or is '
   'unchanged.';
 
@@ -8646,14 +9361,17 @@ left join lateral (
   where r.rule ->> 'action' = a.action
 ) as d on d.item_types is not null
 -- What the engine itself records needs no declaration.
-left join (values
-  ('log_exported', '{log}'::text[]),
-  ('log_imported', '{log}'),
-  ('log_import_undone', '{log}'),
-  ('table_truncated', '{table}'),
-  ('tracking_started', '{table}'),
-  ('tracking_changed', '{table}'),
-  ('tracking_stopped', '{table}')
+left join (
+  values
+    ('log_exported', '{log}'::text[]),
+    ('log_imported', '{log}'),
+    ('log_import_undone', '{log}'),
+    ('table_truncated', '{table}'),
+    ('tracking_started', '{table}'),
+    ('tracking_changed', '{table}'),
+    ('tracking_stopped', '{table}')
+  union all
+  select distinct k.item_type || '_baseline', array[k.item_type] from audit.tracked as k
 ) as e (action, item_types) on e.action = a.action;
 
 revoke all on audit.actions from public;
@@ -8745,11 +9463,87 @@ comment on function audit.horizon(timestamptz) is
   'Public. A time that all rows of the log are before: the given one, or a later one where a clock '
   'was ahead. Bounds the first page, so that partitions ahead cost it nothing.';
 
+-- Which rows of a tracked table the log has whole: created while it was tracked as it is now, or told
+-- by a baseline since, and not deleted after that. Rows of an import are another database's.
+create or replace function audit.told_rows(tracked_id integer, item_ids text[])
+  returns table (item_id text, key jsonb)
+  language plpgsql
+  stable
+  -- Asked by a function that can write to the log and not read it.
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+  set plan_cache_mode = force_custom_plan
+as $$
+#variable_conflict use_column
+declare
+  t audit.tracked;
+  v_layouts integer[];
+  v_since timestamptz;
+  v_until constant timestamptz := audit.horizon(date_trunc('month', now(), 'UTC') + interval '1 month');
+  v_is_item boolean;
+  v_keys text[];
+begin
+  select * into strict t from audit.tracked as k where k.id = told_rows.tracked_id;
+  v_layouts := audit.whole_layouts(t);
+  v_is_item := t.item_id is null and t.part is null
+    and not exists (select from jsonb_array_elements(t.actions) as r
+                    where (r -> 'grouped')::boolean);
+  v_keys := array(select k.name from audit.baseline_key_columns(t) as k order by k.place);
+  select min(y.made_at) into v_since from audit.layout as y where y.id = any (v_layouts);
+  -- What was emptied is told of no single row.
+  select greatest(v_since, max(l.occurred_at)) into v_since
+    from audit.log as l
+    where l.item_id = audit.name_of(t.target) and l.item_type = 'table' and l.account_id = ''
+      and l.action = 'table_truncated' and l.occurred_at >= v_since and l.occurred_at < v_until;
+  return query
+    select r.item_id, r.key
+    from (
+      select l.item_id, l.occurred_at, l.is_deleted, k.key
+      from audit.log as l
+      cross join lateral (
+        select null::jsonb as key
+        where v_is_item and l.row_values is not null
+        union all
+        select jsonb_agg(v.shown[n.place] order by u.place)
+        from audit.record_values(l.layout, l.row_values) as v (shown)
+        cross join unnest(v_keys) with ordinality as u (name, place)
+        left join audit.layout as y on y.id = l.layout
+        left join unnest(y.names) with ordinality as n (name, place) on n.name = u.name
+        where not v_is_item and l.row_values is not null
+        having count(*) > 0
+        union all
+        select jsonb_agg(e.value -> case when l.is_deleted then 'old' else 'new' end
+          order by array_position(v_keys, split_part(e.key, '/', 3)))
+        from jsonb_each(l.changes) as e
+        where not v_is_item and l.row_values is null
+          and split_part(e.key, '/', 3) = any (v_keys)
+          and (e.value ? 'old') = l.is_deleted
+        group by split_part(e.key, '/', 2)
+      ) as k
+      where l.item_id = any (told_rows.item_ids) and l.item_type = t.item_type
+        and l.layout = any (v_layouts) and l.era > 0
+        and l.occurred_at >= v_since and l.occurred_at < v_until
+    ) as r
+    group by r.item_id, r.key
+    having max(r.occurred_at) filter (where not r.is_deleted)
+      > coalesce(max(r.occurred_at) filter (where r.is_deleted), '-infinity');
+end;
+$$;
+
+revoke all on function audit.told_rows(integer, text[]) from public;
+
+comment on function audit.told_rows(integer, text[]) is
+  'Of these items, those that the log has whole; with the key of their row where an item has '
+  'several.';
+
 -- The page of one item: what was done to it and to its parts, newest first.
 create or replace function audit.item_log(
   item_type text,
   item_id text,
-  account_id text default null
+  account_id text default null,
+  baseline boolean default false
 )
   returns setof audit.events
   language sql
@@ -8762,12 +9556,13 @@ as $$
       or (e.parent_type = item_log.item_type and e.parent_id = item_log.item_id)
     )
     and (item_log.account_id is null or e.account_id = item_log.account_id)
+    and (item_log.baseline or e.action <> e.item_type || '_baseline')
   order by e.occurred_at desc, e.id desc, e.tx desc
 $$;
 
-revoke all on function audit.item_log(text, text, text) from public;
+revoke all on function audit.item_log(text, text, text, boolean) from public;
 
-comment on function audit.item_log(text, text, text) is
+comment on function audit.item_log(text, text, text, boolean) is
   'Public. The events of one item and of its parts, newest first; with its account it is found by '
   'index.';
 
@@ -8809,7 +9604,8 @@ comment on function audit.event(text, text) is
 create or replace function audit.tree_log(
   item_type text,
   item_id text,
-  account_id text default null
+  account_id text default null,
+  baseline boolean default false
 )
   returns setof audit.events
   language plpgsql
@@ -8893,18 +9689,20 @@ from unnest($1, $2) as t (item_type, item_id)
 cross join lateral (
   select l.*
   from audit.events as l
-  where l.item_id = t.item_id and l.item_type = t.item_type and l.occurred_at < %L and %s
+  where l.item_id = t.item_id and l.item_type = t.item_type and l.occurred_at < %L and %s%s
   %s
 ) as e
 order by e.occurred_at desc, e.id desc',
-    v_until, v_account, case when cardinality(v_ids) < 10000 then 'offset 0' end)
+    v_until, v_account,
+    case when tree_log.baseline then '' else ' and l.action <> l.item_type || ''_baseline''' end,
+    case when cardinality(v_ids) < 10000 then 'offset 0' end)
     using v_types, v_ids;
 end;
 $$;
 
-revoke all on function audit.tree_log(text, text, text) from public;
+revoke all on function audit.tree_log(text, text, text, boolean) from public;
 
-comment on function audit.tree_log(text, text, text) is
+comment on function audit.tree_log(text, text, text, boolean) is
   'Public. The events of an item and of everything that ever belonged to it, newest first.';
 
 -- What the roles of the log may do, in one place: given by audit.grant_rights(), looked for
@@ -8923,7 +9721,7 @@ as $$
   union all
   select r.role, 'execute', o.object, true
   from unnest(array['audit_reader', 'audit_exporter']) as r (role)
-  cross join unnest(array['audit.item_log(text, text, text)', 'audit.tree_log(text, text, text)',
+  cross join unnest(array['audit.item_log(text, text, text, boolean)', 'audit.tree_log(text, text, text, boolean)',
     'audit.parent_columns()', 'audit.belonging_query(text, text)', 'audit.summarised_partitions()',
     'audit.event(text, text)', 'audit.describe_rule(jsonb)']) as o (object)
   union all
@@ -8947,7 +9745,8 @@ as $$
     ('audit_writer', 'execute', 'audit.demand_actor(text)', true),
     ('audit_writer', 'execute', 'audit.refuse_null(text, text)', true),
     ('audit_writer', 'execute', 'audit.moved_identity(text, text[], text[])', true),
-    ('audit_writer', 'execute', 'audit.context_of(text)', true)
+    ('audit_writer', 'execute', 'audit.context_of(text)', true),
+    ('audit_writer', 'execute', 'audit.told_rows(integer, text[])', true)
   union all
   select r.role, 'execute', o.object, true
   from unnest(array['audit_writer', 'audit_lookup']) as r (role)

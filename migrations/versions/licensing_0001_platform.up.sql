@@ -1114,12 +1114,14 @@ select
   e.*
 from audit.events as e
 where e.item_type = 'license'
+  and e.action <> e.item_type || '_baseline'
 union all
 select
   e.parent_id as license_id,
   e.*
 from audit.events as e
-where e.parent_type = 'license';
+where e.parent_type = 'license'
+  and e.action <> e.item_type || '_baseline';
 
 comment on view licensing.license_log is
   'One row for each event of a license and of the items that belong to it.';
@@ -1133,12 +1135,14 @@ select
   e.*
 from audit.events as e
 where e.item_type = 'order'
+  and e.action <> e.item_type || '_baseline'
 union all
 select
   e.parent_id as order_id,
   e.*
 from audit.events as e
-where e.parent_type = 'order';
+where e.parent_type = 'order'
+  and e.action <> e.item_type || '_baseline';
 
 comment on view licensing.order_log is
   'One row for each event of an order and of the items that belong to it.';
@@ -1152,12 +1156,14 @@ select
   e.*
 from audit.events as e
 where e.item_type = 'customer'
+  and e.action <> e.item_type || '_baseline'
 union all
 select
   e.parent_id as customer_id,
   e.*
 from audit.events as e
-where e.parent_type = 'customer';
+where e.parent_type = 'customer'
+  and e.action <> e.item_type || '_baseline';
 
 comment on view licensing.customer_log is
   'One row for each event of a customer and of the items that belong to it.';
@@ -1171,12 +1177,14 @@ select
   e.*
 from audit.events as e
 where e.item_type = 'product'
+  and e.action <> e.item_type || '_baseline'
 union all
 select
   e.parent_id as product_id,
   e.*
 from audit.events as e
-where e.parent_type = 'product';
+where e.parent_type = 'product'
+  and e.action <> e.item_type || '_baseline';
 
 comment on view licensing.product_log is
   'One row for each event of a product and of the items that belong to it.';

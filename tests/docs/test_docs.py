@@ -297,7 +297,7 @@ def test_every_table_view_and_column_is_documented(connection: psycopg.Connectio
         "     or n.nspname = 'licensing' and c.relkind = 'v')"
         " group by 1"
     ).fetchall()
-    assert len(rows) == 18
+    assert len(rows) == 20
     for relation, columns in rows:
         assert set(columns) - documented_columns(relation) == set(), relation
         assert set(first_column(section(relation))) - set(columns) == set(), relation

@@ -15,7 +15,8 @@ create or replace function audit.track(
   secret text[] default '{}',
   actions jsonb default null,
   require_actor boolean default false,
-  on_truncate text default 'log'
+  on_truncate text default 'log',
+  baseline boolean default false
 )
   returns text
   language plpgsql
@@ -63,6 +64,9 @@ begin
       perform audit.gave_up(array[track.target]);
   end;
   perform set_config('lock_timeout', v_waits, true);
+  if track.baseline then
+    perform audit.baseline(track.target);
+  end if;
   -- Where both are said by name, the ids of one table are meant as those of the other.
   select string_agg(audit.name_of(k.target), ', ' order by k.id)
     into v_other
@@ -82,9 +86,9 @@ end;
 $$;
 
 revoke all on function audit.track(regclass, text, text, text, text, text, text, text, jsonb, text,
-  text, text[], text[], jsonb, boolean, text) from public;
+  text, text[], text[], jsonb, boolean, text, boolean) from public;
 
 comment on function audit.track(regclass, text, text, text, text, text, text, text, jsonb, text,
-  text, text[], text[], jsonb, boolean, text) is
+  text, text[], text[], jsonb, boolean, text, boolean) is
   'Public. Tracks a table, or changes how it is tracked; says whether it started, changed or is '
   'unchanged.';

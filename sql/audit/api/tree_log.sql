@@ -4,7 +4,8 @@
 create or replace function audit.tree_log(
   item_type text,
   item_id text,
-  account_id text default null
+  account_id text default null,
+  baseline boolean default false
 )
   returns setof audit.events
   language plpgsql
@@ -88,16 +89,18 @@ from unnest($1, $2) as t (item_type, item_id)
 cross join lateral (
   select l.*
   from audit.events as l
-  where l.item_id = t.item_id and l.item_type = t.item_type and l.occurred_at < %L and %s
+  where l.item_id = t.item_id and l.item_type = t.item_type and l.occurred_at < %L and %s%s
   %s
 ) as e
 order by e.occurred_at desc, e.id desc',
-    v_until, v_account, case when cardinality(v_ids) < 10000 then 'offset 0' end)
+    v_until, v_account,
+    case when tree_log.baseline then '' else ' and l.action <> l.item_type || ''_baseline''' end,
+    case when cardinality(v_ids) < 10000 then 'offset 0' end)
     using v_types, v_ids;
 end;
 $$;
 
-revoke all on function audit.tree_log(text, text, text) from public;
+revoke all on function audit.tree_log(text, text, text, boolean) from public;
 
-comment on function audit.tree_log(text, text, text) is
+comment on function audit.tree_log(text, text, text, boolean) is
   'Public. The events of an item and of everything that ever belonged to it, newest first.';

@@ -14,7 +14,7 @@ as $$
   union all
   select r.role, 'execute', o.object, true
   from unnest(array['audit_reader', 'audit_exporter']) as r (role)
-  cross join unnest(array['audit.item_log(text, text, text)', 'audit.tree_log(text, text, text)',
+  cross join unnest(array['audit.item_log(text, text, text, boolean)', 'audit.tree_log(text, text, text, boolean)',
     'audit.parent_columns()', 'audit.belonging_query(text, text)', 'audit.summarised_partitions()',
     'audit.event(text, text)', 'audit.describe_rule(jsonb)']) as o (object)
   union all
@@ -38,7 +38,8 @@ as $$
     ('audit_writer', 'execute', 'audit.demand_actor(text)', true),
     ('audit_writer', 'execute', 'audit.refuse_null(text, text)', true),
     ('audit_writer', 'execute', 'audit.moved_identity(text, text[], text[])', true),
-    ('audit_writer', 'execute', 'audit.context_of(text)', true)
+    ('audit_writer', 'execute', 'audit.context_of(text)', true),
+    ('audit_writer', 'execute', 'audit.told_rows(integer, text[])', true)
   union all
   select r.role, 'execute', o.object, true
   from unnest(array['audit_writer', 'audit_lookup']) as r (role)

@@ -17,6 +17,9 @@ as $$
       when length(r.rule ->> 'action') > 255
         then format('action %s...: its name is longer than 255 characters',
           left(r.rule ->> 'action', 40))
+      when r.rule ->> 'action' = t.item_type || '_baseline'
+        then format('action %s: this name is that of what audit.baseline() writes',
+          r.rule ->> 'action')
       when not r.rule ? 'on' or r.events = '[]'
         or exists (select from jsonb_array_elements_text(r.events) as e
                    where e.value is null or e.value not in ('insert', 'update', 'delete'))

@@ -23,6 +23,9 @@ begin
   for v_name in select jsonb_object_keys(v_compiled.functions) loop
     execute format('drop function if exists audit.%I', v_name);
   end loop;
+  perform audit.remove_baseline(t);
+  delete from audit.baseline_key as k where k.tracked_id = t.id;
+  delete from audit.baseline_run as b where b.tracked_id = t.id;
   perform audit.revoke_reading(t.tables);
   perform audit.write_table_event('tracking_stopped',
     coalesce(audit.name_of(t.target), v_compiled.name, t.target::text),

@@ -18,14 +18,17 @@ left join lateral (
   where r.rule ->> 'action' = a.action
 ) as d on d.item_types is not null
 -- What the engine itself records needs no declaration.
-left join (values
-  ('log_exported', '{log}'::text[]),
-  ('log_imported', '{log}'),
-  ('log_import_undone', '{log}'),
-  ('table_truncated', '{table}'),
-  ('tracking_started', '{table}'),
-  ('tracking_changed', '{table}'),
-  ('tracking_stopped', '{table}')
+left join (
+  values
+    ('log_exported', '{log}'::text[]),
+    ('log_imported', '{log}'),
+    ('log_import_undone', '{log}'),
+    ('table_truncated', '{table}'),
+    ('tracking_started', '{table}'),
+    ('tracking_changed', '{table}'),
+    ('tracking_stopped', '{table}')
+  union all
+  select distinct k.item_type || '_baseline', array[k.item_type] from audit.tracked as k
 ) as e (action, item_types) on e.action = a.action;
 
 revoke all on audit.actions from public;

@@ -5,12 +5,14 @@ select
   e.*
 from audit.events as e
 where e.item_type = 'customer'
+  and e.action <> e.item_type || '_baseline'
 union all
 select
   e.parent_id as customer_id,
   e.*
 from audit.events as e
-where e.parent_type = 'customer';
+where e.parent_type = 'customer'
+  and e.action <> e.item_type || '_baseline';
 
 comment on view licensing.customer_log is
   'One row for each event of a customer and of the items that belong to it.';

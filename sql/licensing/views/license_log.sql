@@ -5,12 +5,14 @@ select
   e.*
 from audit.events as e
 where e.item_type = 'license'
+  and e.action <> e.item_type || '_baseline'
 union all
 select
   e.parent_id as license_id,
   e.*
 from audit.events as e
-where e.parent_type = 'license';
+where e.parent_type = 'license'
+  and e.action <> e.item_type || '_baseline';
 
 comment on view licensing.license_log is
   'One row for each event of a license and of the items that belong to it.';

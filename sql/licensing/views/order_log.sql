@@ -5,12 +5,14 @@ select
   e.*
 from audit.events as e
 where e.item_type = 'order'
+  and e.action <> e.item_type || '_baseline'
 union all
 select
   e.parent_id as order_id,
   e.*
 from audit.events as e
-where e.parent_type = 'order';
+where e.parent_type = 'order'
+  and e.action <> e.item_type || '_baseline';
 
 comment on view licensing.order_log is
   'One row for each event of an order and of the items that belong to it.';

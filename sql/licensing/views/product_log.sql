@@ -5,12 +5,14 @@ select
   e.*
 from audit.events as e
 where e.item_type = 'product'
+  and e.action <> e.item_type || '_baseline'
 union all
 select
   e.parent_id as product_id,
   e.*
 from audit.events as e
-where e.parent_type = 'product';
+where e.parent_type = 'product'
+  and e.action <> e.item_type || '_baseline';
 
 comment on view licensing.product_log is
   'One row for each event of a product and of the items that belong to it.';
