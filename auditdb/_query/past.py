@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from auditdb._connection.runner import Query
@@ -22,21 +22,25 @@ if TYPE_CHECKING:
 
 _AROUND = """
 with event as materialized (
-  select e.occurred_at, e.id, e.tx, e.layout, e.changes,
-    e.action = (e.item_type || '_baseline') as is_baseline
+  select e.occurred_at, e.id, e.tx, e.layout, e.changes, e.moved,
+    case when e.action = (e.item_type || '_baseline') then ' baseline' else '' end as kind
   from ({events}) as e
 )
-(select distinct on (e.layout, c.key)
-   case when e.is_baseline then 'past baseline' else 'past' end, {moment}, e.id, e.tx, c.key, e.layout, c.value::text
+(select distinct on (e.layout, c.key) 'past' || e.kind, {moment}, e.id, e.tx, c.key, e.layout,
+   c.value::text
  from event as e cross join lateral jsonb_each(e.changes) as c
- where e.occurred_at <= {time}
+ where e.occurred_at <= {time} and not coalesce(e.moved ? 'to', false)
  order by e.layout, c.key, e.occurred_at desc, e.id desc, e.tx desc)
 union all
-(select distinct on (e.layout, c.key)
-   case when e.is_baseline then 'next baseline' else 'next' end, {moment}, e.id, e.tx, c.key, e.layout, c.value::text
+(select distinct on (e.layout, c.key) 'next' || e.kind, {moment}, e.id, e.tx, c.key, e.layout,
+   c.value::text
  from event as e cross join lateral jsonb_each(e.changes) as c
- where e.occurred_at > {time}
+ where e.occurred_at > {time} and not coalesce(e.moved -> 'from' ?| {names}, false)
  order by e.layout, c.key, e.occurred_at, e.id, e.tx)
+union all
+select 'moved', {moment}, e.id, e.tx, null, e.layout, e.moved::text
+from event as e
+where e.moved -> 'from' ?| {names} or e.moved -> 'to' ?| {names}
 union all
 {layouts}
 union all
@@ -89,6 +93,20 @@ class _Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class _Move:
+    """An event by which an item came to the id or account that was asked for, or left it."""
+
+    event: tuple[int, int, int]
+    """Where it belongs among the events of the item."""
+    told: tuple[int, int, int]
+    """Time, id and transaction of the row that tells it."""
+    layout: int | None
+    is_arrival: bool
+    known_by: dict[str, str | None]
+    """What the item was known by before it came, or is since it left."""
+
+
+@dataclass(frozen=True, slots=True)
 class Past:
     """What the log has around a time of one item."""
 
@@ -99,12 +117,15 @@ class Past:
     """The tables that were asked for."""
     layouts: Layouts
     past: Sequence[_Entry]
+    former: Sequence[_Entry]
+    """From before the item had its id, if it lived then and it lives now."""
     following: Sequence[_Entry]
-
+    moves: Sequence[_Move]
+    """All that there ever were, in their order."""
     own_tables: tuple[str, ...]
     """The tables whose rows the item is, as far as the log says them."""
 
-    def table(self, entry: _Entry) -> str | None:
+    def table(self, entry: _Entry | _Move) -> str | None:
         """Return the table of an entry, where the item is rows of several; else None for all."""
         return self.layouts.table(entry.layout) if len(self.own_tables) > 1 else None
 
@@ -115,16 +136,43 @@ def read(
     """Ask for the last change of each column until `time`, and the next after it.
 
     With them come the layouts of the rows and the declarations of tables, which name the columns
-    there are. Raises InvalidQuestion where rows of several tables would be mixed.
+    there are. Where the item was known by another id before, its past is that of this one. Raises
+    InvalidQuestion where rows of several tables would be mixed.
     """
-    wanted = filtered(account_id=account_id, item=item, include_parts=False, table=table)
     moment = exact("time", time)
+    found = yield from _around(item, moment, account_id, table)
+    rows, known = found.rows, found
+    former = list[_Entry]()
+    while (arrival := _arrival(known)) is not None:
+        item = (item[0], arrival.known_by.get("item_id", item[1]) or "")
+        if account_id is not None:
+            account_id = arrival.known_by.get("account_id", str(account_id))
+        known = yield from _around(item, arrival.event[0], account_id, table)
+        # The row about the item as it was comes right after the one about it as it is.
+        left = min(
+            (m for m in known.moves if not m.is_arrival and m.told > arrival.told),
+            key=lambda m: m.told,
+            default=arrival,
+        )
+        known = yield from _around(item, left.event[0] - 1, account_id, table)
+        began = _began(known)
+        former += [e for e in known.past if e.event >= began(e)]
+        rows = [*rows, *known.rows]
+    return replace(found, rows=rows, layouts=Layouts(rows), former=former)
+
+
+def _around(
+    item: Item, moment: int, account_id: Id | None, table: str | Sequence[str] | None
+) -> Reading[Past]:
+    wanted = filtered(account_id=account_id, item=item, include_parts=False, table=table)
     text = _AROUND.format(
         moment=MOMENT,
         events=select("*", wanted, (yield from whole(wanted))),
         layouts=OF_EVENTS,
         declared=(yield from declared.statement()),
         time=moment_of("time"),
+        # That it is another account's is news to whom asked for one.
+        names="array['item_id']" if account_id is None else "array['item_id', 'account_id']",
     )
     rows = yield Query(text, {**wanted.values, "time": page_cursor.to_text(moment)})
     layouts = Layouts(rows)
@@ -136,7 +184,46 @@ def read(
     for names in tables.values():
         check_one(item, names, table)
     own = tuple(sorted(tables.get("", ())))
-    return Past(item[0], moment, rows, wanted.tables, layouts, past, following, own)
+    moves = _moves(rows, past)
+    return Past(item[0], moment, rows, wanted.tables, layouts, past, [], following, moves, own)
+
+
+def _moves(rows: Sequence[ResultRow], past: Sequence[_Entry]) -> list[_Move]:
+    """Return how the item came and went, in order.
+
+    Of a statement that exchanges ids, what comes to one is told before what leaves it, as rows are
+    gone through. So whoever comes where another one is makes place for itself: that one leaves.
+    """
+    told = (
+        (int(row[1]), row[2], row[3], row[5], parse(row[6])) for row in rows if row[0] == "moved"
+    )
+    found = [
+        _Move((moment, number, tx), (moment, number, tx), layout, side == "from", known_by)
+        for moment, number, tx, layout, moved in told
+        for side, known_by in moved.items()
+    ]
+    found.sort(key=lambda move: move.event)
+    own = [e for e in past if e.is_own]
+    for n in range(len(found) - 1):
+        came, left = found[n : n + 2]
+        if not came.is_arrival or left.is_arrival or came.told[2] != left.told[2]:
+            continue
+        told_before = [(e.event, not e.ends) for e in own if e.event < came.event]
+        told_before += [(move.event, move.is_arrival) for move in found[:n]]
+        is_there = max(told_before, default=(_NEVER, False))[1]
+        if is_there and not any(came.event < e.event < left.event for e in own):
+            moment, number, tx = came.event
+            found[n : n + 2] = [replace(left, event=(moment, number - 1, tx)), came]
+    return found
+
+
+def _arrival(found: Past) -> _Move | None:
+    """Return the move by which the item that lives at the time got its id, if it got it so."""
+    moves = [move for move in found.moves if move.event[0] <= found.moment]
+    if not moves or not moves[-1].is_arrival:
+        return None
+    began = [e.event for e in found.past if e.is_own and e.begins]
+    return moves[-1] if max(began, default=_NEVER) < moves[-1].event else None
 
 
 def state(found: Past) -> ItemState:
@@ -149,7 +236,7 @@ def value(column: str, found: Past) -> Any:
 
     Raises InvalidQuestion for a column that neither the item nor a declaration ever had.
     """
-    told = any(e.column == column for e in (*found.past, *found.following))
+    told = any(e.column == column for e in (*found.past, *found.former, *found.following))
     if not told and not found.layouts.check_name(column, found.own_tables):
         declared.check_column(found.item_type, column, found.rows)
     there, absent = _read(found)
@@ -165,10 +252,16 @@ def _read(found: Past) -> tuple[ItemState, set[str]]:
     past = {e.column: e for e in sorted(found.past, key=lambda e: e.event)}
     following = {e.column: e for e in sorted(found.following, key=lambda e: e.event, reverse=True)}
     began = _began(found)
-    past = {name: e for name, e in past.items() if e.event >= began(e)}
+    former = {e.column: e for e in sorted(found.former, key=lambda e: e.event)}
+    past = former | {name: e for name, e in past.items() if e.event >= began(e)}
+    # What comes after its end is said of another item of the same id.
+    ends = [e.event for e in following.values() if e.is_own and e.ends]
+    ends += [move.event for move in found.moves if move.event[0] > found.moment]
+    if ends:
+        following = {name: e for name, e in following.items() if e.event <= min(ends)}
     exists = _exists(found, past.values(), following.values())
     if exists is False:
-        return ItemState(exists=False), set()
+        return ItemState(exists=False, moved=_moved(found)), set()
     ended = {e.row for e in past.values() if e.ends}
     begun = {e.row for e in following.values() if e.begins}
     values: dict[str, Any] = {}
@@ -195,6 +288,16 @@ def _read(found: Past) -> tuple[ItemState, set[str]]:
     names = {n: then[n] for n in (*values, *redacted, *unknown) if n in then}
     there = ItemState(exists, values, frozenset(redacted), frozenset(unknown), names)
     return there, absent | (gone - columns)
+
+
+def _moved(found: Past) -> dict[str, dict[str, str | None]]:
+    """Return what an item that is not there was known by before it had this id, or after it."""
+    before = [move for move in found.moves if move.event[0] <= found.moment]
+    newest = max((e.event for e in found.past if e.is_own), default=_NEVER)
+    if before or newest != _NEVER:
+        left = before and not before[-1].is_arrival and before[-1].event > newest
+        return {"to": before[-1].known_by} if left else {}
+    return {"from": found.moves[0].known_by} if found.moves else {}
 
 
 def _columns(found: Past) -> tuple[set[str], set[str], set[str]]:
@@ -250,6 +353,10 @@ def _began(found: Past) -> Callable[[_Entry], tuple[int, int, int]]:
         if entry.is_own and entry.begins:
             table = found.table(entry)
             began[table] = max(began.get(table, _NEVER), entry.event)
+    for move in found.moves:
+        if move.is_arrival and move.event[0] <= found.moment:
+            table = found.table(move)
+            began[table] = max(began.get(table, _NEVER), move.event)
     first = min(began.values(), default=_NEVER)
     return lambda e: began.get(found.table(e), _NEVER) if e.is_own else first
 
@@ -270,11 +377,13 @@ def _exists(found: Past, past: Iterable[_Entry], following: Iterable[_Entry]) ->
     """
     past, following = list(past), list(following)
     tables = {found.table(e) for e in (*past, *following) if e.is_own}
+    tables |= {found.table(move) for move in found.moves}
     told = [
         _exists_in(
             found,
             [e for e in past if e.is_own and found.table(e) == table],
             [e for e in following if e.is_own and found.table(e) == table],
+            [move for move in found.moves if found.table(move) == table],
         )
         for table in tables
     ]
@@ -285,13 +394,19 @@ def _exists(found: Past, past: Iterable[_Entry], following: Iterable[_Entry]) ->
 
 
 def _exists_in(
-    found: Past, past: Sequence[_Entry], following: Sequence[_Entry]
+    found: Past, past: Sequence[_Entry], following: Sequence[_Entry], moves: Sequence[_Move]
 ) -> bool | None:
-    """Return whether a row existed between its own entries, of which there are some."""
+    """Return whether a row existed between its own entries and moves, of which there are some."""
+    newest = max((e.event for e in past), default=_NEVER)
+    before = [move for move in moves if move.event[0] <= found.moment]
+    if before and before[-1].event >= newest:
+        return before[-1].is_arrival
     if past:
-        newest = max(e.event for e in past)
         return not any(e.ends for e in past if e.event == newest)
-    oldest = min(e.event for e in following)
+    oldest = min((e.event for e in following), default=None)
+    after = [move for move in moves if move.event[0] > found.moment]
+    if after and (oldest is None or after[0].event <= oldest):
+        return not after[0].is_arrival
     first = [e for e in following if e.event == oldest]
     if any(e.is_baseline and not _holds_before(found, e) for e in first):
         return None

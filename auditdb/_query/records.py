@@ -258,6 +258,9 @@ class ItemState:
     changed since."""
     names_then: Mapping[str, str] = field(default_factory=dict)
     """What those columns were called then that have another name now."""
+    moved: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+    """Of an item that did not exist: from where it came later, or where it had gone, as
+    Event.moved; empty where it neither came nor went."""
 
 
 @dataclass(frozen=True, slots=True)

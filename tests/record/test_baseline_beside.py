@@ -128,7 +128,12 @@ def test_a_row_whose_key_changes_is_not_missed(engine_database: str) -> None:
             pass
         told = "select item_id from audit.events where action = item_type || '_baseline' and item_id in ('-25', '25')"
         assert session.execute(told).fetchall() == [("-25",)]
-        assert value(session, "select count(*) from audit.events where action = item_type || '_baseline'") == 30 + 1
+        assert (
+            value(
+                session, "select count(*) from audit.events where action = item_type || '_baseline'"
+            )
+            == 30 + 1
+        )
 
 
 def test_a_row_that_somebody_holds_is_told_later(engine_database: str) -> None:
