@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 # another from AUDITDB_FUZZ_SEED on.
 SECONDS = float(os.environ.get("AUDITDB_FUZZ_SECONDS", "0"))
 SEED = int(os.environ.get("AUDITDB_FUZZ_SEED", "0"))
-STEPS = 130 if SECONDS else 80
+STEPS = 130 if SECONDS else 60
 SHRINKING = 60.0
 # When event triggers follow DDL.
 FOLLOWED = ("always", "sometimes", "never")
