@@ -48,7 +48,7 @@ E'  with _audit_row as materialized (
     select * from audit.%I($1, $2, $3)
   ), _audit_told as materialized (
     select * from audit.told_rows(%s, array(
-      select %s from _audit_row as new%s))
+      select distinct %s from _audit_row as new%s))
   )\n',
       t.slug || '_baseline_rows', t.id, v_row.item_id, v_row.joins)
     || audit.insert_log(t, v_row, quote_literal(t.item_type || '_baseline'),
