@@ -27,13 +27,15 @@ with event as materialized (
   from ({events}) as e
 )
 (select distinct on (e.layout, c.key)
-   case when e.is_baseline then 'past baseline' else 'past' end, {moment}, e.id, e.tx, c.key, e.layout, c.value::text
+   case when e.is_baseline then 'past baseline' else 'past' end,
+   {moment}, e.id, e.tx, c.key, e.layout, c.value::text
  from event as e cross join lateral jsonb_each(e.changes) as c
  where e.occurred_at <= {time}
  order by e.layout, c.key, e.occurred_at desc, e.id desc, e.tx desc)
 union all
 (select distinct on (e.layout, c.key)
-   case when e.is_baseline then 'next baseline' else 'next' end, {moment}, e.id, e.tx, c.key, e.layout, c.value::text
+   case when e.is_baseline then 'next baseline' else 'next' end,
+   {moment}, e.id, e.tx, c.key, e.layout, c.value::text
  from event as e cross join lateral jsonb_each(e.changes) as c
  where e.occurred_at > {time}
  order by e.layout, c.key, e.occurred_at, e.id, e.tx)
@@ -284,9 +286,7 @@ def _exists(found: Past, past: Iterable[_Entry], following: Iterable[_Entry]) ->
     return True if any(not e.ends for e in past) or any(not e.begins for e in following) else None
 
 
-def _exists_in(
-    found: Past, past: Sequence[_Entry], following: Sequence[_Entry]
-) -> bool | None:
+def _exists_in(found: Past, past: Sequence[_Entry], following: Sequence[_Entry]) -> bool | None:
     """Return whether a row existed between its own entries, of which there are some."""
     if past:
         newest = max(e.event for e in past)

@@ -47,8 +47,10 @@ SLOTS: dict[str, LiteralString] = {
     "all operational": ", operational => '{id,k,owner,title,tenant,size,at,tags,mood,data}'",
 }
 GROUPED: dict[str, LiteralString] = {
-    "grouped": """, actions => '[{"action": "saved", "on": ["insert", "update"], "grouped": true}]'""",
-    "grouped part": """, item_type => 'owner', item_id => 'owner', part => 'docs', part_name => 'title',
+    "grouped": """,
+      actions => '[{"action": "saved", "on": ["insert", "update"], "grouped": true}]'""",
+    "grouped part": """, item_type => 'owner', item_id => 'owner',
+      part => 'docs', part_name => 'title',
       actions => '[{"action": "saved", "on": ["insert", "update"], "grouped": true}]'""",
 }
 TRACK = "select audit.track('sale.doc'{})"
@@ -120,15 +122,18 @@ def test_rows_whose_creation_is_no_action_are_told(connection: psycopg.Connectio
     connection.execute(FILL)
     assert value(connection, TOLD) == 2
     # The same id again: what is there now, nothing has told.
-    connection.execute("delete from sale.doc; insert into sale.doc (id, k, size) values (2, 'c', 0)")
+    connection.execute(
+        "delete from sale.doc; insert into sale.doc (id, k, size) values (2, 'c', 0)"
+    )
     assert value(connection, TOLD) == 1
 
 
 def test_what_was_truncated_is_not_known(connection: psycopg.Connection) -> None:
     _set_up(connection, "plain")
     connection.execute(
-        TRACK.format(""", actions => '[{"action": "big", "on": "insert", "when": "new.size > 1"}]'""")
-        .encode()
+        TRACK.format(
+            """, actions => '[{"action": "big", "on": "insert", "when": "new.size > 1"}]'"""
+        ).encode()
     )
     connection.execute(FILL)
     assert value(connection, TOLD) == 2
@@ -155,12 +160,17 @@ def test_tracking_can_begin_with_it(connection: psycopg.Connection) -> None:
     _set_up(connection, "plain")
     connection.execute(FILL)
     connection.execute("select audit.track('sale.doc', baseline => true)")
-    assert value(connection, "select count(*) from audit.events where action = item_type || '_baseline'") == 3
+    assert (
+        value(
+            connection, "select count(*) from audit.events where action = item_type || '_baseline'"
+        )
+        == 3
+    )
     assert value(connection, "select count(*) from pg_proc where proname ~ 'baseline_write$'") == 0
 
 
 KEYS: dict[str, tuple[LiteralString, LiteralString]] = {
-    "text": ("k text collate \"C\"", "E'%%L\\\\' || chr(39) || n || '\"'"),
+    "text": ('k text collate "C"', "E'%%L\\\\' || chr(39) || n || '\"'"),
     "char": ("k char(5)", "n::text"),
     "enum": ("k sale.mood", "(enum_range(null::sale.mood))[n]"),
     "domain": ("k sale.positive", "n"),
@@ -172,7 +182,7 @@ KEYS: dict[str, tuple[LiteralString, LiteralString]] = {
     "range": ("k int4range", "int4range(n, n + 2)"),
     "array": ("k int[]", "array[n, n]"),
     "composite": ("k sale.pair", "row(n, 'x,\"')::sale.pair"),
-    "two": ("k int, k2 text collate \"C\"", "n / 3, 'x' || n"),
+    "two": ('k int, k2 text collate "C"', "n / 3, 'x' || n"),
 }
 
 
@@ -200,14 +210,16 @@ def _tell_by_key(connection: psycopg.Connection, name: str, columns: str, values
     connection.execute(f'create table sale."K%y" ({columns}, v int, primary key ({key}))'.encode())
     fill = f'insert into sale."K%y" select {values}, n from generate_series(1, 4) as n'
     connection.execute(fill.replace("%%", "%").encode())
-    connection.execute("select audit.track('sale.\"K%y\"')".encode())
-    told = []
+    connection.execute(b"select audit.track('sale.\"K%y\"')")
+    told: list[Row] = []
     while not told or not told[-1][1]:
         row = connection.execute(b"select told, is_done from audit.baseline('sale.\"K%y\"', 3)")
         told += row.fetchall()
     assert [rows for rows, _ in told[:2]] == [3, 1]
     assert sum(rows for rows, _ in told) == 4
-    query = "select changes -> 'v' ->> 'new' from audit.events where action = item_type || '_baseline' order by 1"
+    query = """
+        select changes -> 'v' ->> 'new' from audit.events
+        where action = item_type || '_baseline' order by 1"""
     assert [v for (v,) in connection.execute(query).fetchall()] == ["1", "2", "3", "4"]
 
 
@@ -243,7 +255,9 @@ def test_what_was_a_secret_is_told_when_it_is_none(connection: psycopg.Connectio
 
 def test_it_goes_on_where_it_was_broken_off(connection: psycopg.Connection) -> None:
     _set_up(connection, "plain")
-    connection.execute("insert into sale.doc (id, k) select n, 'k' from generate_series(1, 25) as n")
+    connection.execute(
+        "insert into sale.doc (id, k) select n, 'k' from generate_series(1, 25) as n"
+    )
     connection.execute("select audit.track('sale.doc')")
     step = "select seen, told, is_done from audit.baseline('sale.doc', 10)"
     steps = [*connection.execute(step).fetchall(), *connection.execute(step).fetchall()]
@@ -262,7 +276,7 @@ def test_it_goes_on_where_it_was_broken_off(connection: psycopg.Connection) -> N
 REFUSED: dict[LiteralString, tuple[str, str]] = {
     "select audit.baseline('sale.owner')": ("UA009", "not tracked"),
     "select audit.baseline('sale.doc', 0)": ("22023", "a batch of 0 rows"),
-    "select audit.track('sale.owner', actions => '[{\"action\": \"owner_baseline\", \"on\": \"insert\"}]')": (
+    'select audit.track(\'sale.owner\', actions => \'[{"action": "owner_baseline", "on": "insert"}]\')': (
         "UA005",
         "this name is that of what audit.baseline",
     ),

@@ -77,7 +77,10 @@ def test_a_strangers_code_runs_with_his_rights_alone(lair: _Lair, plant: str) ->
         dba.add_notice_handler(lair.hear)
         while not value(dba, "select is_done from audit.baseline('lair.t', 10)"):
             pass
-        assert value(dba, "select count(*) from audit.events where action = item_type || '_baseline'") == 30
+        assert (
+            value(dba, "select count(*) from audit.events where action = item_type || '_baseline'")
+            == 30
+        )
     assert lair.ran <= {lair.owner}
     assert lair.ran or plant in ("policy", "output")
 
@@ -98,7 +101,10 @@ def test_a_search_path_that_he_leaves_behind_leads_nowhere(lair: _Lair) -> None:
         with pytest.raises(psycopg.Error, match="sets search_path"):
             dba.execute("select audit.baseline('lair.t', 10)")
         assert value(dba, "select current_setting('search_path')") == '"$user", public'
-        assert value(dba, "select count(*) from audit.events where action = item_type || '_baseline'") == 0
+        assert (
+            value(dba, "select count(*) from audit.events where action = item_type || '_baseline'")
+            == 0
+        )
     assert lair.ran == set()
 
 
@@ -107,7 +113,13 @@ def test_nobody_else_can_write_one(lair: _Lair, create_role: CreateRole) -> None
         dba.execute("select audit.baseline('lair.t', 10)")
         names = "select proname::text from pg_proc where proname ~ '_baseline_(lock|rows|write)$'"
         assert len(dba.execute(names).fetchall()) == 3
-        for role in (lair.owner, create_role(), "audit_reader", "audit_exporter", "audit_maintainer"):
+        for role in (
+            lair.owner,
+            create_role(),
+            "audit_reader",
+            "audit_exporter",
+            "audit_maintainer",
+        ):
             allowed = """
                 select f.proname from pg_proc as f
                 where f.pronamespace = 'audit'::regnamespace and f.proname ~ 'baseline|told_rows'
@@ -133,7 +145,9 @@ def test_who_was_granted_it_has_rows_told_as_they_are(lair: _Lair, create_role: 
         with closing(psycopg.connect(lair.server.url(_name(lair.url), clerk))) as session:
             assert value(session, "select told from audit.baseline('lair.t')") == 30
             session.commit()
-        query = "select distinct db_role, actor_id from audit.events where action = item_type || '_baseline'"
+        query = """
+            select distinct db_role, actor_id from audit.events
+            where action = item_type || '_baseline'"""
         assert dba.execute(query).fetchall() == [(clerk, "baseline")]
         dba.execute(sql.SQL("drop owned by {}").format(name))
 
@@ -158,8 +172,11 @@ def test_the_owner_of_the_log_need_be_no_superuser(
     owner, other = create_role("login createrole"), create_role()
     name = _name(empty_database)
     with closing(psycopg.connect(empty_database, autocommit=True)) as dba:
-        dba.execute(sql.SQL("grant create on database {} to {}, {}").format(
-            *map(sql.Identifier, (name, owner, other))))
+        dba.execute(
+            sql.SQL("grant create on database {} to {}, {}").format(
+                *map(sql.Identifier, (name, owner, other))
+            )
+        )
         dba.execute(sql.SQL("grant {} to {}").format(*map(sql.Identifier, (other, owner))))
         migrate.upgrade(server.url(name, owner), "audit@head")
         with closing(psycopg.connect(server.url(name, other), autocommit=True)) as app:

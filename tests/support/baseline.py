@@ -1,4 +1,4 @@
-"""Writers beside a baseline, and what the log must come to: each old value is what it told before."""
+"""Writers beside a baseline, and what the log must come to: old values are what it told before."""
 
 import random
 import threading
@@ -36,7 +36,7 @@ class Writers:
         self.failures: list[BaseException] = []
         self.written = 0
         self._threads = [
-            threading.Thread(target=self._run, args=(number, random.Random(seed * 100 + number)))  # noqa: S311
+            threading.Thread(target=self._run, args=(number, random.Random(seed * 100 + number)))
             for number in range(count)
         ]
 
@@ -64,18 +64,14 @@ class Writers:
             self.failures.append(failure)
             raise
 
-    def _transaction(
-        self, session: psycopg.Connection, chance: random.Random, fresh: int
-    ) -> int:
+    def _transaction(self, session: psycopg.Connection, chance: random.Random, fresh: int) -> int:
         for uid in sorted(chance.choices(range(1, self._rows + 1), k=chance.randint(1, 4))):
             weights, statements = zip(*_STATEMENTS, strict=True)
             (statement,) = chance.choices(statements, weights)
             session.execute(statement.replace(" % ", " %% "), [uid] * statement.count("%s"))
         if chance.random() < 0.2:
             fresh += 1
-            session.execute(
-                "insert into public.note values (%s, %s, 0, 'new')", [fresh, fresh]
-            )
+            session.execute("insert into public.note values (%s, %s, 0, 'new')", [fresh, fresh])
         if chance.random() < 0.15:
             session.rollback()
         else:
@@ -119,6 +115,8 @@ def faults(session: psycopg.Connection) -> list[str]:
             known[item] = state | {name: change["new"] for name, change in changes.items()}
     rows = session.execute("select to_jsonb(n) from public.note as n").fetchall()
     there = {str(row["id"]): row for (row,) in rows}
-    found += [f"{item}: {known.get(item)} in the log" for item in there if known.get(item) != there[item]]
+    found += [
+        f"{item}: {known.get(item)} in the log" for item in there if known.get(item) != there[item]
+    ]
     found += [f"{item}: in the log alone" for item in known.keys() - there.keys()]
     return found

@@ -1,5 +1,5 @@
--- Which rows of a tracked table the log has whole: created while it was tracked as it is now, or told
--- by a baseline since, and not deleted after that. Rows of an import are another database's.
+-- Which rows of a tracked table the log has whole: created while it was tracked as it is now, or
+-- told by a baseline since, and not deleted after that. Rows of an import are another database's.
 create or replace function audit.told_rows(tracked_id integer, item_ids text[])
   returns table (item_id text, key jsonb)
   language plpgsql
@@ -18,7 +18,8 @@ declare
   t audit.tracked;
   v_layouts integer[];
   v_since timestamptz;
-  v_until constant timestamptz := audit.horizon(date_trunc('month', now(), 'UTC') + interval '1 month');
+  v_until constant timestamptz :=
+    audit.horizon(date_trunc('month', now(), 'UTC') + interval '1 month');
   v_is_item boolean;
   v_keys text[];
 begin
