@@ -273,10 +273,11 @@ def test_it_goes_on_where_it_was_broken_off(connection: psycopg.Connection) -> N
     assert connection.execute(step).fetchone() == (10, 10, False)
 
 
+TAKEN: LiteralString = '[{"action": "owner_baseline", "on": "insert"}]'
 REFUSED: dict[LiteralString, tuple[str, str]] = {
     "select audit.baseline('sale.owner')": ("UA009", "not tracked"),
     "select audit.baseline('sale.doc', 0)": ("22023", "a batch of 0 rows"),
-    'select audit.track(\'sale.owner\', actions => \'[{"action": "owner_baseline", "on": "insert"}]\')': (
+    f"select audit.track('sale.owner', actions => '{TAKEN}')": (
         "UA005",
         "this name is that of what audit.baseline",
     ),
