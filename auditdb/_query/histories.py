@@ -149,8 +149,8 @@ def state_at(
     row about the table: of the items that it removed, the log does not know that they are gone.
 
     An item whose id changed is followed: as the item that it is at the time, it has what it had
-    under the id before. Under the id that it had before it does not exist, and `moved` says where it
-    went; likewise in an account that lost it, where the account is given.
+    under the id before. Under the id that it had before it does not exist, and `moved` says where
+    it went; likewise in an account that lost it, where the account is given.
 
     Columns have the names that they have now; those that were called otherwise then are in
     `names_then`. A column that had been dropped, or was not there yet, is not among them.

@@ -374,15 +374,15 @@ comment on column audit.baseline_run.era is 'The era that transaction ids count 
 comment on column audit.baseline_run.inputs is
   'What its functions were made of: audit.tracked.inputs, and the owner of the table.';
 comment on column audit.baseline_run.phase is
-  'rows while the table is gone through by key; rest while those are looked at that others held; last '
-  'while those are that were written meanwhile, for their key may have changed; done.';
+  'rows while the table is gone through by key; rest while those are looked at that others held; '
+  'last while those are that were written meanwhile, for their key may have changed; done.';
 comment on column audit.baseline_run.reached is
   'The key that was reached, as the text of an array of its columns.';
 comment on column audit.baseline_run.since is
   'From which transaction id on rows may have been written that were not looked at.';
 comment on column audit.baseline_run.astray is
-  'How many of the rows that were written meanwhile may have got another key since they were found: '
-  'while there are any, it looks again.';
+  'How many of the rows that were written meanwhile may have got another key since they were '
+  'found: while there are any, it looks again.';
 comment on column audit.baseline_run.told is 'How many rows of the log were written.';
 comment on column audit.baseline_run.began_at is 'When it began.';
 comment on column audit.baseline_run.done_at is 'When it was done; null while it is not.';
@@ -400,7 +400,8 @@ comment on table audit.baseline_key is
   'One row for each row that a baseline has yet to look at: another transaction held it, or it was '
   'changed while the baseline ran.';
 comment on column audit.baseline_key.tracked_id is 'Number of the declaration.';
-comment on column audit.baseline_key.key is 'Key of the row, as the text of an array of its columns.';
+comment on column audit.baseline_key.key is
+  'Key of the row, as the text of an array of its columns.';
 
 -- UPDATEs of partitioned tables while they run, and the rows that they are moving. A setting says
 -- where to look; what is found in here, which no writer can make, is all that triggers believe.
@@ -4621,9 +4622,9 @@ revoke all on function audit.compile_table(audit.tracked) from public;
 comment on function audit.compile_table(audit.tracked) is
   'The functions and triggers, by name, that a declaration compiles to.';
 
--- The layouts whose records tell all that is audited of a row now: the newest one, and those before
--- it until one lacks a column, or had it of another type. What came before that one was not told
--- without a gap.
+-- The layouts whose records tell all that is audited of a row now: the newest one, and those
+-- before it until one lacks a column, or had it of another type. What came before that one was not
+-- told without a gap.
 create or replace function audit.whole_layouts(t audit.tracked)
   returns integer[]
   language sql
@@ -4680,15 +4681,16 @@ as $$
   left join lateral (
     select
       min(n.nspname::text) as schema,
-      min(format('operator(%I.%s)', n.nspname, p.oprname)) filter (where m.amopstrategy = 5) as above,
-      min(format('operator(%I.%s)', n.nspname, p.oprname)) filter (where m.amopstrategy = 3) as same,
-      min(format('operator(%I.%s)', n.nspname, p.oprname)) filter (where m.amopstrategy = 2) as up_to
+      min(q.name) filter (where m.amopstrategy = 5) as above,
+      min(q.name) filter (where m.amopstrategy = 3) as same,
+      min(q.name) filter (where m.amopstrategy = 2) as up_to
     from pg_index as i
     join pg_opclass as c on c.oid = i.indclass[k.place - 1]
     join pg_amop as m on m.amopfamily = c.opcfamily
       and m.amoplefttype = c.opcintype and m.amoprighttype = c.opcintype
     join pg_operator as p on p.oid = m.amopopr
     join pg_namespace as n on n.oid = p.oprnamespace
+    cross join lateral (select format('operator(%I.%s)', n.nspname, p.oprname)) as q (name)
     where i.indrelid = t.target and i.indisprimary
   ) as o on true
 $$;
@@ -4698,10 +4700,11 @@ revoke all on function audit.baseline_key_columns(audit.tracked) from public;
 comment on function audit.baseline_key_columns(audit.tracked) is
   'The key columns of a tracked table, and the operators that compare them as its index does.';
 
--- The two functions by which a baseline reads a table. They have the rights of the table's owner, so
--- that whatever the table makes PostgreSQL run has those and no others. The first locks rows, one
--- after the other and none that somebody holds: from then on until the end of the transaction they
--- stay as they are, and who wants to change one waits so long. The second shows what is locked.
+-- The two functions by which a baseline reads a table. They have the rights of the table's owner,
+-- so that whatever the table makes PostgreSQL run has those and no others. The first locks rows,
+-- one after the other and none that somebody holds: from then on until the end of the transaction
+-- they stay as they are, and who wants to change one waits so long. The second shows what is
+-- locked.
 create or replace function audit.baseline_reader(t audit.tracked)
   returns table (name text, ddl text)
   language plpgsql
@@ -4721,14 +4724,16 @@ declare
   v_settings text;
 begin
   select
-      format('array[%s]::text', string_agg(format('concat(%s)', k.reference), ', ' order by k.place)),
+      format('array[%s]::text',
+        string_agg(format('concat(%s)', k.reference), ', ' order by k.place)),
       string_agg(k.reference, ', ' order by k.place),
       string_agg(k.reference || ' desc', ', ' order by k.place),
       case when count(distinct k.schema) = 1 and count(k.schema) = count(*) then format(
         case count(*) when 1 then '%s %s %s' else '(%s) %s (%s)' end,
         replace(string_agg(k.reference, ', ' order by k.place), '%', '%%'),
         replace(min(k.above), '%', '%%'),
-        string_agg(format('%%%s$L::%s', k.place, replace(k.type, '%', '%%')), ', ' order by k.place))
+        string_agg(format('%%%s$L::%s', k.place, replace(k.type, '%', '%%')), ', '
+          order by k.place))
       end,
       replace(min(k.up_to), '%', '%%'),
       case when not bool_or(k.is_array and k.place = 1)
@@ -4739,8 +4744,8 @@ begin
     from audit.baseline_key_columns(t) as k;
   v_columns := v_order;
   if v_after is not null then
-    v_up_to := replace(v_after, replace((select min(k.above) from audit.baseline_key_columns(t) as k),
-      '%', '%%'), v_up_to);
+    v_up_to := replace(v_after,
+      replace((select min(k.above) from audit.baseline_key_columns(t) as k), '%', '%%'), v_up_to);
   else
     -- A key whose columns have no operators in common is gone through by its text.
     v_columns := 'r.*';
@@ -4783,7 +4788,8 @@ begin
     if after is not null then
       v_where := format(%L, variadic after::text[]);
     end if;
-    execute format(''select %%s from (select %%s%%s %%s order by %%s limit %%s) as r order by %%s limit 1'',
+    execute format(
+      ''select %%s from (select %%s%%s %%s order by %%s limit %%s) as r order by %%s limit 1'',
       v_key, %L, v_source, v_where, %L, size, %L) into up_to;
     if up_to is null then
       return;
@@ -4803,7 +4809,8 @@ end;
 ',
       translate(t.target::text, E'\n\r', '  '), v_key, v_source,
       case when v_among is null then quote_literal('') else format(
-        'format(%L, array(select (_audit_k::text[])[1] from unnest(keys) as _audit_u (_audit_k)))', v_among || ' and ')
+        'format(%L, array(select (_audit_k::text[])[1] from unnest(keys) as _audit_u (_audit_k)))',
+        v_among || ' and ')
         end,
       v_after, v_columns, v_order, v_newest, v_up_to)));
   return query values (t.slug || '_baseline_rows', format(
@@ -4829,7 +4836,8 @@ end;
 ',
       translate(t.target::text, E'\n\r', '  '),
       case when v_among is null then quote_literal('') else format(
-        'format(%L, array(select (_audit_k::text[])[1] from unnest($3) as _audit_u (_audit_k)))', v_among || ' and ') end,
+        'format(%L, array(select (_audit_k::text[])[1] from unnest($3) as _audit_u (_audit_k)))',
+        v_among || ' and ') end,
       v_up_to, v_after,
       'select ' || (
         select string_agg(case when audit.is_builtin(c.declared_type) then 'r.' || c.ident
@@ -4844,9 +4852,9 @@ revoke all on function audit.baseline_reader(audit.tracked) from public;
 comment on function audit.baseline_reader(audit.tracked) is
   'The functions, by name, that lock and show rows of a tracked table for its baseline.';
 
--- The function that writes rows of a baseline: what audit.baseline_reader() shows, told as a created
--- row would be, without those that the log has whole already. Rows are told one by one, also where
--- their actions are grouped.
+-- The function that writes rows of a baseline: what audit.baseline_reader() shows, told as a
+-- created row would be, without those that the log has whole already. Rows are told one by one,
+-- also where their actions are grouped.
 create or replace function audit.baseline_writer(t audit.tracked)
   returns table (name text, ddl text)
   language plpgsql
@@ -4873,7 +4881,8 @@ begin
     select case when bool_and(a.name is not null) then format(
         case when v_record is null
           then '(select jsonb_build_array(%s) from (select %s) as _audit_c (c))'
-          else '(select jsonb_build_array(%s) from audit.record_values(%s, %s) as _audit_c (c))' end,
+          else '(select jsonb_build_array(%s) from audit.record_values(%s, %s) as _audit_c (c))'
+          end,
         string_agg(case when v_record is null then format('c -> %L -> ''new''', k.name)
           else format('c[%s]', a.place) end, ', ' order by k.place),
         case when v_record is null then v_changes else t.layout::text end, v_record) end
@@ -4886,7 +4895,8 @@ begin
       ) as a on a.name = k.name;
   end if;
   if v_prefix is not null then
-    v_changes := format(E'(select jsonb_object_agg(%L || %s || ''/'' || _audit_c.key, _audit_c.value)'
+    v_changes := format(
+      E'(select jsonb_object_agg(%L || %s || ''/'' || _audit_c.key, _audit_c.value)'
       '\n     from jsonb_each(%s) as _audit_c)', v_prefix, v_row.part_name, v_changes);
   end if;
   v_body := format(
@@ -4894,7 +4904,7 @@ E'  with _audit_row as materialized (
     select * from audit.%I($1, $2, $3)
   ), _audit_told as materialized (
     select * from audit.told_rows(%s, array(
-      select %s from _audit_row as new%s))
+      select distinct %s from _audit_row as new%s))
   )\n',
       t.slug || '_baseline_rows', t.id, v_row.item_id, v_row.joins)
     || audit.insert_log(t, v_row, quote_literal(t.item_type || '_baseline'),
@@ -5001,8 +5011,8 @@ revoke all on function audit.has_trigger(regclass, text, boolean) from public;
 comment on function audit.has_trigger(regclass, text, boolean) is
   'Whether a trigger of this name exists on a table and is enabled always (or disabled by hand).';
 
--- A function goes to a role. A role that is no superuser may give only to one that may create in the
--- schema, which is so for this moment alone.
+-- A function goes to a role. A role that is no superuser may give only to one that may create in
+-- the schema, which is so for this moment alone.
 create or replace function audit.hand_over(name text, role name)
   returns void
   language plpgsql
@@ -5026,7 +5036,8 @@ revoke all on function audit.hand_over(text, name) from public;
 
 comment on function audit.hand_over(text, name) is 'Gives a function of schema audit to a role.';
 
--- A compiled function goes to the role whose rights it shall have, and trigger functions may call it.
+-- A compiled function goes to the role whose rights it shall have, and trigger functions may call
+-- it.
 create or replace function audit.give_function(name text, role text)
   returns void
   language plpgsql
@@ -7534,9 +7545,9 @@ revoke all on function audit.apply_declaration(audit.tracked, audit.tracked, tex
 comment on function audit.apply_declaration(audit.tracked, audit.tracked, text) is
   'Stores, compiles and installs a declaration; says whether it started, changed or is unchanged.';
 
--- The functions by which a table's baseline is read and written are there while it runs. Those that
--- read have the rights of the table's owner; where the log's owner may not give a function to that
--- one, and there is no boundary between them, those of the log's owner.
+-- The functions by which a table's baseline is read and written are there while it runs. Those
+-- that read have the rights of the table's owner; where the log's owner may not give a function to
+-- that one, and there is no boundary between them, those of the log's owner.
 create or replace function audit.install_baseline(t audit.tracked)
   returns void
   language plpgsql
@@ -7676,11 +7687,11 @@ revoke all on function audit.begin_baseline(audit.tracked) from public;
 comment on function audit.begin_baseline(audit.tracked) is
   'Begins the baseline of a table or goes on with it; says how far it is.';
 
--- One batch of a baseline. Rows are locked, then read, then told: what others committed before is in
--- the log before, what they do next comes after. Nobody is waited for: a row that somebody holds is
--- looked at again later. So is, at the end, what was written meanwhile, for a row whose key changed
--- may have gone past: all such rows are found at once, and where one has got another key until it is
--- looked at, they are found once more.
+-- One batch of a baseline. Rows are locked, then read, then told: what others committed before is
+-- in the log before, what they do next comes after. Nobody is waited for: a row that somebody
+-- holds is looked at again later. So is, at the end, what was written meanwhile, for a row whose
+-- key changed may have gone past: all such rows are found at once, and where one has got another
+-- key until it is looked at, they are found once more.
 create or replace function audit.baseline_batch(
   t audit.tracked, size integer, inout run audit.baseline_run, out seen bigint, out told bigint,
   out waiting bigint
@@ -7689,7 +7700,8 @@ create or replace function audit.baseline_batch(
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_lock constant text := format('select * from audit.%I($1, $2, $3, $4)', t.slug || '_baseline_lock');
+  v_lock constant text := format('select * from audit.%I($1, $2, $3, $4)',
+    t.slug || '_baseline_lock');
   v_now constant bigint := pg_current_xact_id()::text::bigint;
   v_keys text[];
   v_age integer;
@@ -7706,7 +7718,8 @@ begin
     with looked_at as (
       delete from audit.baseline_key as k
       where k.tracked_id = t.id and k.key = any (array(
-        select f.key from audit.baseline_key as f where f.tracked_id = t.id order by f.key limit size))
+        select f.key from audit.baseline_key as f
+        where f.tracked_id = t.id order by f.key limit size))
       returning k.key
     )
     select coalesce(array_agg(l.key), '{}') into v_keys from looked_at as l;
@@ -7725,7 +7738,7 @@ begin
     v_age := least(v_now - run.since, 2147483646);
   end if;
   execute v_lock into v_up_to, v_locked, v_missed, v_changed using run.reached, size, v_keys, v_age;
-  -- The owner of the table may have left a search path behind, for this function or for the session.
+  -- The owner of the table may have left a search path behind, here or for the session.
   v_path := pg_catalog.current_setting('search_path');
   perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
   if v_path <> 'pg_catalog, pg_temp' then
@@ -7835,10 +7848,10 @@ comment on function audit.follow_table(audit.tracked, text) is
   'Brings a declaration and its triggers in line with their table; returns its name if anything '
   'changed.';
 
--- Tells the log what is there: the rows of a tracked table that it does not know whole, because they
--- are older than its tracking, or than a column of it. A batch is one transaction, whose rows nobody
--- can change until it ends; where it is broken off, the next one goes on. Without a batch the whole
--- table is told in this transaction.
+-- Tells the log what is there: the rows of a tracked table that it does not know whole, because
+-- they are older than its tracking, or than a column of it. A batch is one transaction, whose rows
+-- nobody can change until it ends; where it is broken off, the next one goes on. Without a batch
+-- the whole table is told in this transaction.
 create or replace function audit.baseline(
   target regclass, batch integer default null, out seen bigint, out told bigint,
   out waiting bigint, out is_done boolean
@@ -7911,8 +7924,8 @@ $$;
 revoke all on function audit.baseline(regclass, integer) from public;
 
 comment on function audit.baseline(regclass, integer) is
-  'Public. Tells the log the rows of a tracked table that it does not know; says how many were seen '
-  'and told, how many others hold, and whether it is done.';
+  'Public. Tells the log the rows of a tracked table that it does not know; says how many were '
+  'seen and told, how many others hold, and whether it is done.';
 
 -- Declares a table: from here on its essential actions are in the log. Idempotent.
 create or replace function audit.track(
@@ -9463,8 +9476,8 @@ comment on function audit.horizon(timestamptz) is
   'Public. A time that all rows of the log are before: the given one, or a later one where a clock '
   'was ahead. Bounds the first page, so that partitions ahead cost it nothing.';
 
--- Which rows of a tracked table the log has whole: created while it was tracked as it is now, or told
--- by a baseline since, and not deleted after that. Rows of an import are another database's.
+-- Which rows of a tracked table the log has whole: created while it was tracked as it is now, or
+-- told by a baseline since, and not deleted after that. Rows of an import are another database's.
 create or replace function audit.told_rows(tracked_id integer, item_ids text[])
   returns table (item_id text, key jsonb)
   language plpgsql
@@ -9472,7 +9485,9 @@ create or replace function audit.told_rows(tracked_id integer, item_ids text[])
   -- Asked by a function that can write to the log and not read it.
   security definer
   set search_path = pg_catalog, pg_temp
+  -- One index probe for each item, whatever the planner takes the log for.
   set enable_seqscan = off
+  set enable_bitmapscan = off
   set jit = off
   set plan_cache_mode = force_custom_plan
 as $$
@@ -9481,7 +9496,8 @@ declare
   t audit.tracked;
   v_layouts integer[];
   v_since timestamptz;
-  v_until constant timestamptz := audit.horizon(date_trunc('month', now(), 'UTC') + interval '1 month');
+  v_until constant timestamptz :=
+    audit.horizon(date_trunc('month', now(), 'UTC') + interval '1 month');
   v_is_item boolean;
   v_keys text[];
 begin
@@ -9501,7 +9517,15 @@ begin
     select r.item_id, r.key
     from (
       select l.item_id, l.occurred_at, l.is_deleted, k.key
-      from audit.log as l
+      from unnest(told_rows.item_ids) as i (id)
+      cross join lateral (
+        select o.*
+        from audit.log as o
+        where o.item_id = i.id and o.item_type = t.item_type
+          and o.layout = any (v_layouts) and o.era > 0
+          and o.occurred_at >= v_since and o.occurred_at < v_until
+        offset 0
+      ) as l
       cross join lateral (
         select null::jsonb as key
         where v_is_item and l.row_values is not null
@@ -9522,9 +9546,6 @@ begin
           and (e.value ? 'old') = l.is_deleted
         group by split_part(e.key, '/', 2)
       ) as k
-      where l.item_id = any (told_rows.item_ids) and l.item_type = t.item_type
-        and l.layout = any (v_layouts) and l.era > 0
-        and l.occurred_at >= v_since and l.occurred_at < v_until
     ) as r
     group by r.item_id, r.key
     having max(r.occurred_at) filter (where not r.is_deleted)

@@ -47,8 +47,10 @@ SLOTS: dict[str, LiteralString] = {
     "all operational": ", operational => '{id,k,owner,title,tenant,size,at,tags,mood,data}'",
 }
 GROUPED: dict[str, LiteralString] = {
-    "grouped": """, actions => '[{"action": "saved", "on": ["insert", "update"], "grouped": true}]'""",
-    "grouped part": """, item_type => 'owner', item_id => 'owner', part => 'docs', part_name => 'title',
+    "grouped": """,
+      actions => '[{"action": "saved", "on": ["insert", "update"], "grouped": true}]'""",
+    "grouped part": """, item_type => 'owner', item_id => 'owner',
+      part => 'docs', part_name => 'title',
       actions => '[{"action": "saved", "on": ["insert", "update"], "grouped": true}]'""",
 }
 TRACK = "select audit.track('sale.doc'{})"
@@ -208,14 +210,16 @@ def _tell_by_key(connection: psycopg.Connection, name: str, columns: str, values
     connection.execute(f'create table sale."K%y" ({columns}, v int, primary key ({key}))'.encode())
     fill = f'insert into sale."K%y" select {values}, n from generate_series(1, 4) as n'
     connection.execute(fill.replace("%%", "%").encode())
-    connection.execute("select audit.track('sale.\"K%y\"')".encode())
-    told = []
+    connection.execute(b"select audit.track('sale.\"K%y\"')")
+    told: list[Row] = []
     while not told or not told[-1][1]:
         row = connection.execute(b"select told, is_done from audit.baseline('sale.\"K%y\"', 3)")
         told += row.fetchall()
     assert [rows for rows, _ in told[:2]] == [3, 1]
     assert sum(rows for rows, _ in told) == 4
-    query = "select changes -> 'v' ->> 'new' from audit.events where action = item_type || '_baseline' order by 1"
+    query = """
+        select changes -> 'v' ->> 'new' from audit.events
+        where action = item_type || '_baseline' order by 1"""
     assert [v for (v,) in connection.execute(query).fetchall()] == ["1", "2", "3", "4"]
 
 
@@ -269,10 +273,11 @@ def test_it_goes_on_where_it_was_broken_off(connection: psycopg.Connection) -> N
     assert connection.execute(step).fetchone() == (10, 10, False)
 
 
+TAKEN: LiteralString = '[{"action": "owner_baseline", "on": "insert"}]'
 REFUSED: dict[LiteralString, tuple[str, str]] = {
     "select audit.baseline('sale.owner')": ("UA009", "not tracked"),
     "select audit.baseline('sale.doc', 0)": ("22023", "a batch of 0 rows"),
-    'select audit.track(\'sale.owner\', actions => \'[{"action": "owner_baseline", "on": "insert"}]\')': (
+    f"select audit.track('sale.owner', actions => '{TAKEN}')": (
         "UA005",
         "this name is that of what audit.baseline",
     ),

@@ -43,6 +43,10 @@ class _Baseline:
         ((self.is_done,),) = row.fetchall()
         self.batches += 1
 
+    def _go_on(self, session: psycopg.Connection) -> None:
+        while True:
+            self._batch(session)
+
     def _killed_after(self, session: psycopg.Connection, until: int) -> None:
         for _ in range(until):
             self._batch(session)
@@ -52,8 +56,7 @@ class _Baseline:
         killer = threading.Thread(target=_kill, args=(self._database, session.info.backend_pid))
         killer.start()
         with pytest.raises(psycopg.OperationalError):
-            while True:
-                self._batch(session)
+            self._go_on(session)
         killer.join()
         self.is_done = False
 
@@ -65,7 +68,7 @@ def _kill(database: str, pid: int) -> None:
 
 def test_a_baseline_beside_writers_is_exact(engine_database: str) -> None:
     seed = random.SystemRandom().randrange(1_000_000)
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     with closing(psycopg.connect(engine_database, autocommit=True)) as session:
         session.execute(TABLE)
         session.execute(FILL.format(ROWS).encode())
@@ -126,7 +129,9 @@ def test_a_row_whose_key_changes_is_not_missed(engine_database: str) -> None:
         other.execute(b"update public.note set id = id + %d where id = 1" % MOVED)
         while not value(session, "select is_done from audit.baseline('public.note', 10)"):
             pass
-        told = "select item_id from audit.events where action = item_type || '_baseline' and item_id in ('-25', '25')"
+        told = """
+            select item_id from audit.events
+            where action = item_type || '_baseline' and item_id in ('-25', '25')"""
         assert session.execute(told).fetchall() == [("-25",)]
         assert (
             value(

@@ -145,7 +145,9 @@ def test_who_was_granted_it_has_rows_told_as_they_are(lair: _Lair, create_role: 
         with closing(psycopg.connect(lair.server.url(_name(lair.url), clerk))) as session:
             assert value(session, "select told from audit.baseline('lair.t')") == 30
             session.commit()
-        query = "select distinct db_role, actor_id from audit.events where action = item_type || '_baseline'"
+        query = """
+            select distinct db_role, actor_id from audit.events
+            where action = item_type || '_baseline'"""
         assert dba.execute(query).fetchall() == [(clerk, "baseline")]
         dba.execute(sql.SQL("drop owned by {}").format(name))
 

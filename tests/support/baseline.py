@@ -1,4 +1,4 @@
-"""Writers beside a baseline, and what the log must come to: each old value is what it told before."""
+"""Writers beside a baseline, and what the log must come to: old values are what it told before."""
 
 import random
 import threading
@@ -36,7 +36,7 @@ class Writers:
         self.failures: list[BaseException] = []
         self.written = 0
         self._threads = [
-            threading.Thread(target=self._run, args=(number, random.Random(seed * 100 + number)))  # noqa: S311
+            threading.Thread(target=self._run, args=(number, random.Random(seed * 100 + number)))
             for number in range(count)
         ]
 

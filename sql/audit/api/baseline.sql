@@ -1,7 +1,7 @@
--- Tells the log what is there: the rows of a tracked table that it does not know whole, because they
--- are older than its tracking, or than a column of it. A batch is one transaction, whose rows nobody
--- can change until it ends; where it is broken off, the next one goes on. Without a batch the whole
--- table is told in this transaction.
+-- Tells the log what is there: the rows of a tracked table that it does not know whole, because
+-- they are older than its tracking, or than a column of it. A batch is one transaction, whose rows
+-- nobody can change until it ends; where it is broken off, the next one goes on. Without a batch
+-- the whole table is told in this transaction.
 create or replace function audit.baseline(
   target regclass, batch integer default null, out seen bigint, out told bigint,
   out waiting bigint, out is_done boolean
@@ -74,5 +74,5 @@ $$;
 revoke all on function audit.baseline(regclass, integer) from public;
 
 comment on function audit.baseline(regclass, integer) is
-  'Public. Tells the log the rows of a tracked table that it does not know; says how many were seen '
-  'and told, how many others hold, and whether it is done.';
+  'Public. Tells the log the rows of a tracked table that it does not know; says how many were '
+  'seen and told, how many others hold, and whether it is done.';

@@ -18,15 +18,16 @@ as $$
   left join lateral (
     select
       min(n.nspname::text) as schema,
-      min(format('operator(%I.%s)', n.nspname, p.oprname)) filter (where m.amopstrategy = 5) as above,
-      min(format('operator(%I.%s)', n.nspname, p.oprname)) filter (where m.amopstrategy = 3) as same,
-      min(format('operator(%I.%s)', n.nspname, p.oprname)) filter (where m.amopstrategy = 2) as up_to
+      min(q.name) filter (where m.amopstrategy = 5) as above,
+      min(q.name) filter (where m.amopstrategy = 3) as same,
+      min(q.name) filter (where m.amopstrategy = 2) as up_to
     from pg_index as i
     join pg_opclass as c on c.oid = i.indclass[k.place - 1]
     join pg_amop as m on m.amopfamily = c.opcfamily
       and m.amoplefttype = c.opcintype and m.amoprighttype = c.opcintype
     join pg_operator as p on p.oid = m.amopopr
     join pg_namespace as n on n.oid = p.oprnamespace
+    cross join lateral (select format('operator(%I.%s)', n.nspname, p.oprname)) as q (name)
     where i.indrelid = t.target and i.indisprimary
   ) as o on true
 $$;

@@ -1,7 +1,8 @@
--- The two functions by which a baseline reads a table. They have the rights of the table's owner, so
--- that whatever the table makes PostgreSQL run has those and no others. The first locks rows, one
--- after the other and none that somebody holds: from then on until the end of the transaction they
--- stay as they are, and who wants to change one waits so long. The second shows what is locked.
+-- The two functions by which a baseline reads a table. They have the rights of the table's owner,
+-- so that whatever the table makes PostgreSQL run has those and no others. The first locks rows,
+-- one after the other and none that somebody holds: from then on until the end of the transaction
+-- they stay as they are, and who wants to change one waits so long. The second shows what is
+-- locked.
 create or replace function audit.baseline_reader(t audit.tracked)
   returns table (name text, ddl text)
   language plpgsql
@@ -21,14 +22,16 @@ declare
   v_settings text;
 begin
   select
-      format('array[%s]::text', string_agg(format('concat(%s)', k.reference), ', ' order by k.place)),
+      format('array[%s]::text',
+        string_agg(format('concat(%s)', k.reference), ', ' order by k.place)),
       string_agg(k.reference, ', ' order by k.place),
       string_agg(k.reference || ' desc', ', ' order by k.place),
       case when count(distinct k.schema) = 1 and count(k.schema) = count(*) then format(
         case count(*) when 1 then '%s %s %s' else '(%s) %s (%s)' end,
         replace(string_agg(k.reference, ', ' order by k.place), '%', '%%'),
         replace(min(k.above), '%', '%%'),
-        string_agg(format('%%%s$L::%s', k.place, replace(k.type, '%', '%%')), ', ' order by k.place))
+        string_agg(format('%%%s$L::%s', k.place, replace(k.type, '%', '%%')), ', '
+          order by k.place))
       end,
       replace(min(k.up_to), '%', '%%'),
       case when not bool_or(k.is_array and k.place = 1)
@@ -39,8 +42,8 @@ begin
     from audit.baseline_key_columns(t) as k;
   v_columns := v_order;
   if v_after is not null then
-    v_up_to := replace(v_after, replace((select min(k.above) from audit.baseline_key_columns(t) as k),
-      '%', '%%'), v_up_to);
+    v_up_to := replace(v_after,
+      replace((select min(k.above) from audit.baseline_key_columns(t) as k), '%', '%%'), v_up_to);
   else
     -- A key whose columns have no operators in common is gone through by its text.
     v_columns := 'r.*';
@@ -83,7 +86,8 @@ begin
     if after is not null then
       v_where := format(%L, variadic after::text[]);
     end if;
-    execute format(''select %%s from (select %%s%%s %%s order by %%s limit %%s) as r order by %%s limit 1'',
+    execute format(
+      ''select %%s from (select %%s%%s %%s order by %%s limit %%s) as r order by %%s limit 1'',
       v_key, %L, v_source, v_where, %L, size, %L) into up_to;
     if up_to is null then
       return;
@@ -103,7 +107,8 @@ end;
 ',
       translate(t.target::text, E'\n\r', '  '), v_key, v_source,
       case when v_among is null then quote_literal('') else format(
-        'format(%L, array(select (_audit_k::text[])[1] from unnest(keys) as _audit_u (_audit_k)))', v_among || ' and ')
+        'format(%L, array(select (_audit_k::text[])[1] from unnest(keys) as _audit_u (_audit_k)))',
+        v_among || ' and ')
         end,
       v_after, v_columns, v_order, v_newest, v_up_to)));
   return query values (t.slug || '_baseline_rows', format(
@@ -129,7 +134,8 @@ end;
 ',
       translate(t.target::text, E'\n\r', '  '),
       case when v_among is null then quote_literal('') else format(
-        'format(%L, array(select (_audit_k::text[])[1] from unnest($3) as _audit_u (_audit_k)))', v_among || ' and ') end,
+        'format(%L, array(select (_audit_k::text[])[1] from unnest($3) as _audit_u (_audit_k)))',
+        v_among || ' and ') end,
       v_up_to, v_after,
       'select ' || (
         select string_agg(case when audit.is_builtin(c.declared_type) then 'r.' || c.ident

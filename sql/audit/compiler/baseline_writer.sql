@@ -1,6 +1,6 @@
--- The function that writes rows of a baseline: what audit.baseline_reader() shows, told as a created
--- row would be, without those that the log has whole already. Rows are told one by one, also where
--- their actions are grouped.
+-- The function that writes rows of a baseline: what audit.baseline_reader() shows, told as a
+-- created row would be, without those that the log has whole already. Rows are told one by one,
+-- also where their actions are grouped.
 create or replace function audit.baseline_writer(t audit.tracked)
   returns table (name text, ddl text)
   language plpgsql
@@ -27,7 +27,8 @@ begin
     select case when bool_and(a.name is not null) then format(
         case when v_record is null
           then '(select jsonb_build_array(%s) from (select %s) as _audit_c (c))'
-          else '(select jsonb_build_array(%s) from audit.record_values(%s, %s) as _audit_c (c))' end,
+          else '(select jsonb_build_array(%s) from audit.record_values(%s, %s) as _audit_c (c))'
+          end,
         string_agg(case when v_record is null then format('c -> %L -> ''new''', k.name)
           else format('c[%s]', a.place) end, ', ' order by k.place),
         case when v_record is null then v_changes else t.layout::text end, v_record) end
@@ -40,7 +41,8 @@ begin
       ) as a on a.name = k.name;
   end if;
   if v_prefix is not null then
-    v_changes := format(E'(select jsonb_object_agg(%L || %s || ''/'' || _audit_c.key, _audit_c.value)'
+    v_changes := format(
+      E'(select jsonb_object_agg(%L || %s || ''/'' || _audit_c.key, _audit_c.value)'
       '\n     from jsonb_each(%s) as _audit_c)', v_prefix, v_row.part_name, v_changes);
   end if;
   v_body := format(
@@ -48,7 +50,7 @@ E'  with _audit_row as materialized (
     select * from audit.%I($1, $2, $3)
   ), _audit_told as materialized (
     select * from audit.told_rows(%s, array(
-      select %s from _audit_row as new%s))
+      select distinct %s from _audit_row as new%s))
   )\n',
       t.slug || '_baseline_rows', t.id, v_row.item_id, v_row.joins)
     || audit.insert_log(t, v_row, quote_literal(t.item_type || '_baseline'),

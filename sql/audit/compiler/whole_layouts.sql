@@ -1,6 +1,6 @@
--- The layouts whose records tell all that is audited of a row now: the newest one, and those before
--- it until one lacks a column, or had it of another type. What came before that one was not told
--- without a gap.
+-- The layouts whose records tell all that is audited of a row now: the newest one, and those
+-- before it until one lacks a column, or had it of another type. What came before that one was not
+-- told without a gap.
 create or replace function audit.whole_layouts(t audit.tracked)
   returns integer[]
   language sql

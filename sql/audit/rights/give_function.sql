@@ -1,4 +1,5 @@
--- A compiled function goes to the role whose rights it shall have, and trigger functions may call it.
+-- A compiled function goes to the role whose rights it shall have, and trigger functions may call
+-- it.
 create or replace function audit.give_function(name text, role text)
   returns void
   language plpgsql

@@ -1,5 +1,5 @@
--- A function goes to a role. A role that is no superuser may give only to one that may create in the
--- schema, which is so for this moment alone.
+-- A function goes to a role. A role that is no superuser may give only to one that may create in
+-- the schema, which is so for this moment alone.
 create or replace function audit.hand_over(name text, role name)
   returns void
   language plpgsql

@@ -11,4 +11,5 @@ comment on table audit.baseline_key is
   'One row for each row that a baseline has yet to look at: another transaction held it, or it was '
   'changed while the baseline ran.';
 comment on column audit.baseline_key.tracked_id is 'Number of the declaration.';
-comment on column audit.baseline_key.key is 'Key of the row, as the text of an array of its columns.';
+comment on column audit.baseline_key.key is
+  'Key of the row, as the text of an array of its columns.';

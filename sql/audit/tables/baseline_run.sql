@@ -25,15 +25,15 @@ comment on column audit.baseline_run.era is 'The era that transaction ids count 
 comment on column audit.baseline_run.inputs is
   'What its functions were made of: audit.tracked.inputs, and the owner of the table.';
 comment on column audit.baseline_run.phase is
-  'rows while the table is gone through by key; rest while those are looked at that others held; last '
-  'while those are that were written meanwhile, for their key may have changed; done.';
+  'rows while the table is gone through by key; rest while those are looked at that others held; '
+  'last while those are that were written meanwhile, for their key may have changed; done.';
 comment on column audit.baseline_run.reached is
   'The key that was reached, as the text of an array of its columns.';
 comment on column audit.baseline_run.since is
   'From which transaction id on rows may have been written that were not looked at.';
 comment on column audit.baseline_run.astray is
-  'How many of the rows that were written meanwhile may have got another key since they were found: '
-  'while there are any, it looks again.';
+  'How many of the rows that were written meanwhile may have got another key since they were '
+  'found: while there are any, it looks again.';
 comment on column audit.baseline_run.told is 'How many rows of the log were written.';
 comment on column audit.baseline_run.began_at is 'When it began.';
 comment on column audit.baseline_run.done_at is 'When it was done; null while it is not.';

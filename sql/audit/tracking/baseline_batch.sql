@@ -1,8 +1,8 @@
--- One batch of a baseline. Rows are locked, then read, then told: what others committed before is in
--- the log before, what they do next comes after. Nobody is waited for: a row that somebody holds is
--- looked at again later. So is, at the end, what was written meanwhile, for a row whose key changed
--- may have gone past: all such rows are found at once, and where one has got another key until it is
--- looked at, they are found once more.
+-- One batch of a baseline. Rows are locked, then read, then told: what others committed before is
+-- in the log before, what they do next comes after. Nobody is waited for: a row that somebody
+-- holds is looked at again later. So is, at the end, what was written meanwhile, for a row whose
+-- key changed may have gone past: all such rows are found at once, and where one has got another
+-- key until it is looked at, they are found once more.
 create or replace function audit.baseline_batch(
   t audit.tracked, size integer, inout run audit.baseline_run, out seen bigint, out told bigint,
   out waiting bigint
@@ -11,7 +11,8 @@ create or replace function audit.baseline_batch(
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_lock constant text := format('select * from audit.%I($1, $2, $3, $4)', t.slug || '_baseline_lock');
+  v_lock constant text := format('select * from audit.%I($1, $2, $3, $4)',
+    t.slug || '_baseline_lock');
   v_now constant bigint := pg_current_xact_id()::text::bigint;
   v_keys text[];
   v_age integer;
@@ -28,7 +29,8 @@ begin
     with looked_at as (
       delete from audit.baseline_key as k
       where k.tracked_id = t.id and k.key = any (array(
-        select f.key from audit.baseline_key as f where f.tracked_id = t.id order by f.key limit size))
+        select f.key from audit.baseline_key as f
+        where f.tracked_id = t.id order by f.key limit size))
       returning k.key
     )
     select coalesce(array_agg(l.key), '{}') into v_keys from looked_at as l;
@@ -47,7 +49,7 @@ begin
     v_age := least(v_now - run.since, 2147483646);
   end if;
   execute v_lock into v_up_to, v_locked, v_missed, v_changed using run.reached, size, v_keys, v_age;
-  -- The owner of the table may have left a search path behind, for this function or for the session.
+  -- The owner of the table may have left a search path behind, here or for the session.
   v_path := pg_catalog.current_setting('search_path');
   perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
   if v_path <> 'pg_catalog, pg_temp' then

@@ -1,6 +1,6 @@
--- The functions by which a table's baseline is read and written are there while it runs. Those that
--- read have the rights of the table's owner; where the log's owner may not give a function to that
--- one, and there is no boundary between them, those of the log's owner.
+-- The functions by which a table's baseline is read and written are there while it runs. Those
+-- that read have the rights of the table's owner; where the log's owner may not give a function to
+-- that one, and there is no boundary between them, those of the log's owner.
 create or replace function audit.install_baseline(t audit.tracked)
   returns void
   language plpgsql
