@@ -121,6 +121,8 @@ def fuzz(here: Here, owner: str, seed: int, follows: str, ways: tuple[str, ...])
                     run.do(step)
                     if number % 30 == 29 and run.saved is None:
                         run.look_over()
+                    if number == STEPS // 2:
+                        run.do(Step("restore", 0, ways[(seed + FOLLOWED.index(follows)) % 4]))
                     if number >= STEPS:
                         break
                 run.do(Step("rollback", 0, ""))
