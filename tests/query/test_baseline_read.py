@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import LiteralString
 
 import psycopg
@@ -181,3 +182,28 @@ def test_the_command_says_who_holds_it_up(engine_database: str) -> None:
         assert "other transactions hold 1 of its rows" in held.stderr
         session.commit()
     assert run(*ask).returncode == 0
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_exports_have_it_and_imports_take_it(
+    engine_database: str, database: str, tmp_path: Path, form: str
+) -> None:
+    with psycopg.connect(engine_database) as session:
+        session.execute(SET_UP)
+        session.execute("select audit.track('public.note', baseline => true)")
+    target = str(tmp_path / "export")
+    for command in (
+        ("export", target, "--format", form, "--url", engine_database),
+        ("verify", target),
+        ("import", target, "--url", database),
+    ):
+        done = run(*command)
+        assert done.returncode == 0, done.stderr
+    with psycopg.connect(database) as session:
+        now = value(session, "select clock_timestamp()")
+        state = auditdb.state_at(session, ("note", 2), now)
+        assert (state.exists, state.values["title"]) == (True, "two")
+        # What came from elsewhere says nothing of the rows that are here.
+        session.execute(SET_UP)
+        session.execute("select audit.track('public.note')")
+        assert value(session, "select told from audit.baseline('public.note')") == 2
