@@ -202,13 +202,14 @@ def _close(connection: psycopg.Connection[Any], name: str, patience: float) -> s
         for (index,) in connection.execute(_INDEXES, given).fetchall():
             reindex = sql.SQL("reindex index concurrently {}").format(sql.SQL(index))
             execute_patiently(connection, reindex, patience)
+        # Without a wait for the table: what is locked is passed over, and is not frozen then. What
+        # TOAST keeps of it is waited for all the same.
+        vacuum = sql.SQL("vacuum (freeze, analyze, skip_locked) {}").format(table)
+        execute_alone(connection, vacuum)
     except WaitedTooLong as waited:
         return f"a transaction is open that uses it, or what it reads: {waited}"
     except psycopg.errors.DeadlockDetected:
         return "somebody else rebuilds indexes of it"
-    # Without a wait: what is locked is passed over, and is not frozen then.
-    vacuum = sql.SQL("vacuum (freeze, analyze, skip_locked) {}").format(table)
-    execute_alone(connection, vacuum)
     if connection.execute(_FROZEN, given).fetchone() != (True,):
         return "a transaction is open that may still read older rows"
     for (index,) in connection.execute(_BRIN_INDEXES, given).fetchall():
