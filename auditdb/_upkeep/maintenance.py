@@ -97,6 +97,7 @@ select format('audit.%I', l.partition)
 from audit.partition_list() as l
 order by l.upper_bound
 """
+_REBUILT = "somebody else rebuilds indexes of it"
 _HOLDERS = "select audit.holders_of(array[%(name)s::regclass])"
 
 
@@ -209,11 +210,18 @@ def _close(connection: psycopg.Connection[Any], name: str, patience: float) -> s
     except WaitedTooLong as waited:
         return f"a transaction is open that uses it, or what it reads: {waited}"
     except psycopg.errors.DeadlockDetected:
-        return "somebody else rebuilds indexes of it"
+        return _REBUILT
     if connection.execute(_FROZEN, given).fetchone() != (True,):
         return "a transaction is open that may still read older rows"
-    for (index,) in connection.execute(_BRIN_INDEXES, given).fetchall():
-        connection.execute("select brin_summarize_new_values(%s::regclass)", [index])
+    try:
+        with connection.transaction():
+            # Else its indexes may be others by the time that they are opened.
+            _bound(connection, _BRIEF)
+            connection.execute(sql.SQL("lock table {} in share update exclusive mode").format(table))
+            for (index,) in connection.execute(_BRIN_INDEXES, given).fetchall():
+                connection.execute("select brin_summarize_new_values(%s::regclass)", [index])
+    except psycopg.errors.LockNotAvailable:
+        return _REBUILT
     return _summarise(connection, name)
 
 
