@@ -217,7 +217,8 @@ def _close(connection: psycopg.Connection[Any], name: str, patience: float) -> s
         with connection.transaction():
             # Else its indexes may be others by the time that they are opened.
             _bound(connection, _BRIEF)
-            connection.execute(sql.SQL("lock table {} in share update exclusive mode").format(table))
+            lock = sql.SQL("lock table {} in share update exclusive mode").format(table)
+            connection.execute(lock)
             for (index,) in connection.execute(_BRIN_INDEXES, given).fetchall():
                 connection.execute("select brin_summarize_new_values(%s::regclass)", [index])
     except psycopg.errors.LockNotAvailable:
