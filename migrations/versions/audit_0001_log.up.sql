@@ -413,7 +413,8 @@ create unlogged table audit.move (
   enclosing  text,
   statement  bigint,
   relation   oid,
-  place      tid,
+  -- As text: tools that read schemas do not know tid.
+  place      text,
   new_key    text[],
   row_values text[],
   constraint move_pkey primary key (pid, id)
@@ -4170,7 +4171,7 @@ as $$
     when 'moving' then format(
 E'  if v_moving ~ \'^[0-8]?[0-9]{1,18}:\' then
     insert into audit.move (tracked_id, statement, relation, place, new_key)
-      select %1$s, m.id, place.f1, place.f2, array[%2$s]::text[]
+      select %1$s, m.id, place.f1, place.f2::text, array[%2$s]::text[]
       from audit.move as m
       where m.pid = pg_backend_pid() and m.id = split_part(v_moving, \':\', 1)::bigint
         and m.tracked_id = %1$s and m.relation is null;
@@ -4180,7 +4181,7 @@ E'  if v_moving ~ \'^[0-8]?[0-9]{1,18}:\' then
     update audit.move as m set row_values = array[%2$s]::text[]
       where m.pid = pg_backend_pid() and m.id = (
         select o.id from audit.move as o
-        where o.pid = pg_backend_pid() and o.relation = place.f1 and o.place = place.f2
+        where o.pid = pg_backend_pid() and o.relation = place.f1 and o.place = place.f2::text
           and o.tracked_id = %1$s and o.row_values is null
         order by o.id desc limit 1)
       returning m.id into v_move;

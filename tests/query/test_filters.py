@@ -28,6 +28,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "on_behalf_of": {"on_behalf_of": ("customer", 7)},
     "since": {"since": NOON},
     "until": {"until": NOON},
+    "baseline": {"baseline": False},
 }
 """For each field of Filter, what it is given by."""
 NAMES = {"account", "item", "table", "action", "actor", "on_behalf_of", "since", "until"}

@@ -97,7 +97,9 @@ def test_exchanged_keys_pair_the_old_and_the_new_of_each_row(conn: psycopg.Conne
         conn.execute("update public.note set id = 3 - id")
     assert [(row.item_id, row.item_label, row.changes) for row in rows] == [
         ("2", "one", {"id": {"old": 1, "new": 2}}),
+        ("1", "one", {"id": {"old": 1, "new": 2}}),
         ("1", "two", {"id": {"old": 2, "new": 1}}),
+        ("2", "two", {"id": {"old": 2, "new": 1}}),
     ]
 
 
@@ -435,7 +437,8 @@ def test_what_a_new_key_of_the_parent_does_to_children_is_recorded(
         "loose_updated",
         "fallback_updated",
     }
-    assert len(rows) == 4
+    assert [row.item_id for row in rows if row.item_type == "parent"] == ["7", "1"]
+    assert len(rows) == 5
     changes = {row.item_type: row.changes for row in rows}
     assert changes["owned"] == {"parent_id": {"old": 1, "new": 7}}
 

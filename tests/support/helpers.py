@@ -36,6 +36,12 @@ class LogRow:
     is_cascade: bool
     changes: dict[str, Any] | None
     context: dict[str, Any] | None
+    moved: dict[str, Any] | None
+
+    @property
+    def is_told_twice(self) -> bool:
+        """Whether it tells an item as it was what another row tells it as it is."""
+        return "to" in (self.moved or {})
 
     @property
     def item(self) -> str:

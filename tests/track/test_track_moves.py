@@ -38,7 +38,7 @@ select from gone, came, moved
 
 
 def short(rows: list[LogRow]) -> list[tuple[str, str, Any]]:
-    return [(row.action, row.item_id, row.changes) for row in rows]
+    return [(r.action, r.item_id, r.changes) for r in rows if not r.is_told_twice]
 
 
 @pytest.mark.parametrize(
@@ -111,6 +111,7 @@ def test_expressions_with_all_three_in_one_statement(connection: psycopg.Connect
     assert sorted((row.action, row.item_id) for row in log) == [
         ("t_created", "2/7"),
         ("t_deleted", "1/7"),
+        ("t_updated", "1/1"),
         ("t_updated", "2/1"),
     ]
 
@@ -140,7 +141,7 @@ def test_a_row_trigger_writes_to_its_own_table(
     )
     with recorded(connection) as log:
         connection.execute("update t set k = 2 where id = 1")
-    nine = [row for row in log if row.item_id.endswith("/9")]
+    nine = [row for row in log if row.item_id.endswith("/9") and not row.is_told_twice]
     one = [row for row in log if row.item_id.endswith("/1")]
     assert [row.action for row in nine] == [action]
     assert short(one) == [("t_updated", "2/1", {"k": {"old": 1, "new": 2}})]

@@ -8,7 +8,8 @@ create unlogged table audit.move (
   enclosing  text,
   statement  bigint,
   relation   oid,
-  place      tid,
+  -- As text: tools that read schemas do not know tid.
+  place      text,
   new_key    text[],
   row_values text[],
   constraint move_pkey primary key (pid, id)
