@@ -265,12 +265,13 @@ create schema audit;
 \ir audit/undo/undo_orphans.sql
 \ir audit/undo/undo_dependents.sql
 \ir audit/undo/undo_references.sql
-\ir audit/undo/undo_literal.sql
 \ir audit/undo/undo_statements.sql
+\ir audit/undo/undo_steps.sql
 \ir audit/api/undo_plan.sql
 \ir audit/undo/undo_begin.sql
 \ir audit/undo/undo_checked.sql
 \ir audit/undo/undo_one.sql
+\ir audit/undo/undo_batches.sql
 \ir audit/undo/undo_run.sql
 \ir audit/api/undo.sql
 

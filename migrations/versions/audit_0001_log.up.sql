@@ -2970,10 +2970,10 @@ as $$
   row_changes, row_names, row_record, rules_of, secret_columns, secret_numbers, set_actor,
   settings_for, settings_of, settle_layout, settle_readers, short_name, slug_for, spare_to_split,
   statement_of, summarised_partitions, table_trait, tables_altered, text_value, tokens_of,
-  touched_with, track, tree_log, triggered_relations, type_name, undo, undo_array, undo_begin,
+  touched_with, track, tree_log, triggered_relations, type_name, undo, undo_array, undo_batches, undo_begin,
   undo_changes, undo_checked, undo_columns, undo_dependents, undo_entries, undo_import, undo_key,
-  undo_keyed, undo_lacking, undo_levels, undo_literal, undo_nets, undo_one, undo_orphans,
-  undo_plan, undo_present, undo_records, undo_references, undo_rows, undo_run, undo_statements,
+  undo_keyed, undo_lacking, undo_levels, undo_nets, undo_one, undo_orphans,
+  undo_plan, undo_present, undo_records, undo_references, undo_rows, undo_run, undo_statements, undo_steps,
   undo_text, untrack, update_body, update_insert, update_list, update_variables, utc,
   validate_bound, validate_declaration, validate_expression, validate_expressions,
   validate_trackable, validate_tree, validate_undo, widen, without_strings, write_body,
@@ -8847,9 +8847,12 @@ create or replace function audit.undo_entries(
   language sql
   stable
   set search_path = pg_catalog, pg_temp
+  set enable_nestloop = off
 as $$
   with col as materialized (
-    select * from audit.undo_columns(y, undo_entries.target)
+    select k.*, k.kept_as in ('pg_catalog.text', 'pg_catalog.varchar', 'pg_catalog.int2',
+      'pg_catalog.int4', 'pg_catalog.int8', 'pg_catalog.numeric', 'pg_catalog.uuid') as is_alike
+    from audit.undo_columns(y, undo_entries.target) as k
   ), names as materialized (
     select array_agg(c.name) as list from col as c
   ), entry as (
@@ -8864,22 +8867,27 @@ as $$
   ), value as (
     select e.place, e.part, e.name, c.number, coalesce(c.is_set, true) as is_set,
       e.value ? 'old' as has_old, e.value ? 'new' as has_new,
-      case when v.is_null_of_json and c.is_required then 'null'
-        when not v.is_null_of_json then audit.undo_text(e.value -> 'old', c.kept_as) end as old,
-      case when e.value -> 'new' = 'null' then null
-        else audit.undo_text(e.value -> 'new', c.kept_as) end as new,
+      case when v.is_null_of_json and not c.is_required then null else t.old end as old,
+      case when e.value -> 'new' <> 'null' or c.is_required then t.new end as new,
       case when c.number is null then format('%s was dropped', e.name)
         when e.value ? 'redacted' then format('%s is secret', e.name)
-        when v.is_null_of_json and not c.is_required then format('%s was null, in JSON or not', e.name)
-        when e.value -> 'old' <> 'null'
-          and audit.undo_text(e.value -> 'old', c.kept_as) is null
+        when v.is_null_of_json and not c.is_required
+          then format('%s was null, in JSON or not', e.name)
+        when t.old is null and e.value -> 'old' <> 'null'
           then format('%s cannot be told from its JSON', e.name) end as missing
     from entry as e
     left join col as c on c.name = e.name
     cross join lateral (
-      select coalesce(c.kept_as = 'pg_catalog.jsonb' and e.value -> 'old' = 'null', false)
-        as is_null_of_json
+      select c.kept_as = 'pg_catalog.jsonb' and e.value -> 'old' = 'null' as is_null_of_json
     ) as v
+    cross join lateral (
+      -- What JSON writes as the type does needs no look at it.
+      select
+        case when c.is_alike then e.value ->> 'old'
+          else audit.undo_text(e.value -> 'old', c.kept_as) end as old,
+        case when c.is_alike then e.value ->> 'new'
+          else audit.undo_text(e.value -> 'new', c.kept_as) end as new
+    ) as t
   )
   select v.place, v.part,
     case when bool_or(v.has_old and v.has_new) then 'update'
@@ -8913,6 +8921,7 @@ declare
   v_layout audit.layout;
   v_tracked audit.tracked;
   v_keys jsonb;
+  v_numbers text[];
   v_unknown constant text := 'the log does not say which row it was';
 begin
   for v_of_layout in
@@ -8923,7 +8932,8 @@ begin
   loop
     select y.* into v_layout from audit.layout as y where y.id = v_of_layout.layout;
     select k.* into v_tracked from audit.tracked as k where k.id = v_layout.tracked_id;
-    select jsonb_agg(to_jsonb(k) order by k.place) into v_keys
+    select jsonb_agg(to_jsonb(k) order by k.place), array_agg(k.number::text)
+      into v_keys, v_numbers
       from audit.undo_key(v_tracked) as k;
     if v_tracked.id is null or v_keys is null then
       return query
@@ -8956,9 +8966,11 @@ begin
         join unnest(v_of_layout.rows) as l on l.place = e.place
         cross join lateral audit.undo_keyed(
           v_keys, e.new_values, l.item_id, l.parent_id, l.account_id, e.part) as n (key)
-        cross join lateral audit.undo_keyed(
-          v_keys, e.new_values || e.old_values, l.item_id, l.parent_id, l.account_id,
-          e.part) as o (key);
+        cross join lateral (
+          select case when e.kind = 'insert' or not e.old_values ?| v_numbers then n.key
+            else audit.undo_keyed(v_keys, e.new_values || e.old_values, l.item_id, l.parent_id,
+              l.account_id, e.part) end
+        ) as o (key);
     end if;
   end loop;
 end;
@@ -8976,6 +8988,7 @@ create or replace function audit.undo_nets(changes audit.undo_change[])
   language sql
   stable
   set search_path = pg_catalog, pg_temp
+  set enable_nestloop = off
 as $$
   with recursive told as materialized (
     select row_number() over (order by c.place, c.old_key, c.new_key) as n, c.*
@@ -9362,30 +9375,16 @@ revoke all on function audit.undo_references(audit.undo_net[]) from public;
 comment on function audit.undo_references(audit.undo_net[]) is
   'Adds to rows that are undone what foreign keys and columns without a value say against it.';
 
--- A value as statements have it: its text and its type, whatever the settings and the search path.
-create or replace function audit.undo_literal(value text, type text)
-  returns text
-  language sql
-  immutable
-  set search_path = pg_catalog, pg_temp
-as $$
-  select case when undo_literal.value is null then 'null'
-    else quote_literal(undo_literal.value) || '::' || undo_literal.type end
-$$;
-
-revoke all on function audit.undo_literal(text, text) from public;
-
-comment on function audit.undo_literal(text, text) is 'SQL for a value of a type.';
-
 -- The statements that bring rows back to what they were: only the columns that were changed.
 create or replace function audit.undo_statements(nets audit.undo_net[])
   returns table (
-    place bigint, target oid, operation text, key text[], statement text, conflicts text[],
+    place bigint, target oid, operation text, key text[], head text, tail text, conflicts text[],
     missing text[], problem text
   )
   language sql
   stable
   set search_path = pg_catalog, pg_temp
+  set enable_nestloop = off
 as $$
   with net as materialized (
     select row_number() over () as i, n.*,
@@ -9412,13 +9411,15 @@ as $$
     cross join lateral audit.undo_key(t) as k
   ), found as materialized (
     select n.i, string_agg(format('%s %s %s', k.ident, k.equals,
-      audit.undo_literal(n.key[k.place], k.type)), ' and ' order by k.place) as condition
+      quote_literal(n.key[k.place]) || '::' || k.type), ' and ' order by k.place) as condition
     from net as n
     join key as k on k.target = n.target
     where n.problem is null
     group by 1
   ), item as materialized (
-    select n.i, c.place, c.ident, audit.undo_literal(e.value, c.type) as literal
+    select n.i, c.place, c.ident, 
+        case when e.value is null then 'null' else quote_literal(e.value) || '::' || c.type end
+          as literal
     from net as n
     cross join lateral jsonb_each_text(n.old_values) as e
     join col as c on c.target = n.target and c.number = e.key
@@ -9442,14 +9443,14 @@ as $$
     group by 1
   )
   select n.place, n.target, n.operation, n.key,
-    case when n.problem is not null then null
-      when n.operation = 'delete' then case when n.present is not null then
-        format('delete from %s where %s', r.name, f.condition) end
-      when n.is_update then case when n.present is not null then
-        format('update %s set %s where %s', r.name, l.settings, f.condition) end
-      when r.has_always then format('insert into %s (%s) overriding system value values (%s)',
-        r.name, l.idents, l.literals)
-      else format('insert into %s (%s) values (%s)', r.name, l.idents, l.literals) end,
+    case when n.problem is not null or (n.operation <> 'insert' and n.present is null) then null
+      when n.operation = 'delete' then format('delete from %s where ', r.name)
+      when n.is_update then format('update %s set %s where ', r.name, l.settings)
+      when r.has_always
+        then format('insert into %s (%s) overriding system value values ', r.name, l.idents)
+      else format('insert into %s (%s) values ', r.name, l.idents) end,
+    format('(%s)', case when n.operation = 'insert' and not n.is_update then l.literals
+      else f.condition end),
     n.conflicts, m.missing, n.problem
   from net as n
   left join found as f on f.i = n.i
@@ -9474,22 +9475,23 @@ revoke all on function audit.undo_statements(audit.undo_net[]) from public;
 comment on function audit.undo_statements(audit.undo_net[]) is
   'The statements that undo what became of rows of tables.';
 
--- What it takes to undo a transaction, an event, or what was done to an item since a time: read from
--- the log and from the tables, with the rights of whoever asks.
-create or replace function audit.undo_plan(
-  tx bigint default null,
-  era integer default null,
-  event text default null,
-  item_type text default null,
-  item_id text default null,
-  at timestamptz default null
+-- The steps of an undo, with their statements in two pieces: steps of one first piece can be one
+-- statement.
+create or replace function audit.undo_steps(
+  tx bigint,
+  era integer,
+  event text,
+  item_type text,
+  item_id text,
+  at timestamptz
 )
   returns table (
     step integer,
     table_name text,
     key text,
     operation text,
-    statement text,
+    head text,
+    tail text,
     conflict text,
     restorable text,
     missing text[]
@@ -9514,8 +9516,8 @@ declare
   v_nets audit.undo_net[];
 begin
   v_rows := array(select r::audit.undo_row
-    from audit.undo_rows(undo_plan.tx, undo_plan.era, undo_plan.event, undo_plan.item_type,
-      undo_plan.item_id, undo_plan.at) as r);
+    from audit.undo_rows(undo_steps.tx, undo_steps.era, undo_steps.event, undo_steps.item_type,
+      undo_steps.item_id, undo_steps.at) as r);
   v_changes := array(select c::audit.undo_change from audit.undo_changes(v_rows) as c);
   v_nets := array(select n::audit.undo_net from audit.undo_nets(v_changes) as n);
   v_nets := array(select n::audit.undo_net from audit.undo_present(v_nets) as n);
@@ -9543,15 +9545,49 @@ begin
       case when cardinality(r.key) = 1 then r.key[1]
         else array_to_string(array(select replace(replace(k, '~', '~0'), '/', '~1')
           from unnest(r.key) as k), '/') end,
-      r.operation, r.statement, nullif(array_to_string(r.conflicts, '; '), ''),
+      r.operation, r.head, r.tail, nullif(array_to_string(r.conflicts, '; '), ''),
       case when r.problem is not null
-          or (r.statement is null and r.operation = 'update' and cardinality(r.conflicts) = 0) then 'no'
+          or (r.head is null and r.operation = 'update' and cardinality(r.conflicts) = 0) then 'no'
         when cardinality(r.missing) > 0 then 'partly' else 'yes' end,
       case when r.problem is not null then array[r.problem] || r.missing else r.missing end
     from ranked as p
     join ranked as r on r.class = p.class and r.rank = p.slot
     order by 1;
 end;
+$$;
+
+revoke all on function audit.undo_steps(bigint, integer, text, text, text, timestamptz) from public;
+
+comment on function audit.undo_steps(bigint, integer, text, text, text, timestamptz) is
+  'The steps that undo, in their order: rows, the two pieces of a statement, conflicts, what is '
+  'missing.';
+
+-- What it takes to undo a transaction, an event, or what was done to an item since a time: read from
+-- the log and from the tables, with the rights of whoever asks.
+create or replace function audit.undo_plan(
+  tx bigint default null,
+  era integer default null,
+  event text default null,
+  item_type text default null,
+  item_id text default null,
+  at timestamptz default null
+)
+  returns table (
+    step integer,
+    table_name text,
+    key text,
+    operation text,
+    statement text,
+    conflict text,
+    restorable text,
+    missing text[]
+  )
+  language sql
+  set search_path = pg_catalog, pg_temp
+as $$
+  select s.step, s.table_name, s.key, s.operation, s.head || s.tail, s.conflict, s.restorable,
+    s.missing
+  from audit.undo_steps(tx, era, event, item_type, item_id, at) as s
 $$;
 
 revoke all on function audit.undo_plan(bigint, integer, text, text, text, timestamptz) from public;
@@ -9605,25 +9641,29 @@ comment on function audit.undo_begin(bigint, integer, text, text, text, timestam
 -- The statements of a plan, as far as its conflicts let them run.
 create or replace function audit.undo_checked(
   tx bigint, era integer, event text, item_type text, item_id text, at timestamptz,
-  on_conflict text
+  on_conflict text, out heads text[], out tails text[], out joined text[]
 )
-  returns text[]
   language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_statements text[];
   v_steps bigint;
   v_against text[];
 begin
-  select array_agg(p.statement order by p.step)
-        filter (where p.statement is not null and (p.conflict is null or on_conflict = 'force')),
+  select
+      array_agg(p.head order by p.step) filter (where p.is_run),
+      array_agg(p.tail order by p.step) filter (where p.is_run),
+      array_agg(case when p.head like 'insert %' then ', ' when p.head like 'delete %' then ' or ' end
+        order by p.step) filter (where p.is_run),
       count(*),
       array_agg(format('%s %s: %s', p.table_name, p.key,
           coalesce(p.conflict, array_to_string(p.missing, ', '))) order by p.step)
         filter (where p.conflict is not null or p.restorable = 'no')
-    into v_statements, v_steps, v_against
-    from audit.undo_plan(tx, era, event, item_type, item_id, at) as p;
+    into heads, tails, joined, v_steps, v_against
+    from (
+      select s.*, s.head is not null and (s.conflict is null or on_conflict = 'force') as is_run
+      from audit.undo_steps(tx, era, event, item_type, item_id, at) as s
+    ) as p;
   if v_steps = 0 then
     raise exception 'nothing to undo'
       using errcode = 'UA011',
@@ -9637,7 +9677,6 @@ begin
         hint = 'See audit.undo_plan(). on_conflict => ''skip'' leaves these rows as they are, '
           '''force'' overwrites what was changed since.';
   end if;
-  return coalesce(v_statements, '{}');
 end;
 $$;
 
@@ -9647,8 +9686,8 @@ revoke all on function
 comment on function audit.undo_checked(bigint, integer, text, text, text, timestamptz, text) is
   'The statements that undo; an error where there are conflicts that nobody said what to do with.';
 
--- One statement of an undo, which is about one row.
-create or replace function audit.undo_one(statement text)
+-- One statement of an undo, which is about so many rows.
+create or replace function audit.undo_one(statement text, expected integer)
   returns void
   language plpgsql
 as $$
@@ -9657,61 +9696,89 @@ declare
 begin
   execute $1;
   get diagnostics v_count = row_count;
-  if v_count operator(pg_catalog.<>) 1 then
-    raise exception 'not undone: a statement changed % rows, not one', v_count
-      using errcode = 'UA011', detail = $1;
+  if v_count operator(pg_catalog.<>) $2 then
+    raise exception 'not undone: a statement changed % rows, not %', v_count, $2
+      using errcode = 'UA011', detail = pg_catalog.left($1, 1000);
   end if;
 end;
 $$;
 
-revoke all on function audit.undo_one(text) from public;
+revoke all on function audit.undo_one(text, integer) from public;
 
-comment on function audit.undo_one(text) is 'Runs a statement that changes one row.';
+comment on function audit.undo_one(text, integer) is
+  'Runs a statement that changes so many rows.';
 
--- Runs statements under the search path of the caller, in their order; where a constraint is against
--- it, those that can run first do.
-create or replace function audit.undo_run(statements text[])
-  returns integer
+-- Neighbouring steps that can be one statement, up to a hundred: rows that come back to one table, or
+-- that go from one.
+create or replace function audit.undo_batches(heads text[], tails text[], joined text[])
+  returns table (statement text, count integer)
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with step as (
+    select u.n, u.head, u.tail, u.joint,
+      u.joint is null or u.head is distinct from lag(u.head) over (order by u.n) as is_first
+    from unnest(heads, tails, joined) with ordinality as u (head, tail, joint, n)
+  ), run as (
+    select s.*, count(*) filter (where s.is_first) over (order by s.n) as run from step as s
+  ), batch as (
+    select r.*, (row_number() over (partition by r.run order by r.n) - 1) / 100 as part
+    from run as r
+  )
+  select min(b.head) || string_agg(b.tail, coalesce(b.joint, '') order by b.n), count(*)::integer
+  from batch as b
+  group by b.run, b.part
+  order by min(b.n)
+$$;
+
+revoke all on function audit.undo_batches(text[], text[], text[]) from public;
+
+comment on function audit.undo_batches(text[], text[], text[]) is
+  'The statements of an undo, those of neighbours in one.';
+
+-- Runs the steps of an undo under the search path of the caller, in their order: many of one first
+-- piece as one statement. Where a constraint is against that order, those that can run first do.
+create or replace function audit.undo_run(heads text[], tails text[], joined text[])
+  returns void
   language plpgsql
 as $$
 declare
-  v_statement pg_catalog.text;
-  v_left pg_catalog.text[] := $1;
-  v_again pg_catalog.text[];
-  v_count pg_catalog.int4;
+  v_left pg_catalog.int4[] := array(select pg_catalog.generate_subscripts($1, 1));
+  v_again pg_catalog.int4[];
+  v_step pg_catalog.int4;
+  v_batch record;
 begin
   begin
-    foreach v_statement in array v_left loop
-      perform audit.undo_one(v_statement);
+    for v_batch in select * from audit.undo_batches($1, $2, $3) loop
+      perform audit.undo_one(v_batch.statement, v_batch.count);
     end loop;
-    return pg_catalog.cardinality(v_left);
+    return;
   exception when foreign_key_violation or unique_violation or exclusion_violation then
     null;
   end;
-  loop
+  while pg_catalog.cardinality(v_left) operator(pg_catalog.>) 0 loop
     v_again := '{}';
-    foreach v_statement in array v_left loop
+    foreach v_step in array v_left loop
       begin
-        perform audit.undo_one(v_statement);
+        perform audit.undo_one($1[v_step] operator(pg_catalog.||) $2[v_step], 1);
       exception when foreign_key_violation or unique_violation or exclusion_violation then
-        v_again := pg_catalog.array_append(v_again, v_statement);
+        v_again := pg_catalog.array_append(v_again, v_step);
       end;
     end loop;
-    v_count := pg_catalog.cardinality(v_again);
-    if v_count operator(pg_catalog.=) 0 then
-      return pg_catalog.cardinality($1);
-    elsif v_count operator(pg_catalog.=) pg_catalog.cardinality(v_left) then
+    if v_again operator(pg_catalog.=) v_left then
       -- Nothing goes on: the error itself says why.
-      perform audit.undo_one(v_again[1]);
+      perform audit.undo_one($1[v_again[1]] operator(pg_catalog.||) $2[v_again[1]], 1);
     end if;
     v_left := v_again;
   end loop;
 end;
 $$;
 
-revoke all on function audit.undo_run(text[]) from public;
+revoke all on function audit.undo_run(text[], text[], text[]) from public;
 
-comment on function audit.undo_run(text[]) is 'Runs the statements of an undo; returns how many.';
+comment on function audit.undo_run(text[], text[], text[]) is
+  'Runs the statements of an undo, given in two pieces and by what they can be joined.';
 
 -- Undoes what audit.undo_plan() shows, by ordinary statements with the rights and the search path of
 -- whoever calls it, so that the tables' own triggers run as always. It is in the log like every
@@ -9736,12 +9803,15 @@ as $$
 declare
   v_actor constant pg_catalog.text := audit.undo_begin(
     $1, $2, $3, $4, $5, $6, $7);
-  v_statements constant pg_catalog.text[] := audit.undo_checked($1, $2, $3, $4, $5, $6, $7);
-  v_count pg_catalog.int4;
+  v_heads pg_catalog.text[];
+  v_tails pg_catalog.text[];
+  v_joined pg_catalog.text[];
 begin
-  v_count := audit.undo_run(v_statements);
+  select c.heads, c.tails, c.joined into v_heads, v_tails, v_joined
+    from audit.undo_checked($1, $2, $3, $4, $5, $6, $7) as c;
+  perform audit.undo_run(v_heads, v_tails, v_joined);
   perform pg_catalog.set_config('audit.actor', v_actor, true);
-  return v_count;
+  return coalesce(pg_catalog.cardinality(v_heads), 0);
 end;
 $$;
 
@@ -9777,6 +9847,7 @@ as $$
   from unnest(array['audit_reader', 'audit_exporter']) as r (role)
   cross join unnest(array[
       'audit.type_name(oid)', 'audit.undo_array(jsonb, text)',
+      'audit.undo_batches(text[], text[], text[])',
       'audit.undo_begin(bigint, integer, text, text, text, timestamptz, text)',
       'audit.undo_changes(audit.undo_row[])',
       'audit.undo_checked(bigint, integer, text, text, text, timestamptz, text)',
@@ -9785,14 +9856,15 @@ as $$
       'audit.undo_entries(audit.layout, regclass, audit.undo_row[])',
       'audit.undo_key(audit.tracked)', 'audit.undo_keyed(jsonb, jsonb, text, text, text, text)',
       'audit.undo_lacking(audit.undo_net[])', 'audit.undo_levels(oid[])',
-      'audit.undo_literal(text, text)', 'audit.undo_nets(audit.undo_change[])',
-      'audit.undo_one(text)',
+      'audit.undo_nets(audit.undo_change[])',
+      'audit.undo_one(text, integer)',
       'audit.undo_orphans(audit.undo_net[], oid, oid, text, text[], text[], text)',
       'audit.undo_present(audit.undo_net[])',
       'audit.undo_records(audit.layout, regclass, audit.undo_row[])',
       'audit.undo_references(audit.undo_net[])',
-      'audit.undo_rows(bigint, integer, text, text, text, timestamptz)', 'audit.undo_run(text[])',
-      'audit.undo_statements(audit.undo_net[])', 'audit.undo_text(jsonb, text)',
+      'audit.undo_rows(bigint, integer, text, text, text, timestamptz)', 'audit.undo_run(text[], text[], text[])',
+      'audit.undo_statements(audit.undo_net[])',
+      'audit.undo_steps(bigint, integer, text, text, text, timestamptz)', 'audit.undo_text(jsonb, text)',
       'audit.undo_plan(bigint, integer, text, text, text, timestamptz)',
       'audit.undo(bigint, integer, text, text, text, timestamptz, text)', 'audit.actor_now()',
       'audit.context_of(text)', 'audit.name_of(regclass)', 'audit.quoted(text)',

@@ -21,12 +21,15 @@ as $$
 declare
   v_actor constant pg_catalog.text := audit.undo_begin(
     $1, $2, $3, $4, $5, $6, $7);
-  v_statements constant pg_catalog.text[] := audit.undo_checked($1, $2, $3, $4, $5, $6, $7);
-  v_count pg_catalog.int4;
+  v_heads pg_catalog.text[];
+  v_tails pg_catalog.text[];
+  v_joined pg_catalog.text[];
 begin
-  v_count := audit.undo_run(v_statements);
+  select c.heads, c.tails, c.joined into v_heads, v_tails, v_joined
+    from audit.undo_checked($1, $2, $3, $4, $5, $6, $7) as c;
+  perform audit.undo_run(v_heads, v_tails, v_joined);
   perform pg_catalog.set_config('audit.actor', v_actor, true);
-  return v_count;
+  return coalesce(pg_catalog.cardinality(v_heads), 0);
 end;
 $$;
 

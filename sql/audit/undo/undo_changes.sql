@@ -10,6 +10,7 @@ declare
   v_layout audit.layout;
   v_tracked audit.tracked;
   v_keys jsonb;
+  v_numbers text[];
   v_unknown constant text := 'the log does not say which row it was';
 begin
   for v_of_layout in
@@ -20,7 +21,8 @@ begin
   loop
     select y.* into v_layout from audit.layout as y where y.id = v_of_layout.layout;
     select k.* into v_tracked from audit.tracked as k where k.id = v_layout.tracked_id;
-    select jsonb_agg(to_jsonb(k) order by k.place) into v_keys
+    select jsonb_agg(to_jsonb(k) order by k.place), array_agg(k.number::text)
+      into v_keys, v_numbers
       from audit.undo_key(v_tracked) as k;
     if v_tracked.id is null or v_keys is null then
       return query
@@ -53,9 +55,11 @@ begin
         join unnest(v_of_layout.rows) as l on l.place = e.place
         cross join lateral audit.undo_keyed(
           v_keys, e.new_values, l.item_id, l.parent_id, l.account_id, e.part) as n (key)
-        cross join lateral audit.undo_keyed(
-          v_keys, e.new_values || e.old_values, l.item_id, l.parent_id, l.account_id,
-          e.part) as o (key);
+        cross join lateral (
+          select case when e.kind = 'insert' or not e.old_values ?| v_numbers then n.key
+            else audit.undo_keyed(v_keys, e.new_values || e.old_values, l.item_id, l.parent_id,
+              l.account_id, e.part) end
+        ) as o (key);
     end if;
   end loop;
 end;

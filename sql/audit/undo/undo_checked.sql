@@ -1,25 +1,29 @@
 -- The statements of a plan, as far as its conflicts let them run.
 create or replace function audit.undo_checked(
   tx bigint, era integer, event text, item_type text, item_id text, at timestamptz,
-  on_conflict text
+  on_conflict text, out heads text[], out tails text[], out joined text[]
 )
-  returns text[]
   language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_statements text[];
   v_steps bigint;
   v_against text[];
 begin
-  select array_agg(p.statement order by p.step)
-        filter (where p.statement is not null and (p.conflict is null or on_conflict = 'force')),
+  select
+      array_agg(p.head order by p.step) filter (where p.is_run),
+      array_agg(p.tail order by p.step) filter (where p.is_run),
+      array_agg(case when p.head like 'insert %' then ', ' when p.head like 'delete %' then ' or ' end
+        order by p.step) filter (where p.is_run),
       count(*),
       array_agg(format('%s %s: %s', p.table_name, p.key,
           coalesce(p.conflict, array_to_string(p.missing, ', '))) order by p.step)
         filter (where p.conflict is not null or p.restorable = 'no')
-    into v_statements, v_steps, v_against
-    from audit.undo_plan(tx, era, event, item_type, item_id, at) as p;
+    into heads, tails, joined, v_steps, v_against
+    from (
+      select s.*, s.head is not null and (s.conflict is null or on_conflict = 'force') as is_run
+      from audit.undo_steps(tx, era, event, item_type, item_id, at) as s
+    ) as p;
   if v_steps = 0 then
     raise exception 'nothing to undo'
       using errcode = 'UA011',
@@ -33,7 +37,6 @@ begin
         hint = 'See audit.undo_plan(). on_conflict => ''skip'' leaves these rows as they are, '
           '''force'' overwrites what was changed since.';
   end if;
-  return coalesce(v_statements, '{}');
 end;
 $$;
 

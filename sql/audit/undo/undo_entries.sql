@@ -9,9 +9,12 @@ create or replace function audit.undo_entries(
   language sql
   stable
   set search_path = pg_catalog, pg_temp
+  set enable_nestloop = off
 as $$
   with col as materialized (
-    select * from audit.undo_columns(y, undo_entries.target)
+    select k.*, k.kept_as in ('pg_catalog.text', 'pg_catalog.varchar', 'pg_catalog.int2',
+      'pg_catalog.int4', 'pg_catalog.int8', 'pg_catalog.numeric', 'pg_catalog.uuid') as is_alike
+    from audit.undo_columns(y, undo_entries.target) as k
   ), names as materialized (
     select array_agg(c.name) as list from col as c
   ), entry as (
@@ -26,22 +29,27 @@ as $$
   ), value as (
     select e.place, e.part, e.name, c.number, coalesce(c.is_set, true) as is_set,
       e.value ? 'old' as has_old, e.value ? 'new' as has_new,
-      case when v.is_null_of_json and c.is_required then 'null'
-        when not v.is_null_of_json then audit.undo_text(e.value -> 'old', c.kept_as) end as old,
-      case when e.value -> 'new' = 'null' then null
-        else audit.undo_text(e.value -> 'new', c.kept_as) end as new,
+      case when v.is_null_of_json and not c.is_required then null else t.old end as old,
+      case when e.value -> 'new' <> 'null' or c.is_required then t.new end as new,
       case when c.number is null then format('%s was dropped', e.name)
         when e.value ? 'redacted' then format('%s is secret', e.name)
-        when v.is_null_of_json and not c.is_required then format('%s was null, in JSON or not', e.name)
-        when e.value -> 'old' <> 'null'
-          and audit.undo_text(e.value -> 'old', c.kept_as) is null
+        when v.is_null_of_json and not c.is_required
+          then format('%s was null, in JSON or not', e.name)
+        when t.old is null and e.value -> 'old' <> 'null'
           then format('%s cannot be told from its JSON', e.name) end as missing
     from entry as e
     left join col as c on c.name = e.name
     cross join lateral (
-      select coalesce(c.kept_as = 'pg_catalog.jsonb' and e.value -> 'old' = 'null', false)
-        as is_null_of_json
+      select c.kept_as = 'pg_catalog.jsonb' and e.value -> 'old' = 'null' as is_null_of_json
     ) as v
+    cross join lateral (
+      -- What JSON writes as the type does needs no look at it.
+      select
+        case when c.is_alike then e.value ->> 'old'
+          else audit.undo_text(e.value -> 'old', c.kept_as) end as old,
+        case when c.is_alike then e.value ->> 'new'
+          else audit.undo_text(e.value -> 'new', c.kept_as) end as new
+    ) as t
   )
   select v.place, v.part,
     case when bool_or(v.has_old and v.has_new) then 'update'

@@ -5,6 +5,7 @@ create or replace function audit.undo_nets(changes audit.undo_change[])
   language sql
   stable
   set search_path = pg_catalog, pg_temp
+  set enable_nestloop = off
 as $$
   with recursive told as materialized (
     select row_number() over (order by c.place, c.old_key, c.new_key) as n, c.*

@@ -1,5 +1,5 @@
--- One statement of an undo, which is about one row.
-create or replace function audit.undo_one(statement text)
+-- One statement of an undo, which is about so many rows.
+create or replace function audit.undo_one(statement text, expected integer)
   returns void
   language plpgsql
 as $$
@@ -8,13 +8,14 @@ declare
 begin
   execute $1;
   get diagnostics v_count = row_count;
-  if v_count operator(pg_catalog.<>) 1 then
-    raise exception 'not undone: a statement changed % rows, not one', v_count
-      using errcode = 'UA011', detail = $1;
+  if v_count operator(pg_catalog.<>) $2 then
+    raise exception 'not undone: a statement changed % rows, not %', v_count, $2
+      using errcode = 'UA011', detail = pg_catalog.left($1, 1000);
   end if;
 end;
 $$;
 
-revoke all on function audit.undo_one(text) from public;
+revoke all on function audit.undo_one(text, integer) from public;
 
-comment on function audit.undo_one(text) is 'Runs a statement that changes one row.';
+comment on function audit.undo_one(text, integer) is
+  'Runs a statement that changes so many rows.';

@@ -1,12 +1,13 @@
 -- The statements that bring rows back to what they were: only the columns that were changed.
 create or replace function audit.undo_statements(nets audit.undo_net[])
   returns table (
-    place bigint, target oid, operation text, key text[], statement text, conflicts text[],
+    place bigint, target oid, operation text, key text[], head text, tail text, conflicts text[],
     missing text[], problem text
   )
   language sql
   stable
   set search_path = pg_catalog, pg_temp
+  set enable_nestloop = off
 as $$
   with net as materialized (
     select row_number() over () as i, n.*,
@@ -33,13 +34,15 @@ as $$
     cross join lateral audit.undo_key(t) as k
   ), found as materialized (
     select n.i, string_agg(format('%s %s %s', k.ident, k.equals,
-      audit.undo_literal(n.key[k.place], k.type)), ' and ' order by k.place) as condition
+      quote_literal(n.key[k.place]) || '::' || k.type), ' and ' order by k.place) as condition
     from net as n
     join key as k on k.target = n.target
     where n.problem is null
     group by 1
   ), item as materialized (
-    select n.i, c.place, c.ident, audit.undo_literal(e.value, c.type) as literal
+    select n.i, c.place, c.ident, 
+        case when e.value is null then 'null' else quote_literal(e.value) || '::' || c.type end
+          as literal
     from net as n
     cross join lateral jsonb_each_text(n.old_values) as e
     join col as c on c.target = n.target and c.number = e.key
@@ -63,14 +66,14 @@ as $$
     group by 1
   )
   select n.place, n.target, n.operation, n.key,
-    case when n.problem is not null then null
-      when n.operation = 'delete' then case when n.present is not null then
-        format('delete from %s where %s', r.name, f.condition) end
-      when n.is_update then case when n.present is not null then
-        format('update %s set %s where %s', r.name, l.settings, f.condition) end
-      when r.has_always then format('insert into %s (%s) overriding system value values (%s)',
-        r.name, l.idents, l.literals)
-      else format('insert into %s (%s) values (%s)', r.name, l.idents, l.literals) end,
+    case when n.problem is not null or (n.operation <> 'insert' and n.present is null) then null
+      when n.operation = 'delete' then format('delete from %s where ', r.name)
+      when n.is_update then format('update %s set %s where ', r.name, l.settings)
+      when r.has_always
+        then format('insert into %s (%s) overriding system value values ', r.name, l.idents)
+      else format('insert into %s (%s) values ', r.name, l.idents) end,
+    format('(%s)', case when n.operation = 'insert' and not n.is_update then l.literals
+      else f.condition end),
     n.conflicts, m.missing, n.problem
   from net as n
   left join found as f on f.i = n.i
