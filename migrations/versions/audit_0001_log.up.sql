@@ -8961,7 +8961,8 @@ begin
           case when e.kind <> 'insert' then o.key end, case when e.kind <> 'delete' then n.key end,
           case when e.kind <> 'insert' then e.old_values end,
           case when e.kind <> 'delete' then e.new_values end,
-          e.missing, case when array_position(o.key || n.key, null) > 0 then v_unknown end
+          e.missing, case when array_position(o.key, null) > 0 and e.kind <> 'insert'
+            or array_position(n.key, null) > 0 and e.kind <> 'delete' then v_unknown end
         from audit.undo_entries(v_layout, v_tracked.target, v_of_layout.rows) as e
         join unnest(v_of_layout.rows) as l on l.place = e.place
         cross join lateral audit.undo_keyed(
