@@ -272,6 +272,7 @@ create schema audit;
 \ir audit/undo/undo_checked.sql
 \ir audit/undo/undo_one.sql
 \ir audit/undo/undo_batches.sql
+\ir audit/undo/undo_deferrable.sql
 \ir audit/undo/undo_run.sql
 \ir audit/api/undo.sql
 

@@ -2971,7 +2971,7 @@ as $$
   settings_for, settings_of, settle_layout, settle_readers, short_name, slug_for, spare_to_split,
   statement_of, summarised_partitions, table_trait, tables_altered, text_value, tokens_of,
   touched_with, track, tree_log, triggered_relations, type_name, undo, undo_array, undo_batches, undo_begin,
-  undo_changes, undo_checked, undo_columns, undo_dependents, undo_entries, undo_import, undo_key,
+  undo_changes, undo_checked, undo_columns, undo_deferrable, undo_dependents, undo_entries, undo_import, undo_key,
   undo_keyed, undo_lacking, undo_levels, undo_nets, undo_one, undo_orphans,
   undo_plan, undo_present, undo_records, undo_references, undo_rows, undo_run, undo_statements, undo_steps,
   undo_text, untrack, update_body, update_insert, update_list, update_variables, utc,
@@ -8547,12 +8547,14 @@ create or replace function audit.type_name(type oid)
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select case when e.typarray = t.oid then format('%I.%I[]', en.nspname, e.typname)
-    else format('%I.%I', n.nspname, t.typname) end
+  -- Behind a schema no word is reserved.
+  select case when n.nspname = 'pg_catalog' and e.typname ~ '^[a-z_][a-z0-9_]*$'
+      then 'pg_catalog.' || e.typname
+      else format('%I.%I', n.nspname, e.typname) end
+    || case when e.oid <> t.oid then '[]' else '' end
   from pg_type as t
-  join pg_namespace as n on n.oid = t.typnamespace
-  left join pg_type as e on e.oid = t.typelem
-  left join pg_namespace as en on en.oid = e.typnamespace
+  join pg_type as e on e.oid = coalesce((select i.oid from pg_type as i where i.typarray = t.oid), t.oid)
+  join pg_namespace as n on n.oid = e.typnamespace
   where t.oid = type_name.type
 $$;
 
@@ -8620,7 +8622,7 @@ begin
     end if;
     return v_text;
   end if;
-  return case kept_as
+  return case replace(kept_as, '"', '')
     when 'pg_catalog.timestamptz' then concat(v_text::timestamptz)
     when 'pg_catalog.timestamp' then concat(v_text::timestamp)
     when 'pg_catalog.float8' then concat(v_text::float8)
@@ -8810,9 +8812,9 @@ declare
   v_missing jsonb;
 begin
   select coalesce(string_agg(quote_literal(c.number), ', ' order by c.place)
-        filter (where c.is_set), ''),
+        filter (where c.is_set and not c.is_secret), ''),
       coalesce(string_agg(format('case when num_nulls((r.v).%1$I) = 0 then concat((r.v).%1$I) end',
-        c.name), ', ' order by c.place) filter (where c.is_set), ''),
+        c.name), ', ' order by c.place) filter (where c.is_set and not c.is_secret), ''),
       coalesce(jsonb_object_agg(coalesce(c.number::text, c.name),
         case when c.is_secret then format('%s is secret', c.name)
           else format('%s was dropped', c.name) end)
@@ -8850,7 +8852,7 @@ create or replace function audit.undo_entries(
   set enable_nestloop = off
 as $$
   with col as materialized (
-    select k.*, k.kept_as in ('pg_catalog.text', 'pg_catalog.varchar', 'pg_catalog.int2',
+    select k.*, replace(k.kept_as, '"', '') in ('pg_catalog.text', 'pg_catalog.varchar', 'pg_catalog.int2',
       'pg_catalog.int4', 'pg_catalog.int8', 'pg_catalog.numeric', 'pg_catalog.uuid') as is_alike
     from audit.undo_columns(y, undo_entries.target) as k
   ), names as materialized (
@@ -8874,6 +8876,7 @@ as $$
         when v.is_null_of_json and not c.is_required
           then format('%s was null, in JSON or not', e.name)
         when t.old is null and e.value -> 'old' <> 'null'
+          or t.new is null and e.value -> 'new' <> 'null'
           then format('%s cannot be told from its JSON', e.name) end as missing
     from entry as e
     left join col as c on c.name = e.name
@@ -9127,7 +9130,7 @@ begin
       select a.attname || '' was changed since''
       from jsonb_each_text(u.new_values) as e
       join pg_attribute as a on a.attrelid = u.target and a.attnum = e.key::smallint
-      where p.present ->> e.key is distinct from e.value
+      where p.present ->> e.key is distinct from e.value and not u.missing ? e.key
         -- Which null it was, JSON does not tell.
         and not (a.atttypid = ''jsonb''::regtype
           and coalesce(p.present ->> e.key, ''null'') = coalesce(e.value, ''null''))
@@ -9136,7 +9139,10 @@ begin
       order by a.attnum)
     else ''{}'' end,
   u.problem
-from (select n.*, case when n.stayed then n.new_key else n.old_key end as key
+from (select n.*, case when n.stayed then n.new_key
+        -- A row that gives the key back is no obstacle.
+        when n.old_key not in (select m.new_key from unnest($1) as m where m.stayed)
+        then n.old_key end as key
       from unnest($1) as n) as u
 left join lateral (
   select jsonb_object(array[%s]::text[], array[%s]::text[]) as present
@@ -9406,13 +9412,20 @@ as $$
       select case when a.attname = any (k.secret) then 'is secret' else 'is not in the log' end as why
     ) as s
   ), key as materialized (
-    select t.target, k.*
+    select t.target, k.*,
+      -- The row that it refers to may have taken it back already.
+      exists (select from pg_constraint as f where f.conrelid = d.target and f.contype = 'f'
+              and f.confupdtype = 'c' and k.number = any (f.conkey)) as is_cascaded
     from (select distinct n.target from net as n) as d
     join audit.tracked as t on t.target = d.target
     cross join lateral audit.undo_key(t) as k
   ), found as materialized (
-    select n.i, string_agg(format('%s %s %s', k.ident, k.equals,
-      quote_literal(n.key[k.place]) || '::' || k.type), ' and ' order by k.place) as condition
+    select n.i, string_agg(case
+        when k.is_cascaded and n.was_there and n.stayed and n.old_key[k.place] <> n.new_key[k.place]
+          then format('(%1$s %2$s %3$L::%5$s or %1$s %2$s %4$L::%5$s)', k.ident, k.equals,
+            n.new_key[k.place], n.old_key[k.place], k.type)
+        else format('%s %s %L::%s', k.ident, k.equals, n.key[k.place], k.type) end,
+      ' and ' order by k.place) as condition
     from net as n
     join key as k on k.target = n.target
     where n.problem is null
@@ -9444,7 +9457,8 @@ as $$
     group by 1
   )
   select n.place, n.target, n.operation, n.key,
-    case when n.problem is not null or (n.operation <> 'insert' and n.present is null) then null
+    case when n.problem is not null or (n.operation <> 'insert' and n.present is null)
+        or (n.is_update and l.settings is null) then null
       when n.operation = 'delete' then format('delete from %s where ', r.name)
       when n.is_update then format('update %s set %s where ', r.name, l.settings)
       when r.has_always
@@ -9738,6 +9752,34 @@ revoke all on function audit.undo_batches(text[], text[], text[]) from public;
 comment on function audit.undo_batches(text[], text[], text[]) is
   'The statements of an undo, those of neighbours in one.';
 
+-- The constraints that may wait, where it takes a second try; those that wait anyway are left so. A
+-- name stands for all constraints of a schema that are called so.
+create or replace function audit.undo_deferrable()
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select string_agg(format('%I.%I', n.nspname, c.name), ', ')
+  from (
+    select c.connamespace, c.conname as name
+    from pg_constraint as c
+    where c.conrelid in (select k.target from audit.tracked as k)
+      and c.contype in ('f', 'u', 'p', 'x')
+    group by 1, 2
+    having bool_and(c.condeferrable and not c.condeferred)
+  ) as c
+  join pg_namespace as n on n.oid = c.connamespace
+  where not exists (
+    select from pg_constraint as o
+    where o.connamespace = c.connamespace and o.conname = c.name and not o.condeferrable)
+$$;
+
+revoke all on function audit.undo_deferrable() from public;
+
+comment on function audit.undo_deferrable() is
+  'The constraints of tracked tables that can be deferred, as SET CONSTRAINTS takes them.';
+
 -- Runs the steps of an undo under the search path of the caller, in their order: many of one first
 -- piece as one statement. Where a constraint is against that order, those that can run first do.
 create or replace function audit.undo_run(heads text[], tails text[], joined text[])
@@ -9749,6 +9791,7 @@ declare
   v_again pg_catalog.int4[];
   v_step pg_catalog.int4;
   v_batch record;
+  v_deferrable constant pg_catalog.text := audit.undo_deferrable();
 begin
   begin
     for v_batch in select * from audit.undo_batches($1, $2, $3) loop
@@ -9758,6 +9801,9 @@ begin
   exception when foreign_key_violation or unique_violation or exclusion_violation then
     null;
   end;
+  if v_deferrable is not null then
+    execute pg_catalog.format('set constraints %s deferred', v_deferrable);
+  end if;
   while pg_catalog.cardinality(v_left) operator(pg_catalog.>) 0 loop
     v_again := '{}';
     foreach v_step in array v_left loop
@@ -9773,6 +9819,9 @@ begin
     end if;
     v_left := v_again;
   end loop;
+  if v_deferrable is not null then
+    execute pg_catalog.format('set constraints %s immediate', v_deferrable);
+  end if;
 end;
 $$;
 
@@ -9849,7 +9898,7 @@ as $$
   cross join unnest(array[
       'audit.type_name(oid)', 'audit.undo_array(jsonb, text)',
       'audit.undo_batches(text[], text[], text[])',
-      'audit.undo_begin(bigint, integer, text, text, text, timestamptz, text)',
+      'audit.undo_deferrable()', 'audit.undo_begin(bigint, integer, text, text, text, timestamptz, text)',
       'audit.undo_changes(audit.undo_row[])',
       'audit.undo_checked(bigint, integer, text, text, text, timestamptz, text)',
       'audit.undo_columns(audit.layout, regclass)',

@@ -41,7 +41,7 @@ as $$
   settings_for, settings_of, settle_layout, settle_readers, short_name, slug_for, spare_to_split,
   statement_of, summarised_partitions, table_trait, tables_altered, text_value, tokens_of,
   touched_with, track, tree_log, triggered_relations, type_name, undo, undo_array, undo_batches, undo_begin,
-  undo_changes, undo_checked, undo_columns, undo_dependents, undo_entries, undo_import, undo_key,
+  undo_changes, undo_checked, undo_columns, undo_deferrable, undo_dependents, undo_entries, undo_import, undo_key,
   undo_keyed, undo_lacking, undo_levels, undo_nets, undo_one, undo_orphans,
   undo_plan, undo_present, undo_records, undo_references, undo_rows, undo_run, undo_statements, undo_steps,
   undo_text, untrack, update_body, update_insert, update_list, update_variables, utc,

@@ -24,7 +24,7 @@ as $$
   cross join unnest(array[
       'audit.type_name(oid)', 'audit.undo_array(jsonb, text)',
       'audit.undo_batches(text[], text[], text[])',
-      'audit.undo_begin(bigint, integer, text, text, text, timestamptz, text)',
+      'audit.undo_deferrable()', 'audit.undo_begin(bigint, integer, text, text, text, timestamptz, text)',
       'audit.undo_changes(audit.undo_row[])',
       'audit.undo_checked(bigint, integer, text, text, text, timestamptz, text)',
       'audit.undo_columns(audit.layout, regclass)',

@@ -5,12 +5,14 @@ create or replace function audit.type_name(type oid)
   stable
   set search_path = pg_catalog, pg_temp
 as $$
-  select case when e.typarray = t.oid then format('%I.%I[]', en.nspname, e.typname)
-    else format('%I.%I', n.nspname, t.typname) end
+  -- Behind a schema no word is reserved.
+  select case when n.nspname = 'pg_catalog' and e.typname ~ '^[a-z_][a-z0-9_]*$'
+      then 'pg_catalog.' || e.typname
+      else format('%I.%I', n.nspname, e.typname) end
+    || case when e.oid <> t.oid then '[]' else '' end
   from pg_type as t
-  join pg_namespace as n on n.oid = t.typnamespace
-  left join pg_type as e on e.oid = t.typelem
-  left join pg_namespace as en on en.oid = e.typnamespace
+  join pg_type as e on e.oid = coalesce((select i.oid from pg_type as i where i.typarray = t.oid), t.oid)
+  join pg_namespace as n on n.oid = e.typnamespace
   where t.oid = type_name.type
 $$;
 

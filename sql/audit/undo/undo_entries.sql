@@ -12,7 +12,7 @@ create or replace function audit.undo_entries(
   set enable_nestloop = off
 as $$
   with col as materialized (
-    select k.*, k.kept_as in ('pg_catalog.text', 'pg_catalog.varchar', 'pg_catalog.int2',
+    select k.*, replace(k.kept_as, '"', '') in ('pg_catalog.text', 'pg_catalog.varchar', 'pg_catalog.int2',
       'pg_catalog.int4', 'pg_catalog.int8', 'pg_catalog.numeric', 'pg_catalog.uuid') as is_alike
     from audit.undo_columns(y, undo_entries.target) as k
   ), names as materialized (
@@ -36,6 +36,7 @@ as $$
         when v.is_null_of_json and not c.is_required
           then format('%s was null, in JSON or not', e.name)
         when t.old is null and e.value -> 'old' <> 'null'
+          or t.new is null and e.value -> 'new' <> 'null'
           then format('%s cannot be told from its JSON', e.name) end as missing
     from entry as e
     left join col as c on c.name = e.name

@@ -46,7 +46,7 @@ begin
       select a.attname || '' was changed since''
       from jsonb_each_text(u.new_values) as e
       join pg_attribute as a on a.attrelid = u.target and a.attnum = e.key::smallint
-      where p.present ->> e.key is distinct from e.value
+      where p.present ->> e.key is distinct from e.value and not u.missing ? e.key
         -- Which null it was, JSON does not tell.
         and not (a.atttypid = ''jsonb''::regtype
           and coalesce(p.present ->> e.key, ''null'') = coalesce(e.value, ''null''))
@@ -55,7 +55,10 @@ begin
       order by a.attnum)
     else ''{}'' end,
   u.problem
-from (select n.*, case when n.stayed then n.new_key else n.old_key end as key
+from (select n.*, case when n.stayed then n.new_key
+        -- A row that gives the key back is no obstacle.
+        when n.old_key not in (select m.new_key from unnest($1) as m where m.stayed)
+        then n.old_key end as key
       from unnest($1) as n) as u
 left join lateral (
   select jsonb_object(array[%s]::text[], array[%s]::text[]) as present

@@ -13,9 +13,9 @@ declare
   v_missing jsonb;
 begin
   select coalesce(string_agg(quote_literal(c.number), ', ' order by c.place)
-        filter (where c.is_set), ''),
+        filter (where c.is_set and not c.is_secret), ''),
       coalesce(string_agg(format('case when num_nulls((r.v).%1$I) = 0 then concat((r.v).%1$I) end',
-        c.name), ', ' order by c.place) filter (where c.is_set), ''),
+        c.name), ', ' order by c.place) filter (where c.is_set and not c.is_secret), ''),
       coalesce(jsonb_object_agg(coalesce(c.number::text, c.name),
         case when c.is_secret then format('%s is secret', c.name)
           else format('%s was dropped', c.name) end)

@@ -9,6 +9,7 @@ declare
   v_again pg_catalog.int4[];
   v_step pg_catalog.int4;
   v_batch record;
+  v_deferrable constant pg_catalog.text := audit.undo_deferrable();
 begin
   begin
     for v_batch in select * from audit.undo_batches($1, $2, $3) loop
@@ -18,6 +19,9 @@ begin
   exception when foreign_key_violation or unique_violation or exclusion_violation then
     null;
   end;
+  if v_deferrable is not null then
+    execute pg_catalog.format('set constraints %s deferred', v_deferrable);
+  end if;
   while pg_catalog.cardinality(v_left) operator(pg_catalog.>) 0 loop
     v_again := '{}';
     foreach v_step in array v_left loop
@@ -33,6 +37,9 @@ begin
     end if;
     v_left := v_again;
   end loop;
+  if v_deferrable is not null then
+    execute pg_catalog.format('set constraints %s immediate', v_deferrable);
+  end if;
 end;
 $$;
 

@@ -28,13 +28,20 @@ as $$
       select case when a.attname = any (k.secret) then 'is secret' else 'is not in the log' end as why
     ) as s
   ), key as materialized (
-    select t.target, k.*
+    select t.target, k.*,
+      -- The row that it refers to may have taken it back already.
+      exists (select from pg_constraint as f where f.conrelid = d.target and f.contype = 'f'
+              and f.confupdtype = 'c' and k.number = any (f.conkey)) as is_cascaded
     from (select distinct n.target from net as n) as d
     join audit.tracked as t on t.target = d.target
     cross join lateral audit.undo_key(t) as k
   ), found as materialized (
-    select n.i, string_agg(format('%s %s %s', k.ident, k.equals,
-      quote_literal(n.key[k.place]) || '::' || k.type), ' and ' order by k.place) as condition
+    select n.i, string_agg(case
+        when k.is_cascaded and n.was_there and n.stayed and n.old_key[k.place] <> n.new_key[k.place]
+          then format('(%1$s %2$s %3$L::%5$s or %1$s %2$s %4$L::%5$s)', k.ident, k.equals,
+            n.new_key[k.place], n.old_key[k.place], k.type)
+        else format('%s %s %L::%s', k.ident, k.equals, n.key[k.place], k.type) end,
+      ' and ' order by k.place) as condition
     from net as n
     join key as k on k.target = n.target
     where n.problem is null
@@ -66,7 +73,8 @@ as $$
     group by 1
   )
   select n.place, n.target, n.operation, n.key,
-    case when n.problem is not null or (n.operation <> 'insert' and n.present is null) then null
+    case when n.problem is not null or (n.operation <> 'insert' and n.present is null)
+        or (n.is_update and l.settings is null) then null
       when n.operation = 'delete' then format('delete from %s where ', r.name)
       when n.is_update then format('update %s set %s where ', r.name, l.settings)
       when r.has_always

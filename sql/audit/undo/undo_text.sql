@@ -24,7 +24,7 @@ begin
     end if;
     return v_text;
   end if;
-  return case kept_as
+  return case replace(kept_as, '"', '')
     when 'pg_catalog.timestamptz' then concat(v_text::timestamptz)
     when 'pg_catalog.timestamp' then concat(v_text::timestamp)
     when 'pg_catalog.float8' then concat(v_text::float8)
