@@ -9671,7 +9671,7 @@ begin
       array_agg(case when p.head like 'insert %' then ', ' when p.head like 'delete %' then ' or ' end
         order by p.step) filter (where p.is_run),
       count(*),
-      array_agg(format('%s %s: %s', p.table_name, p.key,
+      array_agg(format('%s: %s', concat_ws(' ', p.table_name, p.key),
           coalesce(p.conflict, array_to_string(p.missing, ', '))) order by p.step)
         filter (where p.conflict is not null or p.restorable = 'no')
     into heads, tails, joined, v_steps, v_against
@@ -9684,8 +9684,8 @@ begin
       using errcode = 'UA011',
         hint = 'Either the log has no such changes, or they came to nothing.';
   elsif v_against is not null and on_conflict = 'stop' then
-    raise exception 'not undone: % of % rows cannot go back as they are now',
-        cardinality(v_against), v_steps
+    raise exception 'not undone: % of % rows cannot go back as they are now; %',
+        cardinality(v_against), v_steps, v_against[1]
       using errcode = 'UA011',
         detail = array_to_string(v_against[1:20], E'\n')
           || case when cardinality(v_against) > 20 then E'\n…' else '' end,

@@ -58,7 +58,9 @@ def plan(conn: psycopg.Connection, tx: int) -> list[dict[str, Any]]:
 
 
 def tables(conn: psycopg.Connection) -> list[Any]:
-    query = "select t::text from customer as t union all select t::text from invoice as t order by 1"
+    query = (
+        "select t::text from customer as t union all select t::text from invoice as t order by 1"
+    )
     return conn.execute(query).fetchall()
 
 

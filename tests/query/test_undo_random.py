@@ -3,14 +3,12 @@
 import itertools
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from psycopg import errors, sql
-from psycopg.types.json import Jsonb
 
 from tests.conftest import Connect
 from tests.record.test_oracle import LIVELY, PARENTS, WRITTEN, clear

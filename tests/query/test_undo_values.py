@@ -35,8 +35,9 @@ def conn(connect: Connect) -> psycopg.Connection:
         for number, kind in enumerate(kinds(session))
     )
     session.execute(sql.SQL("create table public.every (id int primary key, {})").format(columns))
-    for place, values in enumerate(([k.first for k in KINDS], [k.second for k in KINDS]), 1):
-        row = sql.SQL(", ").join(map(sql.Literal, values))
+    firsts, seconds = [kind.first for kind in KINDS], [kind.second for kind in KINDS]
+    for place, values in ((1, firsts), (2, seconds)):
+        row = sql.SQL(", ").join(sql.Literal(one) for one in values)
         session.execute(sql.SQL("insert into public.every values ({}, {})").format(place, row))
     session.execute("select audit.track('public.every')")
     return session
@@ -50,7 +51,9 @@ def written(conn: psycopg.Connection) -> list[tuple[str, ...]]:
             sql.SQL("concat(num_nulls({0}), {0})").format(sql.Identifier(f"c{number}"))
             for number, _ in enumerate(KINDS)
         )
-        return conn.execute(sql.SQL("select id, {} from every order by id").format(columns)).fetchall()
+        return conn.execute(
+            sql.SQL("select id, {} from every order by id").format(columns)
+        ).fetchall()
 
 
 def is_identical(conn: psycopg.Connection) -> bool:
