@@ -76,7 +76,19 @@ def undo_plan(
     """
     asked, values = _asked(tx, era, event, item, at)
     found = yield Query(_PLAN.format(asked=asked), values)
-    return tuple(UndoStep(*row[:-1], tuple(row[-1])) for row in found)
+    return tuple(
+        UndoStep(
+            step=row[0],
+            table_name=row[1],
+            key=row[2],
+            operation=row[3],
+            statement=row[4],
+            conflict=row[5],
+            restorable=row[6],
+            missing=tuple(row[7]),
+        )
+        for row in found
+    )
 
 
 @helper

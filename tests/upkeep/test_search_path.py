@@ -217,10 +217,11 @@ def item(connection: Any) -> tuple[str, str]:
 
 
 def undo_last(connection: Any) -> None:
-    """Undo the newest change of a row, in the transaction that is open."""
+    """Undo the newest change of a row, and leave the row to the next connection."""
     one = next(e for e in auditdb.iter_events(connection) if e.action.endswith("_updated"))
     with auditdb.actor("platform_user", 7, connection=connection):
         assert auditdb.undo(connection, event=one.key, on_conflict="force") == 1
+    connection.rollback()
 
 
 READERS: dict[str, Callable[[Any], object]] = {
