@@ -139,3 +139,72 @@ def test_undone_and_redone(conn: psycopg.Connection) -> None:
 
     one()
     assert next(count) > sized(40, 800), "hardly a transaction did anything"
+
+
+def changed(before: Rows, after: Rows) -> dict[tuple[str, str], set[str] | None]:
+    """Return which columns of which rows differ, None for rows that came or went."""
+    return {
+        key: None
+        if key not in before or key not in after
+        else {column for column, held in after[key].items() if before[key][column] != held}
+        for key in before.keys() | after.keys()
+        if before.get(key) != after.get(key)
+    }
+
+
+def meet(one: set[str] | None, other: set[str] | None) -> bool:
+    """Return whether two changes of a row are of one column, or one of them of the whole row."""
+    return one is None or other is None or bool(one & other)
+
+
+def named(conn: psycopg.Connection, tx: int) -> dict[tuple[str, str], str | None]:
+    """Return what the plan has against each row."""
+    found = conn.execute(
+        "select table_name, key, coalesce(conflict, case restorable when 'no' then missing[1] end)"
+        " from audit.undo_plan(tx => %s)",
+        (tx,),
+    ).fetchall()
+    return {(table.removeprefix("licensing."), key): against for table, key, against in found}
+
+
+def path(name: str, key: str) -> tuple[str, str]:
+    return name, "/".join(str(part) for part in json.loads(key))
+
+
+def test_every_conflict_is_named(conn: psycopg.Connection) -> None:
+    counts = {"refused": 0, "undone": 0}
+
+    @SETTINGS
+    @given(data=st.data())
+    def one(data: st.DataObject) -> None:
+        tables = start(conn)
+        statements = Statements(itertools.count(1000))
+        pictures, numbers = [rows(conn)], []
+        for _ in range(2):
+            drawn = list(script(data.draw, tables, statements, data.draw(st.integers(1, 6))))
+            numbers.append(run(conn, drawn))
+            pictures.append(rows(conn))
+            for statement in drawn:
+                tables = apply(tables, statement.effects)
+        before, between, now = pictures
+        told = named(conn, numbers[0])
+        first, second = changed(before, between), changed(between, now)
+        both = {path(*key) for key in first.keys() & second.keys() if meet(first[key], second[key])}
+        against = {key for key, conflict in told.items() if conflict is not None}
+        assert both <= against, told
+        if against:
+            with pytest.raises(errors.Error) as caught:
+                undo(conn, numbers[0])
+            assert caught.value.sqlstate == "UA011"
+            assert rows(conn) == now
+            counts["refused"] += 1
+        else:
+            assert (undo(conn, numbers[0]) is None) == (not told)
+            # What the first changed is as it was; what the second changed stays.
+            for key, columns in changed(now, rows(conn)).items():
+                assert key in first
+                assert columns is None or columns <= (first[key] or set())
+            counts["undone"] += 1
+
+    one()
+    assert min(counts.values()) > sized(1, 20), counts

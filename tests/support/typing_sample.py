@@ -63,6 +63,10 @@ def synchronous(
         return
     with auditdb.translated():
         assert_type(auditdb.translate(ValueError()), auditdb.AuditError)
+    try:
+        auditdb.undo(conn, event="1-2-3")
+    except auditdb.UndoRefused as error:
+        assert_type(error.hint, str | None)
 
 
 async def asynchronous(
