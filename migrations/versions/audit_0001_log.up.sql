@@ -8553,7 +8553,8 @@ as $$
       else format('%I.%I', n.nspname, e.typname) end
     || case when e.oid <> t.oid then '[]' else '' end
   from pg_type as t
-  join pg_type as e on e.oid = coalesce((select i.oid from pg_type as i where i.typarray = t.oid), t.oid)
+  join pg_type as e on e.oid = coalesce(
+    (select i.oid from pg_type as i where i.typarray = t.oid), t.oid)
   join pg_namespace as n on n.oid = e.typnamespace
   where t.oid = type_name.type
 $$;
@@ -8580,7 +8581,8 @@ begin
       when v_is_document and jsonb_typeof(v_item) in ('null', 'array') then null
       when jsonb_typeof(v_item) = 'null' then 'NULL'
       when jsonb_typeof(v_item) = 'array' then audit.undo_array(v_item, kept_as)
-      else '"' || replace(replace(case when v_is_document then v_item::text else v_item #>> '{}' end,
+      else '"' || replace(replace(
+        case when v_is_document then v_item::text else v_item #>> '{}' end,
         '\', '\\'), '"', '\"') || '"' end;
     if v_text is null then
       return null;
@@ -8728,8 +8730,8 @@ revoke all on function audit.undo_columns(audit.layout, regclass) from public;
 comment on function audit.undo_columns(audit.layout, regclass) is
   'The columns of a layout, with the numbers that they have in their table now.';
 
--- The primary key of a tracked table: how its columns are compared, and where rows of the log that do
--- not have them among their changes tell them.
+-- The primary key of a tracked table: how its columns are compared, and where rows of the log that
+-- do not have them among their changes tell them.
 create or replace function audit.undo_key(t audit.tracked)
   returns table (number smallint, place bigint, ident text, type text, kept_as text, equals text,
     source text)
@@ -8795,7 +8797,8 @@ $$;
 revoke all on function audit.undo_keyed(jsonb, jsonb, text, text, text, text) from public;
 
 comment on function audit.undo_keyed(jsonb, jsonb, text, text, text, text) is
-  'The primary key of the row that a row of the log is about; null where it does not tell a column.';
+  'The primary key of the row that a row of the log is about; null where it does not tell a '
+  'column.';
 
 -- Rows that came or went, from the records of one layout.
 create or replace function audit.undo_records(
@@ -8838,8 +8841,8 @@ revoke all on function audit.undo_records(audit.layout, regclass, audit.undo_row
 comment on function audit.undo_records(audit.layout, regclass, audit.undo_row[]) is
   'What the records of a layout hold, by the numbers that the columns have now.';
 
--- Rows that the log tells column by column: what was updated, and parts, of which one row of the log
--- may tell several. A path names the part.
+-- Rows that the log tells column by column: what was updated, and parts, of which one row of the
+-- log may tell several. A path names the part.
 create or replace function audit.undo_entries(
   y audit.layout, target regclass, rows audit.undo_row[]
 )
@@ -8852,7 +8855,8 @@ create or replace function audit.undo_entries(
   set enable_nestloop = off
 as $$
   with col as materialized (
-    select k.*, replace(k.kept_as, '"', '') in ('pg_catalog.text', 'pg_catalog.varchar', 'pg_catalog.int2',
+    select k.*, replace(k.kept_as, '"', '') in (
+      'pg_catalog.text', 'pg_catalog.varchar', 'pg_catalog.int2',
       'pg_catalog.int4', 'pg_catalog.int8', 'pg_catalog.numeric', 'pg_catalog.uuid') as is_alike
     from audit.undo_columns(y, undo_entries.target) as k
   ), names as materialized (
@@ -9001,7 +9005,8 @@ as $$
         -- A row in several accounts is told once for each of them.
         lag(row(c.kind, c.old_key, c.new_key, c.old_values, c.new_values)) over (
           partition by c.target, coalesce(c.new_key, c.old_key) order by c.place)
-        is not distinct from row(c.kind, c.old_key, c.new_key, c.old_values, c.new_values) as is_again
+        is not distinct from row(c.kind, c.old_key, c.new_key, c.old_values, c.new_values)
+          as is_again
       from unnest(undo_nets.changes) as c
       where c.problem is null
     ) as c
@@ -9049,7 +9054,8 @@ as $$
   ), value as materialized (
     select n.first_n, v.side,
       -- The first value before, the last one after.
-      jsonb_object_agg(e.key, e.value order by case v.side when 'old' then -m.n else m.n end) as all_
+      jsonb_object_agg(e.key, e.value order by case v.side when 'old' then -m.n else m.n end)
+        as all_
     from net as n
     join member as m using (target, row_key, row_number)
     cross join lateral (values ('old', m.old_values), ('new', m.new_values), ('missing', m.missing))
@@ -9104,7 +9110,8 @@ begin
     where n.problem is null
     group by n.target
   loop
-    select string_agg(format('t.%s %s (u.key)[%s]::%s', k.ident, k.equals, k.place, k.type), ' and ')
+    select string_agg(
+        format('t.%s %s (u.key)[%s]::%s', k.ident, k.equals, k.place, k.type), ' and ')
       into v_joined
       from audit.tracked as t
       cross join lateral audit.undo_key(t) as k
@@ -9232,7 +9239,8 @@ begin
 'with net as materialized (
   select row_number() over () as i, n.* from unnest($1) as n
 ), used as materialized (
-  select n.i, array(select case when n.old_values ? c.k then n.old_values ->> c.k else n.present ->> c.k end
+  select n.i, array(
+    select case when n.old_values ? c.k then n.old_values ->> c.k else n.present ->> c.k end
       from unnest($4) with ordinality as c (k, i) order by c.i) as vals
   from net as n
   where n.target = $2 and n.problem is null and n.was_there
@@ -9325,8 +9333,8 @@ revoke all on function
 comment on function audit.undo_dependents(audit.undo_net[], oid, oid, text, text[], text, text) is
   'Says of rows that would go which rows of others refer to them.';
 
--- What foreign keys say of an undo: rows that are not there to refer to, rows that refer to what would
--- go, columns that a row cannot be without.
+-- What foreign keys say of an undo: rows that are not there to refer to, rows that refer to what
+-- would go, columns that a row cannot be without.
 create or replace function audit.undo_references(nets audit.undo_net[])
   returns setof audit.undo_net
   language plpgsql
@@ -9395,7 +9403,10 @@ create or replace function audit.undo_statements(nets audit.undo_net[])
 as $$
   with net as materialized (
     select row_number() over () as i, n.*,
-      case when n.target is null then null when not n.was_there then 'delete' when n.stayed then 'update' else 'insert' end as operation,
+      case when n.target is null then null
+        when not n.was_there then 'delete'
+        when n.stayed then 'update'
+        else 'insert' end as operation,
       -- Where a deleted row is there again, only force goes on: it is brought to what it was.
       n.was_there and (n.stayed or n.present is not null) as is_update,
       case when n.stayed then n.new_key else n.old_key end as key
@@ -9409,7 +9420,8 @@ as $$
     join pg_attribute as a on a.attrelid = t.target and a.attnum > 0 and not a.attisdropped
       and a.attgenerated = ''
     cross join lateral (
-      select case when a.attname = any (k.secret) then 'is secret' else 'is not in the log' end as why
+      select case when a.attname = any (k.secret) then 'is secret'
+        else 'is not in the log' end as why
     ) as s
   ), key as materialized (
     select t.target, k.*,
@@ -9440,12 +9452,25 @@ as $$
     where n.problem is null and n.was_there and not n.missing ? e.key
       and (not n.is_update or c.attidentity <> 'a')
       and (not n.is_update or not n.stayed and n.present ->> e.key is distinct from e.value
-        or n.stayed and (e.value is distinct from n.new_values ->> e.key or not n.new_values ? e.key))
+        or n.stayed
+          and (e.value is distinct from n.new_values ->> e.key or not n.new_values ? e.key))
   ), list as materialized (
     select t.i, string_agg(t.ident, ', ' order by t.place) as idents,
       string_agg(t.literal, ', ' order by t.place) as literals,
       string_agg(t.ident || ' = ' || t.literal, ', ' order by t.place) as settings
     from item as t
+    group by 1
+  ), gone as materialized (
+    -- Rows that a cascade took, of which the log was not told.
+    select t.target, array_agg(format('rows of %s that went with it are not in the log',
+      audit.name_of(f.conrelid)) order by f.conrelid::regclass::text) as reasons
+    from (select distinct n.target from net as n) as t
+    join pg_constraint as f on f.confrelid = t.target and f.contype = 'f' and f.confdeltype = 'c'
+      and f.conparentid = 0
+    where not exists (
+      select from audit.tracked as k
+      cross join lateral jsonb_array_elements(k.actions) as r (rule)
+      where k.target = f.conrelid and r.rule -> 'on' ? 'delete' and r.rule ->> 'when' is null)
     group by 1
   ), lost as materialized (
     select n.i, array_agg(coalesce(n.missing ->> c.number, format('%s %s', c.name, c.why))
@@ -9479,6 +9504,7 @@ as $$
     select case when n.operation = 'delete' then '{}'
       when n.operation = 'insert' then coalesce(o.reasons, '{}') || array(
         select e.value from jsonb_each_text(n.missing) as e where e.key !~ '^\d+$')
+        || coalesce((select g.reasons from gone as g where g.target = n.target), '{}')
       else array(select e.value from jsonb_each_text(n.missing) as e order by e.key) end as missing
   ) as m
   where n.problem is not null or n.operation <> 'update' or l.settings is not null
@@ -9546,11 +9572,12 @@ begin
       left join audit.undo_levels(array(select distinct n.target from unnest(v_nets) as n)) as l
         on l.target = s.target
     ), ranked as (
-      -- The last is undone first. Where rows come back, tables that others refer to come before these;
-      -- where rows go, after.
+      -- The last is undone first. Where rows come back, tables that others refer to come before
+      -- these; where rows go, after.
       select s.*,
         case when s.class = 0 then s.position
-          else row_number() over (partition by s.class order by s.level * s.class, s.position) end as rank,
+          else row_number() over (partition by s.class order by s.level * s.class, s.position)
+          end as rank,
         case when s.class = 0 then s.position
           else row_number() over (partition by s.class order by s.position) end as slot
       from statement as s
@@ -9577,8 +9604,8 @@ comment on function audit.undo_steps(bigint, integer, text, text, text, timestam
   'The steps that undo, in their order: rows, the two pieces of a statement, conflicts, what is '
   'missing.';
 
--- What it takes to undo a transaction, an event, or what was done to an item since a time: read from
--- the log and from the tables, with the rights of whoever asks.
+-- What it takes to undo a transaction, an event, or what was done to an item since a time: read
+-- from the log and from the tables, with the rights of whoever asks.
 create or replace function audit.undo_plan(
   tx bigint default null,
   era integer default null,
@@ -9668,7 +9695,8 @@ begin
   select
       array_agg(p.head order by p.step) filter (where p.is_run),
       array_agg(p.tail order by p.step) filter (where p.is_run),
-      array_agg(case when p.head like 'insert %' then ', ' when p.head like 'delete %' then ' or ' end
+      array_agg(
+        case when p.head like 'insert %' then ', ' when p.head like 'delete %' then ' or ' end
         order by p.step) filter (where p.is_run),
       count(*),
       array_agg(format('%s: %s', concat_ws(' ', p.table_name, p.key),
@@ -9723,8 +9751,8 @@ revoke all on function audit.undo_one(text, integer) from public;
 comment on function audit.undo_one(text, integer) is
   'Runs a statement that changes so many rows.';
 
--- Neighbouring steps that can be one statement, up to a hundred: rows that come back to one table, or
--- that go from one.
+-- Neighbouring steps that can be one statement, up to a hundred: rows that come back to one table,
+-- or that go from one.
 create or replace function audit.undo_batches(heads text[], tails text[], joined text[])
   returns table (statement text, count integer)
   language sql
@@ -9830,8 +9858,8 @@ revoke all on function audit.undo_run(text[], text[], text[]) from public;
 comment on function audit.undo_run(text[], text[], text[]) is
   'Runs the statements of an undo, given in two pieces and by what they can be joined.';
 
--- Undoes what audit.undo_plan() shows, by ordinary statements with the rights and the search path of
--- whoever calls it, so that the tables' own triggers run as always. It is in the log like every
+-- Undoes what audit.undo_plan() shows, by ordinary statements with the rights and the search path
+-- of whoever calls it, so that the tables' own triggers run as always. It is in the log like every
 -- change, with what was undone in its context.
 create or replace function audit.undo(
   tx bigint default null,
@@ -9869,8 +9897,8 @@ revoke all on function
   audit.undo(bigint, integer, text, text, text, timestamptz, text) from public;
 
 comment on function audit.undo(bigint, integer, text, text, text, timestamptz, text) is
-  'Public. Undoes a transaction, an event, or what was done to an item since a time; returns how many '
-  'statements it took. With conflicts it does nothing, unless on_conflict says skip or force.';
+  'Public. Undoes a transaction, an event, or what was done to an item since a time; returns how '
+  'many steps it took. With conflicts it does nothing, unless on_conflict says skip or force.';
 
 -- What the roles of the log may do, in one place: given by audit.grant_rights(), looked for
 -- by audit.check().

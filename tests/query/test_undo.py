@@ -200,6 +200,14 @@ def test_rows_that_cannot_come_back_are_said(conn: psycopg.Connection) -> None:
         ("no", None, ["a row needs pin", *missing]),
         ("no", None, ["public.person 1 is not there"]),
     ]
+    conn.execute("select audit.untrack('badge')")
+    assert plan(conn, do(conn, "delete from customer where id = 2"))[0]["missing"] == [
+        "beat is not in the log"
+    ]
+    conn.execute("alter table person alter pin drop not null")
+    untold = "rows of public.badge that went with it are not in the log"
+    assert plan(conn, gone)[-1]["missing"] == [*missing, untold]
+    conn.execute("alter table person alter pin set not null; select audit.track('badge')")
     changed = do(conn, "update person set pin = 't' where id = 2")
     assert [(s["restorable"], s["statement"], s["missing"]) for s in plan(conn, changed)] == [
         ("no", None, ["pin is secret"])

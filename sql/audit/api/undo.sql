@@ -1,5 +1,5 @@
--- Undoes what audit.undo_plan() shows, by ordinary statements with the rights and the search path of
--- whoever calls it, so that the tables' own triggers run as always. It is in the log like every
+-- Undoes what audit.undo_plan() shows, by ordinary statements with the rights and the search path
+-- of whoever calls it, so that the tables' own triggers run as always. It is in the log like every
 -- change, with what was undone in its context.
 create or replace function audit.undo(
   tx bigint default null,
@@ -37,5 +37,5 @@ revoke all on function
   audit.undo(bigint, integer, text, text, text, timestamptz, text) from public;
 
 comment on function audit.undo(bigint, integer, text, text, text, timestamptz, text) is
-  'Public. Undoes a transaction, an event, or what was done to an item since a time; returns how many '
-  'statements it took. With conflicts it does nothing, unless on_conflict says skip or force.';
+  'Public. Undoes a transaction, an event, or what was done to an item since a time; returns how '
+  'many steps it took. With conflicts it does nothing, unless on_conflict says skip or force.';

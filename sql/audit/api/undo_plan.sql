@@ -1,5 +1,5 @@
--- What it takes to undo a transaction, an event, or what was done to an item since a time: read from
--- the log and from the tables, with the rights of whoever asks.
+-- What it takes to undo a transaction, an event, or what was done to an item since a time: read
+-- from the log and from the tables, with the rights of whoever asks.
 create or replace function audit.undo_plan(
   tx bigint default null,
   era integer default null,

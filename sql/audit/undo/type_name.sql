@@ -11,7 +11,8 @@ as $$
       else format('%I.%I', n.nspname, e.typname) end
     || case when e.oid <> t.oid then '[]' else '' end
   from pg_type as t
-  join pg_type as e on e.oid = coalesce((select i.oid from pg_type as i where i.typarray = t.oid), t.oid)
+  join pg_type as e on e.oid = coalesce(
+    (select i.oid from pg_type as i where i.typarray = t.oid), t.oid)
   join pg_namespace as n on n.oid = e.typnamespace
   where t.oid = type_name.type
 $$;

@@ -16,7 +16,8 @@ begin
       when v_is_document and jsonb_typeof(v_item) in ('null', 'array') then null
       when jsonb_typeof(v_item) = 'null' then 'NULL'
       when jsonb_typeof(v_item) = 'array' then audit.undo_array(v_item, kept_as)
-      else '"' || replace(replace(case when v_is_document then v_item::text else v_item #>> '{}' end,
+      else '"' || replace(replace(
+        case when v_is_document then v_item::text else v_item #>> '{}' end,
         '\', '\\'), '"', '\"') || '"' end;
     if v_text is null then
       return null;

@@ -1,5 +1,5 @@
--- Neighbouring steps that can be one statement, up to a hundred: rows that come back to one table, or
--- that go from one.
+-- Neighbouring steps that can be one statement, up to a hundred: rows that come back to one table,
+-- or that go from one.
 create or replace function audit.undo_batches(heads text[], tails text[], joined text[])
   returns table (statement text, count integer)
   language sql

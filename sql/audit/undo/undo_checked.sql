@@ -13,7 +13,8 @@ begin
   select
       array_agg(p.head order by p.step) filter (where p.is_run),
       array_agg(p.tail order by p.step) filter (where p.is_run),
-      array_agg(case when p.head like 'insert %' then ', ' when p.head like 'delete %' then ' or ' end
+      array_agg(
+        case when p.head like 'insert %' then ', ' when p.head like 'delete %' then ' or ' end
         order by p.step) filter (where p.is_run),
       count(*),
       array_agg(format('%s: %s', concat_ws(' ', p.table_name, p.key),

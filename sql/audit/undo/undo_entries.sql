@@ -1,5 +1,5 @@
--- Rows that the log tells column by column: what was updated, and parts, of which one row of the log
--- may tell several. A path names the part.
+-- Rows that the log tells column by column: what was updated, and parts, of which one row of the
+-- log may tell several. A path names the part.
 create or replace function audit.undo_entries(
   y audit.layout, target regclass, rows audit.undo_row[]
 )
@@ -12,7 +12,8 @@ create or replace function audit.undo_entries(
   set enable_nestloop = off
 as $$
   with col as materialized (
-    select k.*, replace(k.kept_as, '"', '') in ('pg_catalog.text', 'pg_catalog.varchar', 'pg_catalog.int2',
+    select k.*, replace(k.kept_as, '"', '') in (
+      'pg_catalog.text', 'pg_catalog.varchar', 'pg_catalog.int2',
       'pg_catalog.int4', 'pg_catalog.int8', 'pg_catalog.numeric', 'pg_catalog.uuid') as is_alike
     from audit.undo_columns(y, undo_entries.target) as k
   ), names as materialized (

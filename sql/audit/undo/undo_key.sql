@@ -1,5 +1,5 @@
--- The primary key of a tracked table: how its columns are compared, and where rows of the log that do
--- not have them among their changes tell them.
+-- The primary key of a tracked table: how its columns are compared, and where rows of the log that
+-- do not have them among their changes tell them.
 create or replace function audit.undo_key(t audit.tracked)
   returns table (number smallint, place bigint, ident text, type text, kept_as text, equals text,
     source text)

@@ -26,4 +26,5 @@ $$;
 revoke all on function audit.undo_keyed(jsonb, jsonb, text, text, text, text) from public;
 
 comment on function audit.undo_keyed(jsonb, jsonb, text, text, text, text) is
-  'The primary key of the row that a row of the log is about; null where it does not tell a column.';
+  'The primary key of the row that a row of the log is about; null where it does not tell a '
+  'column.';

@@ -14,7 +14,8 @@ as $$
         -- A row in several accounts is told once for each of them.
         lag(row(c.kind, c.old_key, c.new_key, c.old_values, c.new_values)) over (
           partition by c.target, coalesce(c.new_key, c.old_key) order by c.place)
-        is not distinct from row(c.kind, c.old_key, c.new_key, c.old_values, c.new_values) as is_again
+        is not distinct from row(c.kind, c.old_key, c.new_key, c.old_values, c.new_values)
+          as is_again
       from unnest(undo_nets.changes) as c
       where c.problem is null
     ) as c
@@ -62,7 +63,8 @@ as $$
   ), value as materialized (
     select n.first_n, v.side,
       -- The first value before, the last one after.
-      jsonb_object_agg(e.key, e.value order by case v.side when 'old' then -m.n else m.n end) as all_
+      jsonb_object_agg(e.key, e.value order by case v.side when 'old' then -m.n else m.n end)
+        as all_
     from net as n
     join member as m using (target, row_key, row_number)
     cross join lateral (values ('old', m.old_values), ('new', m.new_values), ('missing', m.missing))

@@ -15,7 +15,8 @@ begin
 'with net as materialized (
   select row_number() over () as i, n.* from unnest($1) as n
 ), used as materialized (
-  select n.i, array(select case when n.old_values ? c.k then n.old_values ->> c.k else n.present ->> c.k end
+  select n.i, array(
+    select case when n.old_values ? c.k then n.old_values ->> c.k else n.present ->> c.k end
       from unnest($4) with ordinality as c (k, i) order by c.i) as vals
   from net as n
   where n.target = $2 and n.problem is null and n.was_there

@@ -20,7 +20,8 @@ begin
     where n.problem is null
     group by n.target
   loop
-    select string_agg(format('t.%s %s (u.key)[%s]::%s', k.ident, k.equals, k.place, k.type), ' and ')
+    select string_agg(
+        format('t.%s %s (u.key)[%s]::%s', k.ident, k.equals, k.place, k.type), ' and ')
       into v_joined
       from audit.tracked as t
       cross join lateral audit.undo_key(t) as k

@@ -1,5 +1,5 @@
--- What foreign keys say of an undo: rows that are not there to refer to, rows that refer to what would
--- go, columns that a row cannot be without.
+-- What foreign keys say of an undo: rows that are not there to refer to, rows that refer to what
+-- would go, columns that a row cannot be without.
 create or replace function audit.undo_references(nets audit.undo_net[])
   returns setof audit.undo_net
   language plpgsql

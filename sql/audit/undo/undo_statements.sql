@@ -11,7 +11,10 @@ create or replace function audit.undo_statements(nets audit.undo_net[])
 as $$
   with net as materialized (
     select row_number() over () as i, n.*,
-      case when n.target is null then null when not n.was_there then 'delete' when n.stayed then 'update' else 'insert' end as operation,
+      case when n.target is null then null
+        when not n.was_there then 'delete'
+        when n.stayed then 'update'
+        else 'insert' end as operation,
       -- Where a deleted row is there again, only force goes on: it is brought to what it was.
       n.was_there and (n.stayed or n.present is not null) as is_update,
       case when n.stayed then n.new_key else n.old_key end as key
@@ -25,7 +28,8 @@ as $$
     join pg_attribute as a on a.attrelid = t.target and a.attnum > 0 and not a.attisdropped
       and a.attgenerated = ''
     cross join lateral (
-      select case when a.attname = any (k.secret) then 'is secret' else 'is not in the log' end as why
+      select case when a.attname = any (k.secret) then 'is secret'
+        else 'is not in the log' end as why
     ) as s
   ), key as materialized (
     select t.target, k.*,
@@ -56,12 +60,25 @@ as $$
     where n.problem is null and n.was_there and not n.missing ? e.key
       and (not n.is_update or c.attidentity <> 'a')
       and (not n.is_update or not n.stayed and n.present ->> e.key is distinct from e.value
-        or n.stayed and (e.value is distinct from n.new_values ->> e.key or not n.new_values ? e.key))
+        or n.stayed
+          and (e.value is distinct from n.new_values ->> e.key or not n.new_values ? e.key))
   ), list as materialized (
     select t.i, string_agg(t.ident, ', ' order by t.place) as idents,
       string_agg(t.literal, ', ' order by t.place) as literals,
       string_agg(t.ident || ' = ' || t.literal, ', ' order by t.place) as settings
     from item as t
+    group by 1
+  ), gone as materialized (
+    -- Rows that a cascade took, of which the log was not told.
+    select t.target, array_agg(format('rows of %s that went with it are not in the log',
+      audit.name_of(f.conrelid)) order by f.conrelid::regclass::text) as reasons
+    from (select distinct n.target from net as n) as t
+    join pg_constraint as f on f.confrelid = t.target and f.contype = 'f' and f.confdeltype = 'c'
+      and f.conparentid = 0
+    where not exists (
+      select from audit.tracked as k
+      cross join lateral jsonb_array_elements(k.actions) as r (rule)
+      where k.target = f.conrelid and r.rule -> 'on' ? 'delete' and r.rule ->> 'when' is null)
     group by 1
   ), lost as materialized (
     select n.i, array_agg(coalesce(n.missing ->> c.number, format('%s %s', c.name, c.why))
@@ -95,6 +112,7 @@ as $$
     select case when n.operation = 'delete' then '{}'
       when n.operation = 'insert' then coalesce(o.reasons, '{}') || array(
         select e.value from jsonb_each_text(n.missing) as e where e.key !~ '^\d+$')
+        || coalesce((select g.reasons from gone as g where g.target = n.target), '{}')
       else array(select e.value from jsonb_each_text(n.missing) as e order by e.key) end as missing
   ) as m
   where n.problem is not null or n.operation <> 'update' or l.settings is not null

@@ -54,11 +54,12 @@ begin
       left join audit.undo_levels(array(select distinct n.target from unnest(v_nets) as n)) as l
         on l.target = s.target
     ), ranked as (
-      -- The last is undone first. Where rows come back, tables that others refer to come before these;
-      -- where rows go, after.
+      -- The last is undone first. Where rows come back, tables that others refer to come before
+      -- these; where rows go, after.
       select s.*,
         case when s.class = 0 then s.position
-          else row_number() over (partition by s.class order by s.level * s.class, s.position) end as rank,
+          else row_number() over (partition by s.class order by s.level * s.class, s.position)
+          end as rank,
         case when s.class = 0 then s.position
           else row_number() over (partition by s.class order by s.position) end as slot
       from statement as s
