@@ -334,3 +334,20 @@ def test_rows_that_refer_to_one_another(conn: psycopg.Connection) -> None:
         again = undo(conn, back)
         assert conn.execute(query).fetchall() == after
         undo(conn, again)
+
+
+def test_a_row_in_several_accounts_is_undone_once(conn: psycopg.Connection) -> None:
+    conn.execute(
+        """
+        create table person (id int primary key, name text);
+        create table membership (person_name text, account int);
+        insert into membership values ('ana', 1), ('ana', 2);
+        select audit.track('person', accounts =>
+          'select m.account from public.membership as m where m.person_name = new.name');
+        insert into person values (1, 'ana');
+        """
+    )
+    tx = do(conn, "update person set id = 2")
+    assert value(conn, "select count(*) from audit.log where tx = %s", tx) == 2
+    undo(conn, tx)
+    assert conn.execute("select id, name from person").fetchall() == [(1, "ana")]

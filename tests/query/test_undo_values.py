@@ -125,3 +125,17 @@ def test_nulls_of_documents_are_not_guessed(conn: psycopg.Connection) -> None:
     assert value(conn, "select restorable from audit.undo_plan(tx => %s)", tx) == "yes"
     undo(conn, tx)
     assert written(conn)[0][number + 1] == "0null"
+
+
+def test_numbers_that_json_writes_otherwise(conn: psycopg.Connection) -> None:
+    conn.execute("create table number (id int primary key, d float8, r real, n numeric)")
+    conn.execute("select audit.track('number')")
+    conn.execute("insert into number values (1, 1e-30, '-0', 1.10), (2, 1e300, 1e-30, 1e20)")
+    query = "select d::text, r::text, n::text from number order by id"
+    before = conn.execute(query).fetchall()
+    tx = do(conn, "update number set d = 2e-30 / id, r = '-0'::real / id + r, n = 1.1 * id")
+    after = conn.execute(query).fetchall()
+    back = undo(conn, tx)
+    assert conn.execute(query).fetchall() == before
+    undo(conn, back)
+    assert conn.execute(query).fetchall() == after
