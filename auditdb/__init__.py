@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     )
     from auditdb._query.queries import counts, events, iter_events
     from auditdb._query.records import Change, Count, Event, FieldChange, ItemState, NoValue, Page
+    from auditdb._query.undoing import UndoStep, undo, undo_plan
     from auditdb._tracking.declaration import Action, Tracked, declare
     from auditdb._upkeep.check import check
     from auditdb._upkeep.finding import Finding
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
         SchemaMissing,
         TriggersOutOfDate,
         TruncateRefused,
+        UndoRefused,
         WatermarkRefused,
         translate,
         translated,
@@ -98,6 +100,8 @@ __all__ = [
     "Tracked",
     "TriggersOutOfDate",
     "TruncateRefused",
+    "UndoRefused",
+    "UndoStep",
     "WatermarkRefused",
     "actor",
     "changes",
@@ -115,6 +119,8 @@ __all__ = [
     "transaction_events",
     "translate",
     "translated",
+    "undo",
+    "undo_plan",
     "upgrade",
     "value_at",
 ]
@@ -128,6 +134,7 @@ _ROOMS = {
     ),
     "_query.queries": "counts events iter_events",
     "_query.records": "Change Count Event FieldChange ItemState NoValue Page",
+    "_query.undoing": "UndoStep undo undo_plan",
     "_tracking.declaration": "Action Tracked declare",
     "_upkeep.check": "check",
     "_upkeep.finding": "Finding",

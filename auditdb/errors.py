@@ -87,6 +87,12 @@ class SchemaForeign(AuditError):
     sqlstate = "UA010"
 
 
+class UndoRefused(AuditError):
+    """This cannot be undone as things are now."""
+
+    sqlstate = "UA011"
+
+
 class InvalidActor(AuditError):
     """This actor cannot be written to the audit log."""
 

@@ -32,6 +32,9 @@ create schema audit;
 \ir audit/types/row_sql.sql
 \ir audit/types/compiled.sql
 \ir audit/types/finding.sql
+\ir audit/types/undo_row.sql
+\ir audit/types/undo_change.sql
+\ir audit/types/undo_net.sql
 
 -- Compiling: from a declaration to the text of functions and triggers
 \ir audit/compiler/name_of.sql
@@ -265,6 +268,35 @@ create schema audit;
 \ir audit/api/item_log.sql
 \ir audit/api/event.sql
 \ir audit/api/tree_log.sql
+
+-- Undoing: from rows of the log to the statements that bring back what was
+\ir audit/undo/type_name.sql
+\ir audit/undo/undo_array.sql
+\ir audit/undo/undo_text.sql
+\ir audit/undo/undo_rows.sql
+\ir audit/undo/undo_columns.sql
+\ir audit/undo/undo_key.sql
+\ir audit/undo/undo_keyed.sql
+\ir audit/undo/undo_records.sql
+\ir audit/undo/undo_entries.sql
+\ir audit/undo/undo_changes.sql
+\ir audit/undo/undo_nets.sql
+\ir audit/undo/undo_present.sql
+\ir audit/undo/undo_levels.sql
+\ir audit/undo/undo_lacking.sql
+\ir audit/undo/undo_orphans.sql
+\ir audit/undo/undo_dependents.sql
+\ir audit/undo/undo_references.sql
+\ir audit/undo/undo_statements.sql
+\ir audit/undo/undo_steps.sql
+\ir audit/api/undo_plan.sql
+\ir audit/undo/undo_begin.sql
+\ir audit/undo/undo_checked.sql
+\ir audit/undo/undo_one.sql
+\ir audit/undo/undo_batches.sql
+\ir audit/undo/undo_deferrable.sql
+\ir audit/undo/undo_run.sql
+\ir audit/api/undo.sql
 
 -- Checking: what can be wrong with all this
 \ir audit/rights/role_rights.sql

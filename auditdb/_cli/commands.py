@@ -50,6 +50,10 @@ COMMANDS: Mapping[str, Listed] = {
         "Tell the log the rows of a table that it does not know, or go on where that broke off.",
     ),
     "log": Listed("log:show_log", "Print what was done, by whom and to what, newest first."),
+    "undo": Listed(
+        "undo:undo_changes",
+        "Show what it takes to undo a transaction, an event or what was done to an item, or do it.",
+    ),
     "export": Listed(
         "export:export_log",
         "Export the log into files that can be verified, or go on with an export that broke off.",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from auditdb._query.records import Change, Event
+    from auditdb._query.undoing import UndoStep
     from auditdb._upkeep.finding import Finding
 
 CELL = 200
@@ -109,6 +110,23 @@ def findings_table(findings: Iterable[Finding]) -> Table:
         if found.mend:
             said.append(f"\n{visible(found.mend)}", style="green")
         table.add_row(what, Text(visible(found.object)), said)
+    return table
+
+
+def undo_table(steps: Iterable[UndoStep]) -> Table:
+    """Return the steps of an undo as a table: which row, by which statement, what is against it."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("row", overflow="fold")
+    table.add_column("restorable", overflow="fold")
+    table.add_column("statement, and what is against it", overflow="fold", ratio=1)
+    for step in steps:
+        row = Text(visible(f"{step.table_name or ''} {step.key}".strip(), WORD), style="bold")
+        said = Text(visible(step.statement or "nothing can be done", CELL))
+        if step.conflict is not None:
+            said.append(f"\nconflict: {visible(step.conflict, CELL)}", style="bold red")
+        for missing in step.missing:
+            said.append(f"\n{visible(missing, CELL)}", style="yellow")
+        table.add_row(row, Text(step.restorable), said)
     return table
 
 

@@ -646,6 +646,62 @@ comment on column audit.finding.message is 'What is wrong and what follows from 
 comment on column audit.finding.mend is
   'The command that mends it; empty where nothing is to be done.';
 
+-- What undoing needs of a row of the log.
+create type audit.undo_row as (
+  place bigint,
+  layout integer,
+  row_values text,
+  changes jsonb,
+  is_deleted boolean,
+  action text,
+  item_type text,
+  item_id text,
+  parent_id text,
+  account_id text
+);
+
+comment on type audit.undo_row is
+  'A row of the log that is undone, with its place in the order of doing.';
+
+-- What one row of the log says of one row of a table. Values are texts by the numbers that the
+-- columns have now, each as its type writes it under the settings of audit.undo_plan().
+create type audit.undo_change as (
+  place bigint,
+  target oid,
+  kind text,
+  old_key text[],
+  new_key text[],
+  old_values jsonb,
+  new_values jsonb,
+  missing jsonb,
+  problem text
+);
+
+comment on type audit.undo_change is
+  'What a row of the log says of a row of a table: its place in the order of doing, insert, update '
+  'or delete, keys and values before and after, columns whose values are missing, and why nothing '
+  'can be undone.';
+
+-- What became of one row of a table by all that is undone, and how it is there now.
+create type audit.undo_net as (
+  place bigint,
+  target oid,
+  was_there boolean,
+  stayed boolean,
+  old_key text[],
+  new_key text[],
+  old_values jsonb,
+  new_values jsonb,
+  present jsonb,
+  missing jsonb,
+  conflicts text[],
+  problem text
+);
+
+comment on type audit.undo_net is
+  'A row of a table before and after all that is undone, its present values, columns whose values '
+  'are missing, conflicts, and why nothing can be undone.';
+
 -- How a table is named in the log: with its schema, whatever the search_path.
 create or replace function audit.name_of(relation regclass)
   returns text
@@ -2988,10 +3044,14 @@ as $$
   rules_of, secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
   settle_readers, short_name, slug_for, spare_to_split, statement_of, summarised_partitions,
   table_trait, tables_altered, text_value, tokens_of, told_rows, touched_with, track, tree_log,
-  triggered_relations, undo_import, untrack, update_body, update_insert, update_list,
-  update_variables, utc, validate_bound, validate_declaration, validate_expression,
-  validate_expressions, validate_trackable, validate_tree, validate_undo, whole_layouts, widen,
-  without_strings, write_body, write_function, write_log_event, write_table_event
+  triggered_relations, type_name, undo, undo_array, undo_batches, undo_begin, undo_changes,
+  undo_checked, undo_columns, undo_deferrable, undo_dependents, undo_entries, undo_import,
+  undo_key, undo_keyed, undo_lacking, undo_levels, undo_nets, undo_one, undo_orphans, undo_plan,
+  undo_present, undo_records, undo_references, undo_rows, undo_run, undo_statements, undo_steps,
+  undo_text, untrack, update_body, update_insert, update_list, update_variables, utc,
+  validate_bound, validate_declaration, validate_expression, validate_expressions,
+  validate_trackable, validate_tree, validate_undo, whole_layouts, widen, without_strings,
+  write_body, write_function, write_log_event, write_table_event
   }'::name[]
 $$;
 
@@ -9727,6 +9787,1366 @@ revoke all on function audit.tree_log(text, text, text, boolean) from public;
 comment on function audit.tree_log(text, text, text, boolean) is
   'Public. The events of an item and of everything that ever belonged to it, newest first.';
 
+-- A type with its schema, without its modifier: what a column takes has it already.
+create or replace function audit.type_name(type oid)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  -- Behind a schema no word is reserved.
+  select case when n.nspname = 'pg_catalog' and e.typname ~ '^[a-z_][a-z0-9_]*$'
+      then 'pg_catalog.' || e.typname
+      else format('%I.%I', n.nspname, e.typname) end
+    || case when e.oid <> t.oid then '[]' else '' end
+  from pg_type as t
+  join pg_type as e on e.oid = coalesce(
+    (select i.oid from pg_type as i where i.typarray = t.oid), t.oid)
+  join pg_namespace as n on n.oid = e.typnamespace
+  where t.oid = type_name.type
+$$;
+
+revoke all on function audit.type_name(oid) from public;
+
+comment on function audit.type_name(oid) is 'The name of a type with its schema.';
+
+-- The text of an array that the log keeps as JSON; null where JSON does not tell what it was.
+create or replace function audit.undo_array(value jsonb, kept_as text)
+  returns text
+  language plpgsql
+  immutable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_item jsonb;
+  v_text text;
+  v_texts text[] := '{}';
+  v_is_document constant boolean := kept_as = 'pg_catalog._jsonb';
+begin
+  for v_item in select jsonb_array_elements(undo_array.value) loop
+    v_text := case
+      when v_is_document and jsonb_typeof(v_item) in ('null', 'array') then null
+      when jsonb_typeof(v_item) = 'null' then 'NULL'
+      when jsonb_typeof(v_item) = 'array' then audit.undo_array(v_item, kept_as)
+      else '"' || replace(replace(
+        case when v_is_document then v_item::text else v_item #>> '{}' end,
+        '\', '\\'), '"', '\"') || '"' end;
+    if v_text is null then
+      return null;
+    end if;
+    v_texts := v_texts || v_text;
+  end loop;
+  return '{' || array_to_string(v_texts, ',') || '}';
+end;
+$$;
+
+revoke all on function audit.undo_array(jsonb, text) from public;
+
+comment on function audit.undo_array(jsonb, text) is
+  'The text of an array of which the log has the JSON; null where JSON does not tell what it was.';
+
+-- A value of the log as its type writes it: what JSON writes otherwise is read by the type once.
+create or replace function audit.undo_text(value jsonb, kept_as text)
+  returns text
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_text text;
+begin
+  if kept_as = 'pg_catalog.jsonb' then
+    return undo_text.value::text;
+  end if;
+  v_text := undo_text.value #>> '{}';
+  if v_text is null then
+    return null;
+  elsif jsonb_typeof(undo_text.value) = 'array' then
+    v_text := case when kept_as in ('pg_catalog.int2vector', 'pg_catalog.oidvector')
+      then (select coalesce(string_agg(e.item, ' ' order by e.n), '')
+            from jsonb_array_elements_text(undo_text.value) with ordinality as e (item, n))
+      else audit.undo_array(undo_text.value, kept_as) end;
+    if v_text is not null then
+      execute format('select concat(%L::%s)', v_text, kept_as) into v_text;
+    end if;
+    return v_text;
+  end if;
+  return case replace(kept_as, '"', '')
+    when 'pg_catalog.timestamptz' then concat(v_text::timestamptz)
+    when 'pg_catalog.timestamp' then concat(v_text::timestamp)
+    when 'pg_catalog.float8' then concat(v_text::float8)
+    when 'pg_catalog.float4' then concat(v_text::float4)
+    when 'pg_catalog.bool' then concat(v_text::bool)
+    else v_text end;
+end;
+$$;
+
+revoke all on function audit.undo_text(jsonb, text) from public;
+
+comment on function audit.undo_text(jsonb, text) is
+  'The text of a value of which the log has the JSON; null where there was none, or JSON does not '
+  'tell what it was.';
+
+-- The rows of the log that are undone: of a transaction, of one event, or of an item since a time.
+create or replace function audit.undo_rows(
+  tx bigint, era integer, event text, item_type text, item_id text, at timestamptz
+)
+  returns setof audit.undo_row
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_eras text;
+begin
+  if num_nonnulls(tx, event, at) <> 1 or num_nonnulls(item_type, item_id, at) not in (0, 3)
+    or (era is not null and tx is null)
+  then
+    raise exception 'what to undo is one of three: a transaction, an event, or an item since a time'
+      using errcode = 'invalid_parameter_value',
+        hint = 'For example: audit.undo_plan(tx => 4711), audit.undo_plan(event => ''…''), '
+          'audit.undo_plan(item_type => ''license'', item_id => ''42'', at => ''2026-03-01'').';
+  elsif tx is not null then
+    select string_agg(distinct l.era::text, ', ') into v_eras
+      from audit.log as l
+      where l.tx = undo_rows.tx and (undo_rows.era is null or l.era = undo_rows.era)
+      having count(distinct l.era) > 1;
+    if found then
+      raise exception 'several transactions have the number %', tx
+        using errcode = 'invalid_parameter_value',
+          hint = format('Say which one: era is one of %s.', v_eras);
+    end if;
+    return query
+      select row_number() over (order by l.occurred_at, l.id, l.tx), l.layout, l.row_values,
+        l.changes, l.is_deleted, l.action::text, l.item_type::text, l.item_id::text,
+        l.parent_id::text, l.account_id::text
+      from audit.log as l
+      where l.tx = undo_rows.tx and (undo_rows.era is null or l.era = undo_rows.era);
+  elsif event is not null then
+    return query
+      select row_number() over (order by l.occurred_at, l.id, l.tx), l.layout, l.row_values,
+        l.changes, l.is_deleted, l.action::text, l.item_type::text, l.item_id::text,
+        l.parent_id::text, l.account_id::text
+      from audit.event(undo_rows.event) as e
+      join audit.log as l on l.occurred_at = e.occurred_at and l.id = e.id and l.tx = e.tx;
+  else
+    return query
+      select row_number() over (order by l.occurred_at, l.id, l.tx), l.layout, l.row_values,
+        l.changes, l.is_deleted, l.action::text, l.item_type::text, l.item_id::text,
+        l.parent_id::text, l.account_id::text
+      from audit.log as l
+      where l.item_id = undo_rows.item_id and l.item_type = undo_rows.item_type
+        and l.occurred_at > undo_rows.at;
+  end if;
+end;
+$$;
+
+revoke all on function audit.undo_rows(bigint, integer, text, text, text, timestamptz) from public;
+
+comment on function audit.undo_rows(bigint, integer, text, text, text, timestamptz) is
+  'The rows of the log of a transaction, of one event, or of an item after a time.';
+
+-- Where the columns of a layout are now: by their numbers as long as the table is the same one, by
+-- their names after a restore.
+create or replace function audit.undo_columns(y audit.layout, target regclass)
+  returns table (
+    place bigint, name text, number smallint, kept_as text, is_secret boolean, is_set boolean,
+    is_required boolean
+  )
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select c.place, c.name, a.attnum, c.kept_as, c.place is null,
+    a.attgenerated = '', a.attnotnull
+  from (
+    select e.place, e.item ->> 'name', (e.item ->> 'number')::smallint, e.item ->> 'kept_as'
+    from jsonb_array_elements(y.columns) with ordinality as e (item, place)
+    union all
+    select null, s.name, s.number, null
+    from unnest(y.secret, y.secret_numbers) as s (name, number)
+  ) as c (place, name, number, kept_as)
+  left join pg_attribute as a on a.attrelid = undo_columns.target and not a.attisdropped
+    and a.attnum > 0
+    and case when y.relation = undo_columns.target then a.attnum = c.number
+      else a.attname = coalesce(y.renamed ->> c.name, c.name) end
+$$;
+
+revoke all on function audit.undo_columns(audit.layout, regclass) from public;
+
+comment on function audit.undo_columns(audit.layout, regclass) is
+  'The columns of a layout, with the numbers that they have in their table now.';
+
+-- The primary key of a tracked table: how its columns are compared, and where rows of the log that
+-- do not have them among their changes tell them.
+create or replace function audit.undo_key(t audit.tracked)
+  returns table (number smallint, place bigint, ident text, type text, kept_as text, equals text,
+    source text)
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select a.attnum, row_number() over (order by a.attnum), audit.quoted(a.attname),
+    audit.type_name(a.atttypid), r.kept_as, k.equals,
+    case
+      when t.item_id is null then 'item_id'
+      when audit.fold_name(t.item_id) = a.attname then 'item'
+      when audit.fold_name(t.part_name) = a.attname then 'part'
+      when audit.fold_name(t.parent_id) = a.attname then 'parent'
+      when audit.fold_name(t.account) = a.attname then 'account' end
+  from (
+    select u.number, (
+        select format('operator(%I.%s)', n.nspname, o.oprname)
+        from pg_opclass as c
+        join pg_amop as m on m.amopfamily = c.opcfamily and m.amopstrategy = 3
+          and m.amoplefttype = c.opcintype and m.amoprighttype = c.opcintype
+        join pg_operator as o on o.oid = m.amopopr
+        join pg_namespace as n on n.oid = o.oprnamespace
+        where c.oid = u.class) as equals
+    from pg_index as i
+    cross join unnest(i.indkey::smallint[], i.indclass::oid[]) as u (number, class)
+    where i.indrelid = t.target and i.indisprimary
+  ) as k
+  join pg_attribute as a on a.attrelid = t.target and a.attnum = k.number
+  cross join audit.record_value(audit.presented_type(a.atttypid), '') as r
+$$;
+
+revoke all on function audit.undo_key(audit.tracked) from public;
+
+comment on function audit.undo_key(audit.tracked) is
+  'The columns of the primary key of a tracked table, and what of a row of the log names them.';
+
+-- The key of a row of a table, from a row of the log and the values in it.
+create or replace function audit.undo_keyed(
+  keys jsonb, vals jsonb, item_id text, parent_id text, account_id text, part text
+)
+  returns text[]
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select array(
+    select coalesce(
+      vals ->> (k.item ->> 'number'),
+      audit.undo_text(to_jsonb(case k.item ->> 'source'
+        when 'item' then undo_keyed.item_id
+        when 'parent' then undo_keyed.parent_id
+        when 'account' then nullif(undo_keyed.account_id, '')
+        when 'part' then replace(replace(undo_keyed.part, '~1', '/'), '~0', '~')
+        when 'item_id' then case when jsonb_array_length(keys) = 1 then undo_keyed.item_id
+          else replace(replace(split_part(undo_keyed.item_id, '/', k.n::int), '~1', '/'),
+            '~0', '~') end
+        end), k.item ->> 'kept_as'))
+    from jsonb_array_elements(keys) with ordinality as k (item, n)
+    order by k.n)
+$$;
+
+revoke all on function audit.undo_keyed(jsonb, jsonb, text, text, text, text) from public;
+
+comment on function audit.undo_keyed(jsonb, jsonb, text, text, text, text) is
+  'The primary key of the row that a row of the log is about; null where it does not tell a '
+  'column.';
+
+-- Rows that came or went, from the records of one layout.
+create or replace function audit.undo_records(
+  y audit.layout, target regclass, rows audit.undo_row[]
+)
+  returns table (place bigint, kind text, vals jsonb, missing jsonb)
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_names text;
+  v_values text;
+  v_missing jsonb;
+begin
+  select coalesce(string_agg(quote_literal(c.number), ', ' order by c.place)
+        filter (where c.is_set and not c.is_secret), ''),
+      coalesce(string_agg(format('case when num_nulls((r.v).%1$I) = 0 then concat((r.v).%1$I) end',
+        c.name), ', ' order by c.place) filter (where c.is_set and not c.is_secret), ''),
+      coalesce(jsonb_object_agg(coalesce(c.number::text, c.name),
+        case when c.is_secret then format('%s is secret', c.name)
+          else format('%s was dropped', c.name) end)
+        filter (where c.is_secret or c.number is null), '{}')
+    into v_names, v_values, v_missing
+    from (select * from audit.undo_columns(y, undo_records.target)) as c;
+  return query execute format(
+'select r.place, case when r.is_deleted then ''delete'' else ''insert'' end,
+  jsonb_object(array[%s]::text[], array[%s]::text[]), $2
+from (
+  select l.place, l.is_deleted, l.row_values::audit.layout_%s as v
+  from unnest($1) as l
+  offset 0
+) as r', v_names, v_values, y.id)
+    using undo_records.rows, v_missing;
+end;
+$$;
+
+revoke all on function audit.undo_records(audit.layout, regclass, audit.undo_row[]) from public;
+
+comment on function audit.undo_records(audit.layout, regclass, audit.undo_row[]) is
+  'What the records of a layout hold, by the numbers that the columns have now.';
+
+-- Rows that the log tells column by column: what was updated, and parts, of which one row of the
+-- log may tell several. A path names the part.
+create or replace function audit.undo_entries(
+  y audit.layout, target regclass, rows audit.undo_row[]
+)
+  returns table (
+    place bigint, part text, kind text, old_values jsonb, new_values jsonb, missing jsonb
+  )
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set enable_nestloop = off
+as $$
+  with col as materialized (
+    select k.*, replace(k.kept_as, '"', '') in (
+      'pg_catalog.text', 'pg_catalog.varchar', 'pg_catalog.int2',
+      'pg_catalog.int4', 'pg_catalog.int8', 'pg_catalog.numeric', 'pg_catalog.uuid') as is_alike
+    from audit.undo_columns(y, undo_entries.target) as k
+  ), names as materialized (
+    select array_agg(c.name) as list from col as c
+  ), entry as (
+    select l.place, p.found[1] as part, coalesce(p.found[2], e.key) as name, e.value
+    from unnest(undo_entries.rows) as l
+    cross join lateral jsonb_each(l.changes) as e
+    cross join names as n
+    cross join lateral (
+      select case when e.key <> all (n.list)
+        then regexp_match(e.key, '^[^/]*/([^/]*)/(.*)$') end as found
+    ) as p
+  ), value as (
+    select e.place, e.part, e.name, c.number, coalesce(c.is_set, true) as is_set,
+      e.value ? 'old' as has_old, e.value ? 'new' as has_new,
+      case when v.is_null_of_json and not c.is_required then null else t.old end as old,
+      case when e.value -> 'new' <> 'null' or c.is_required then t.new end as new,
+      case when c.number is null then format('%s was dropped', e.name)
+        when e.value ? 'redacted' then format('%s is secret', e.name)
+        when v.is_null_of_json and not c.is_required
+          then format('%s was null, in JSON or not', e.name)
+        when t.old is null and e.value -> 'old' <> 'null'
+          or t.new is null and e.value -> 'new' <> 'null'
+          then format('%s cannot be told from its JSON', e.name) end as missing
+    from entry as e
+    left join col as c on c.name = e.name
+    cross join lateral (
+      select c.kept_as = 'pg_catalog.jsonb' and e.value -> 'old' = 'null' as is_null_of_json
+    ) as v
+    cross join lateral (
+      -- What JSON writes as the type does needs no look at it.
+      select
+        case when c.is_alike then e.value ->> 'old'
+          else audit.undo_text(e.value -> 'old', c.kept_as) end as old,
+        case when c.is_alike then e.value ->> 'new'
+          else audit.undo_text(e.value -> 'new', c.kept_as) end as new
+    ) as t
+  )
+  select v.place, v.part,
+    case when bool_or(v.has_old and v.has_new) then 'update'
+      when bool_or(v.has_new) then 'insert'
+      when bool_or(v.has_old) then 'delete'
+      else 'update' end,
+    coalesce(jsonb_object_agg(v.number, v.old)
+      filter (where v.has_old and v.is_set and v.number is not null), '{}'),
+    coalesce(jsonb_object_agg(v.number, v.new)
+      filter (where v.has_new and v.is_set and v.number is not null), '{}'),
+    coalesce(jsonb_object_agg(coalesce(v.number::text, v.name), v.missing)
+      filter (where v.missing is not null and v.is_set), '{}')
+  from value as v
+  group by v.place, v.part
+$$;
+
+revoke all on function audit.undo_entries(audit.layout, regclass, audit.undo_row[]) from public;
+
+comment on function audit.undo_entries(audit.layout, regclass, audit.undo_row[]) is
+  'What changes of the log hold, by the numbers that the columns have now.';
+
+-- What rows of the log say of rows of tables, in the order of doing.
+create or replace function audit.undo_changes(rows audit.undo_row[])
+  returns setof audit.undo_change
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_of_layout record;
+  v_layout audit.layout;
+  v_tracked audit.tracked;
+  v_keys jsonb;
+  v_numbers text[];
+  v_unknown constant text := 'the log does not say which row it was';
+begin
+  for v_of_layout in
+    select l.layout, l.row_values is not null as is_record,
+      array_agg(l::audit.undo_row order by l.place) as rows
+    from unnest(rows) as l
+    group by 1, 2
+  loop
+    select y.* into v_layout from audit.layout as y where y.id = v_of_layout.layout;
+    select k.* into v_tracked from audit.tracked as k where k.id = v_layout.tracked_id;
+    select jsonb_agg(to_jsonb(k) order by k.place), array_agg(k.number::text)
+      into v_keys, v_numbers
+      from audit.undo_key(v_tracked) as k;
+    if v_tracked.id is null or v_keys is null then
+      return query
+        select l.place, null::oid, null, array[l.item_type, l.item_id], null::text[], null::jsonb,
+          null::jsonb, null::jsonb,
+          case when v_of_layout.layout is null then format('%s is not undone', l.action)
+            when v_tracked.id is null then format('%s is not tracked', v_layout.table_name)
+            else format('%s has no primary key', v_layout.table_name) end
+        from unnest(v_of_layout.rows) as l;
+    elsif v_of_layout.is_record then
+      return query
+        select l.place, v_tracked.target::oid, r.kind,
+          case r.kind when 'delete' then k.key end, case r.kind when 'insert' then k.key end,
+          case r.kind when 'delete' then r.vals end, case r.kind when 'insert' then r.vals end,
+          r.missing, case when array_position(k.key, null) > 0 then v_unknown end
+        from audit.undo_records(v_layout, v_tracked.target, v_of_layout.rows) as r
+        join unnest(v_of_layout.rows) as l on l.place = r.place
+        cross join lateral audit.undo_keyed(
+          v_keys, r.vals, l.item_id, l.parent_id, l.account_id, null) as k (key)
+        -- A baseline says what was there: nothing was done.
+        where l.action <> l.item_type || '_baseline';
+    else
+      return query
+        select l.place, v_tracked.target::oid, e.kind,
+          case when e.kind <> 'insert' then o.key end, case when e.kind <> 'delete' then n.key end,
+          case when e.kind <> 'insert' then e.old_values end,
+          case when e.kind <> 'delete' then e.new_values end,
+          e.missing, case when array_position(o.key, null) > 0 and e.kind <> 'insert'
+            or array_position(n.key, null) > 0 and e.kind <> 'delete' then v_unknown end
+        from audit.undo_entries(v_layout, v_tracked.target, v_of_layout.rows) as e
+        join unnest(v_of_layout.rows) as l on l.place = e.place
+        cross join lateral audit.undo_keyed(
+          v_keys, e.new_values, l.item_id, l.parent_id, l.account_id, e.part) as n (key)
+        cross join lateral (
+          select case when e.kind = 'insert' or not e.old_values ?| v_numbers then n.key
+            else audit.undo_keyed(v_keys, e.new_values || e.old_values, l.item_id, l.parent_id,
+              l.account_id, e.part) end
+        ) as o (key);
+    end if;
+  end loop;
+end;
+$$;
+
+revoke all on function audit.undo_changes(audit.undo_row[]) from public;
+
+comment on function audit.undo_changes(audit.undo_row[]) is
+  'What rows of the log say of rows of tables: keys and values before and after.';
+
+-- Several changes of one row come to one. A row is followed through its keys: before another row
+-- leaves a key and after another comes to it are different lives of that key.
+create or replace function audit.undo_nets(changes audit.undo_change[])
+  returns setof audit.undo_net
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set enable_nestloop = off
+as $$
+  with recursive told as materialized (
+    select row_number() over (order by c.place, c.old_key, c.new_key) as n, c.*
+    from (
+      select c.*,
+        -- A row in several accounts is told once for each of them.
+        lag(row(c.kind, c.old_key, c.new_key, c.old_values, c.new_values)) over (
+          partition by c.target, coalesce(c.new_key, c.old_key) order by c.place)
+        is not distinct from row(c.kind, c.old_key, c.new_key, c.old_values, c.new_values)
+          as is_again
+      from unnest(undo_nets.changes) as c
+      where c.problem is null
+    ) as c
+    where not c.is_again
+  ), touch as (
+    select t.n, t.target, t.old_key as key, true as is_own,
+      (t.new_key <> t.old_key)::int as leaves, 0 as comes
+    from told as t
+    where t.old_key is not null
+    union all
+    select t.n, t.target, t.new_key, t.old_key is null, 0, (t.old_key is not null)::int
+    from told as t
+    where t.new_key is not null and t.old_key is distinct from t.new_key
+  ), life as materialized (
+    select t.*, coalesce(sum(t.leaves) over (w rows between unbounded preceding and 1 preceding), 0)
+      + sum(t.comes) over (w rows unbounded preceding) as number
+    from touch as t
+    window w as (partition by t.target, t.key order by t.n)
+  ), link as materialized (
+    select l.target, l.key, l.number, c.key as next_key, c.number as next_number
+    from life as l
+    join life as c on c.n = l.n and c.comes = 1
+    where l.leaves = 1
+  ), chain as (
+    select k.target, k.key as first_key, k.number as first_number, k.next_key as key,
+      k.next_number as number
+    from link as k
+    where not exists (select from link as p where p.target = k.target and p.next_key = k.key
+                      and p.next_number = k.number)
+    union all
+    select c.target, c.first_key, c.first_number, k.next_key, k.next_number
+    from chain as c
+    join link as k on k.target = c.target and k.key = c.key and k.number = c.number
+  ), member as materialized (
+    select t.*, coalesce(c.first_key, l.key) as row_key,
+      coalesce(c.first_number, l.number) as row_number
+    from told as t
+    join life as l on l.n = t.n and l.is_own
+    left join chain as c on c.target = l.target and c.key = l.key and c.number = l.number
+  ), net as materialized (
+    select m.target, m.row_key, m.row_number, max(m.place) as place, count(*) as size,
+      min(m.n) as first_n, max(m.n) as last_n
+    from member as m
+    group by 1, 2, 3
+  ), value as materialized (
+    select n.first_n, v.side,
+      -- The first value before, the last one after.
+      jsonb_object_agg(e.key, e.value order by case v.side when 'old' then -m.n else m.n end)
+        as all_
+    from net as n
+    join member as m using (target, row_key, row_number)
+    cross join lateral (values ('old', m.old_values), ('new', m.new_values), ('missing', m.missing))
+      as v (side, vals)
+    cross join lateral jsonb_each(v.vals) as e
+    where n.size > 1
+    group by 1, 2
+  )
+  select n.place, n.target, f.kind <> 'insert', l.kind <> 'delete', f.old_key, l.new_key,
+    case when n.size = 1 then f.old_values else o.all_ end,
+    case when n.size = 1 then f.new_values else w.all_ end,
+    null::jsonb, coalesce(case when n.size = 1 then f.missing else i.all_ end, '{}'), '{}'::text[],
+    null::text
+  from net as n
+  join told as f on f.n = n.first_n
+  join told as l on l.n = n.last_n
+  left join value as o on o.first_n = n.first_n and o.side = 'old'
+  left join value as w on w.first_n = n.first_n and w.side = 'new'
+  left join value as i on i.first_n = n.first_n and i.side = 'missing'
+  where f.kind <> 'insert' or l.kind <> 'delete'
+  union all
+  select c.place, c.target, c.kind <> 'insert', c.kind <> 'delete', c.old_key, c.new_key,
+    c.old_values, c.new_values, null, c.missing, '{}', c.problem
+  from unnest(undo_nets.changes) as c
+  where c.problem is not null
+$$;
+
+revoke all on function audit.undo_nets(audit.undo_change[]) from public;
+
+comment on function audit.undo_nets(audit.undo_change[]) is
+  'What became of each row of a table by these changes.';
+
+-- How the rows are there now: their values, read with the rights of whoever asks, and what of it is
+-- not as it was left.
+create or replace function audit.undo_present(nets audit.undo_net[])
+  returns setof audit.undo_net
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_of_table record;
+  v_joined text;
+  v_names text;
+  v_values text;
+begin
+  return query
+    select (n).* from unnest(nets) as n where n.problem is not null;
+  for v_of_table in
+    select n.target, array_agg(n::audit.undo_net) as nets
+    from unnest(nets) as n
+    where n.problem is null
+    group by n.target
+  loop
+    select string_agg(
+        format('t.%s %s (u.key)[%s]::%s', k.ident, k.equals, k.place, k.type), ' and ')
+      into v_joined
+      from audit.tracked as t
+      cross join lateral audit.undo_key(t) as k
+      where t.target = v_of_table.target;
+    select string_agg(quote_literal(a.attnum), ', ' order by a.attnum),
+        string_agg(format('case when num_nulls(%1$s) = 0 then concat(%1$s) end', r.value), ', '
+          order by a.attnum)
+      into v_names, v_values
+      from pg_attribute as a
+      cross join lateral audit.record_value(audit.presented_type(a.atttypid),
+        audit.presented(a.atttypid, 't.' || audit.quoted(a.attname))) as r
+      where a.attrelid = v_of_table.target and a.attnum > 0 and not a.attisdropped
+        and a.attgenerated = ''
+        and exists (select from unnest(v_of_table.nets) as n
+                    where n.old_values ? a.attnum::text or n.new_values ? a.attnum::text);
+    return query execute format(
+'select u.place, u.target, u.was_there, u.stayed, u.old_key, u.new_key, u.old_values, u.new_values,
+  p.present, u.missing,
+  u.conflicts || case
+    when u.stayed and p.present is null then array[''the row is gone'']
+    when not u.stayed and p.present is not null then array[''the row is there again'']
+    when u.stayed then array(
+      select a.attname || '' was changed since''
+      from jsonb_each_text(u.new_values) as e
+      join pg_attribute as a on a.attrelid = u.target and a.attnum = e.key::smallint
+      where p.present ->> e.key is distinct from e.value and not u.missing ? e.key
+        -- Which null it was, JSON does not tell.
+        and not (a.atttypid = ''jsonb''::regtype
+          and coalesce(p.present ->> e.key, ''null'') = coalesce(e.value, ''null''))
+        and (not u.was_there or e.value is distinct from u.old_values ->> e.key
+          or not u.old_values ? e.key)
+      order by a.attnum)
+    else ''{}'' end,
+  u.problem
+from (select n.*, case when n.stayed then n.new_key
+        -- A row that gives the key back is no obstacle.
+        when n.old_key not in (select m.new_key from unnest($1) as m where m.stayed)
+        then n.old_key end as key
+      from unnest($1) as n) as u
+left join lateral (
+  select jsonb_object(array[%s]::text[], array[%s]::text[]) as present
+  from %s as t
+  where %s
+) as p on true',
+      v_names, v_values, audit.name_of(v_of_table.target), v_joined)
+      using v_of_table.nets;
+  end loop;
+end;
+$$;
+
+revoke all on function audit.undo_present(audit.undo_net[]) from public;
+
+comment on function audit.undo_present(audit.undo_net[]) is
+  'Adds to rows that are undone their present values, and what was changed since.';
+
+-- How far below other tables a table is: rows of a lower number are there before rows of a higher
+-- one. Foreign keys in a circle end the counting.
+create or replace function audit.undo_levels(targets oid[])
+  returns table (target oid, number integer)
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with recursive link as materialized (
+    select distinct c.conrelid as child, c.confrelid as parent
+    from pg_constraint as c
+    where c.contype = 'f' and c.conrelid <> c.confrelid
+      and c.conrelid = any (undo_levels.targets) and c.confrelid = any (undo_levels.targets)
+  ), level as (
+    select u.target, 0 as number
+    from unnest(undo_levels.targets) as u (target)
+    union
+    select k.child, l.number + 1
+    from level as l
+    join link as k on k.parent = l.target
+    where l.number < cardinality(undo_levels.targets)
+  )
+  select l.target, max(l.number) from level as l group by 1
+$$;
+
+revoke all on function audit.undo_levels(oid[]) from public;
+
+comment on function audit.undo_levels(oid[]) is
+  'The order of tables by the foreign keys among them.';
+
+-- A row that comes back needs each column that may not be null and has no default.
+create or replace function audit.undo_lacking(nets audit.undo_net[])
+  returns audit.undo_net[]
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select array_agg((n.place, n.target, n.was_there, n.stayed, n.old_key, n.new_key, n.old_values,
+    n.new_values, n.present, n.missing, n.conflicts,
+    case when n.problem is null and n.was_there and not n.stayed then (
+      select format('a row needs %s', string_agg(a.attname, ', ' order by a.attnum))
+      from pg_attribute as a
+      where a.attrelid = n.target and a.attnum > 0 and a.attnotnull and not a.atthasdef
+        and a.attidentity = '' and not a.attisdropped
+        and (not n.old_values ? a.attnum::text or n.missing ? a.attnum::text)
+      having count(*) > 0)
+    else n.problem end)::audit.undo_net)
+  from unnest(undo_lacking.nets) as n
+$$;
+
+revoke all on function audit.undo_lacking(audit.undo_net[]) from public;
+
+comment on function audit.undo_lacking(audit.undo_net[]) is
+  'Says of rows that come back which of their columns the log does not have and they need.';
+
+-- Rows that would refer to what is not there, nor comes back with them.
+create or replace function audit.undo_orphans(
+  nets audit.undo_net[], child oid, parent oid, parent_name text, child_numbers text[],
+  parent_numbers text[], to_parent text
+)
+  returns audit.undo_net[]
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_nets audit.undo_net[];
+begin
+  execute format(
+'with net as materialized (
+  select row_number() over () as i, n.* from unnest($1) as n
+), used as materialized (
+  select n.i, array(
+    select case when n.old_values ? c.k then n.old_values ->> c.k else n.present ->> c.k end
+      from unnest($4) with ordinality as c (k, i) order by c.i) as vals
+  from net as n
+  where n.target = $2 and n.problem is null and n.was_there
+    and (not n.stayed or exists (select from unnest($4) as c (k)
+      where n.old_values ->> c.k is distinct from n.new_values ->> c.k))
+), back as materialized (
+  select array(select n.old_values ->> c.k
+    from unnest($5) with ordinality as c (k, i) order by c.i) as vals
+  from net as n
+  where n.target = $3 and n.problem is null and n.was_there
+), orphan as materialized (
+  select u.i, u.vals
+  from used as u
+  where array_position(u.vals, null) is null
+    and not exists (select from %s as p where %s)
+    and not exists (select from back as b where b.vals = u.vals)
+)
+select array_agg((n.place, n.target, n.was_there, n.stayed, n.old_key, n.new_key, n.old_values,
+    n.new_values, n.present, n.missing,
+    n.conflicts || case when n.stayed then o.message end,
+    coalesce(n.problem, case when not n.stayed then o.message end))::audit.undo_net)
+from net as n
+left join lateral (
+  select format(''%%s %%s is not there'', $6, array_to_string(o.vals, ''/'')) as message
+  from orphan as o where o.i = n.i
+) as o on true', parent_name, to_parent)
+    into v_nets
+    using nets, child, parent, child_numbers, parent_numbers, parent_name;
+  return v_nets;
+end;
+$$;
+
+revoke all on function
+  audit.undo_orphans(audit.undo_net[], oid, oid, text, text[], text[], text) from public;
+
+comment on function audit.undo_orphans(audit.undo_net[], oid, oid, text, text[], text[], text) is
+  'Says of rows that are undone which rows they would refer to are not there.';
+
+-- Rows of others that refer to a row which would go: they would go with it, or keep it.
+create or replace function audit.undo_dependents(
+  nets audit.undo_net[], child oid, parent oid, child_name text, parent_numbers text[],
+  to_child text, row_key text
+)
+  returns audit.undo_net[]
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_nets audit.undo_net[];
+begin
+  if not exists (select from unnest(nets) as n
+                 where n.target = parent and n.stayed and not n.was_there) then
+    return nets;
+  end if;
+  execute format(
+'with net as materialized (
+  select row_number() over () as i, n.* from unnest($1) as n
+), used as materialized (
+  select n.i, array(select n.new_values ->> c.k
+    from unnest($4) with ordinality as c (k, i) order by c.i) as vals
+  from net as n
+  where n.target = $3 and n.problem is null and n.stayed and not n.was_there
+), known as materialized (
+  select n.new_key::text as key from net as n where n.target = $2 and n.problem is null and n.stayed
+), dependent as materialized (
+  select u.i, count(*) as number
+  from used as u
+  join %s as c on %s
+  where not exists (select from known as k where k.key = %s)
+  group by 1
+)
+select array_agg((n.place, n.target, n.was_there, n.stayed, n.old_key, n.new_key, n.old_values,
+    n.new_values, n.present, n.missing,
+    n.conflicts || case when d.number is not null then format(''%%s of %%s refer%%s to it'',
+      d.number, $5, case when d.number = 1 then ''s'' end) end,
+    n.problem)::audit.undo_net)
+from net as n
+left join dependent as d on d.i = n.i', child_name, to_child,
+      coalesce(format('array[%s]::text[]::text', row_key), 'null'))
+    into v_nets
+    using nets, child, parent, parent_numbers, child_name;
+  return v_nets;
+end;
+$$;
+
+revoke all on function
+  audit.undo_dependents(audit.undo_net[], oid, oid, text, text[], text, text) from public;
+
+comment on function audit.undo_dependents(audit.undo_net[], oid, oid, text, text[], text, text) is
+  'Says of rows that would go which rows of others refer to them.';
+
+-- What foreign keys say of an undo: rows that are not there to refer to, rows that refer to what
+-- would go, columns that a row cannot be without.
+create or replace function audit.undo_references(nets audit.undo_net[])
+  returns setof audit.undo_net
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_nets audit.undo_net[] := audit.undo_lacking(nets);
+  v_targets constant oid[] := array(select distinct n.target from unnest(nets) as n);
+  v_key record;
+begin
+  for v_key in
+    select c.conrelid as child, c.confrelid as parent, audit.name_of(c.conrelid) as child_name,
+      audit.name_of(c.confrelid) as parent_name, f.*,
+      (select string_agg(format('concat(c.%s)', k.ident), ', ' order by k.place)
+       from audit.tracked as t cross join lateral audit.undo_key(t) as k
+       where t.target = c.conrelid) as row_key
+    from pg_constraint as c
+    cross join lateral (
+      select
+        string_agg(format('p.%I operator(%I.%s) (u.vals[%s])::%s', p.attname, n.nspname, o.oprname,
+          k.i, audit.type_name(a.atttypid)), ' and ') as to_parent,
+        string_agg(format('(u.vals[%s])::%s operator(%I.%s) c.%I', k.i, audit.type_name(p.atttypid),
+          n.nspname, o.oprname, a.attname), ' and ') as to_child,
+        array_agg(k.child::text order by k.i) as child_numbers,
+        array_agg(k.parent::text order by k.i) as parent_numbers
+      from unnest(c.conkey, c.confkey, c.conpfeqop) with ordinality as k (child, parent, equals, i)
+      join pg_attribute as a on a.attrelid = c.conrelid and a.attnum = k.child
+      join pg_attribute as p on p.attrelid = c.confrelid and p.attnum = k.parent
+      join pg_operator as o on o.oid = k.equals
+      join pg_namespace as n on n.oid = o.oprnamespace
+    ) as f
+    left join audit.undo_levels(v_targets) as l on l.target = c.conrelid
+    where c.contype = 'f' and c.conparentid = 0
+      and (c.conrelid = any (v_targets) or c.confrelid = any (v_targets))
+    order by l.number nulls first, c.oid
+  loop
+    if v_key.child = any (v_targets) then
+      v_nets := audit.undo_orphans(v_nets, v_key.child, v_key.parent, v_key.parent_name,
+        v_key.child_numbers, v_key.parent_numbers, v_key.to_parent);
+    end if;
+    if v_key.parent = any (v_targets) then
+      v_nets := audit.undo_dependents(v_nets, v_key.child, v_key.parent, v_key.child_name,
+        v_key.parent_numbers, v_key.to_child, v_key.row_key);
+    end if;
+  end loop;
+  return query select (n).* from unnest(v_nets) as n;
+end;
+$$;
+
+revoke all on function audit.undo_references(audit.undo_net[]) from public;
+
+comment on function audit.undo_references(audit.undo_net[]) is
+  'Adds to rows that are undone what foreign keys and columns without a value say against it.';
+
+-- The statements that bring rows back to what they were: only the columns that were changed.
+create or replace function audit.undo_statements(nets audit.undo_net[])
+  returns table (
+    place bigint, target oid, operation text, key text[], head text, tail text, conflicts text[],
+    missing text[], problem text
+  )
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set enable_nestloop = off
+as $$
+  with net as materialized (
+    select row_number() over () as i, n.*,
+      case when n.target is null then null
+        when not n.was_there then 'delete'
+        when n.stayed then 'update'
+        else 'insert' end as operation,
+      -- Where a deleted row is there again, only force goes on: it is brought to what it was.
+      n.was_there and (n.stayed or n.present is not null) as is_update,
+      case when n.stayed then n.new_key else n.old_key end as key
+    from unnest(undo_statements.nets) as n
+  ), col as materialized (
+    select a.attrelid as target, a.attnum::text as number, a.attname::text as name,
+      audit.quoted(a.attname) as ident, audit.type_name(a.atttypid) as type,
+      a.attidentity, a.attnum as place, s.why
+    from (select distinct n.target from net as n) as t
+    join audit.tracked as k on k.target = t.target
+    join pg_attribute as a on a.attrelid = t.target and a.attnum > 0 and not a.attisdropped
+      and a.attgenerated = ''
+    cross join lateral (
+      select case when a.attname = any (k.secret) then 'is secret'
+        else 'is not in the log' end as why
+    ) as s
+  ), key as materialized (
+    select t.target, k.*,
+      -- The row that it refers to may have taken it back already.
+      exists (select from pg_constraint as f where f.conrelid = d.target and f.contype = 'f'
+              and f.confupdtype = 'c' and k.number = any (f.conkey)) as is_cascaded
+    from (select distinct n.target from net as n) as d
+    join audit.tracked as t on t.target = d.target
+    cross join lateral audit.undo_key(t) as k
+  ), found as materialized (
+    select n.i, string_agg(case
+        when k.is_cascaded and n.was_there and n.stayed and n.old_key[k.place] <> n.new_key[k.place]
+          then format('(%1$s %2$s %3$L::%5$s or %1$s %2$s %4$L::%5$s)', k.ident, k.equals,
+            n.new_key[k.place], n.old_key[k.place], k.type)
+        else format('%s %s %L::%s', k.ident, k.equals, n.key[k.place], k.type) end,
+      ' and ' order by k.place) as condition
+    from net as n
+    join key as k on k.target = n.target
+    where n.problem is null
+    group by 1
+  ), item as materialized (
+    select n.i, c.place, c.ident, 
+        case when e.value is null then 'null' else quote_literal(e.value) || '::' || c.type end
+          as literal
+    from net as n
+    cross join lateral jsonb_each_text(n.old_values) as e
+    join col as c on c.target = n.target and c.number = e.key
+    where n.problem is null and n.was_there and not n.missing ? e.key
+      and (not n.is_update or c.attidentity <> 'a')
+      and (not n.is_update or not n.stayed and n.present ->> e.key is distinct from e.value
+        or n.stayed
+          and (e.value is distinct from n.new_values ->> e.key or not n.new_values ? e.key))
+  ), list as materialized (
+    select t.i, string_agg(t.ident, ', ' order by t.place) as idents,
+      string_agg(t.literal, ', ' order by t.place) as literals,
+      string_agg(t.ident || ' = ' || t.literal, ', ' order by t.place) as settings
+    from item as t
+    group by 1
+  ), gone as materialized (
+    -- Rows that a cascade took, of which the log was not told.
+    select t.target, array_agg(format('rows of %s that went with it are not in the log',
+      audit.name_of(f.conrelid)) order by f.conrelid::regclass::text) as reasons
+    from (select distinct n.target from net as n) as t
+    join pg_constraint as f on f.confrelid = t.target and f.contype = 'f' and f.confdeltype = 'c'
+      and f.conparentid = 0
+    where not exists (
+      select from audit.tracked as k
+      cross join lateral jsonb_array_elements(k.actions) as r (rule)
+      where k.target = f.conrelid and r.rule -> 'on' ? 'delete' and r.rule ->> 'when' is null)
+    group by 1
+  ), lost as materialized (
+    select n.i, array_agg(coalesce(n.missing ->> c.number, format('%s %s', c.name, c.why))
+        order by c.place) as reasons
+    from net as n
+    join col as c on c.target = n.target
+    where n.operation = 'insert'
+      and (n.missing ? c.number or not n.old_values ? c.number)
+    group by 1
+  )
+  select n.place, n.target, n.operation, n.key,
+    case when n.problem is not null or (n.operation <> 'insert' and n.present is null)
+        or (n.is_update and l.settings is null) then null
+      when n.operation = 'delete' then format('delete from %s where ', r.name)
+      when n.is_update then format('update %s set %s where ', r.name, l.settings)
+      when r.has_always
+        then format('insert into %s (%s) overriding system value values ', r.name, l.idents)
+      else format('insert into %s (%s) values ', r.name, l.idents) end,
+    format('(%s)', case when n.operation = 'insert' and not n.is_update then l.literals
+      else f.condition end),
+    n.conflicts, m.missing, n.problem
+  from net as n
+  left join found as f on f.i = n.i
+  left join list as l on l.i = n.i
+  left join lost as o on o.i = n.i
+  left join lateral (
+    select audit.name_of(n.target) as name,
+      exists (select from col as c where c.target = n.target and c.attidentity = 'a') as has_always
+  ) as r on true
+  cross join lateral (
+    select case when n.operation = 'delete' then '{}'
+      when n.operation = 'insert' then coalesce(o.reasons, '{}') || array(
+        select e.value from jsonb_each_text(n.missing) as e where e.key !~ '^\d+$')
+        || coalesce((select g.reasons from gone as g where g.target = n.target), '{}')
+      else array(select e.value from jsonb_each_text(n.missing) as e order by e.key) end as missing
+  ) as m
+  where n.problem is not null or n.operation <> 'update' or l.settings is not null
+    or n.missing <> '{}'
+$$;
+
+revoke all on function audit.undo_statements(audit.undo_net[]) from public;
+
+comment on function audit.undo_statements(audit.undo_net[]) is
+  'The statements that undo what became of rows of tables.';
+
+-- The steps of an undo, with their statements in two pieces: steps of one first piece can be one
+-- statement.
+create or replace function audit.undo_steps(
+  tx bigint,
+  era integer,
+  event text,
+  item_type text,
+  item_id text,
+  at timestamptz
+)
+  returns table (
+    step integer,
+    table_name text,
+    key text,
+    operation text,
+    head text,
+    tail text,
+    conflict text,
+    restorable text,
+    missing text[]
+  )
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+  set datestyle = 'ISO'
+  set intervalstyle = 'postgres'
+  set extra_float_digits = 1
+  set bytea_output = 'hex'
+  set lc_monetary = 'C'
+  set array_nulls = on
+  set quote_all_identifiers = off
+  set xmloption = 'content'
+  set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_rows audit.undo_row[];
+  v_changes audit.undo_change[];
+  v_nets audit.undo_net[];
+begin
+  v_rows := array(select r::audit.undo_row
+    from audit.undo_rows(undo_steps.tx, undo_steps.era, undo_steps.event, undo_steps.item_type,
+      undo_steps.item_id, undo_steps.at) as r);
+  v_changes := array(select c::audit.undo_change from audit.undo_changes(v_rows) as c);
+  v_nets := array(select n::audit.undo_net from audit.undo_nets(v_changes) as n);
+  v_nets := array(select n::audit.undo_net from audit.undo_present(v_nets) as n);
+  v_nets := array(select n::audit.undo_net from audit.undo_references(v_nets) as n);
+  return query
+    with statement as materialized (
+      select s.*, row_number() over (order by s.place desc, s.target, s.key) as position,
+        case s.operation when 'insert' then 1 when 'delete' then -1 else 0 end as class,
+        coalesce(l.number, 0) as level
+      from audit.undo_statements(v_nets) as s
+      left join audit.undo_levels(array(select distinct n.target from unnest(v_nets) as n)) as l
+        on l.target = s.target
+    ), ranked as (
+      -- The last is undone first. Where rows come back, tables that others refer to come before
+      -- these; where rows go, after.
+      select s.*,
+        case when s.class = 0 then s.position
+          else row_number() over (partition by s.class order by s.level * s.class, s.position)
+          end as rank,
+        case when s.class = 0 then s.position
+          else row_number() over (partition by s.class order by s.position) end as slot
+      from statement as s
+    )
+    select (row_number() over (order by p.position))::integer,
+      case when r.target is not null then audit.name_of(r.target) end,
+      case when cardinality(r.key) = 1 then r.key[1]
+        else array_to_string(array(select replace(replace(k, '~', '~0'), '/', '~1')
+          from unnest(r.key) as k), '/') end,
+      r.operation, r.head, r.tail, nullif(array_to_string(r.conflicts, '; '), ''),
+      case when r.problem is not null
+          or (r.head is null and r.operation = 'update' and cardinality(r.conflicts) = 0) then 'no'
+        when cardinality(r.missing) > 0 then 'partly' else 'yes' end,
+      case when r.problem is not null then array[r.problem] || r.missing else r.missing end
+    from ranked as p
+    join ranked as r on r.class = p.class and r.rank = p.slot
+    order by 1;
+end;
+$$;
+
+revoke all on function audit.undo_steps(bigint, integer, text, text, text, timestamptz) from public;
+
+comment on function audit.undo_steps(bigint, integer, text, text, text, timestamptz) is
+  'The steps that undo, in their order: rows, the two pieces of a statement, conflicts, what is '
+  'missing.';
+
+-- What it takes to undo a transaction, an event, or what was done to an item since a time: read
+-- from the log and from the tables, with the rights of whoever asks.
+create or replace function audit.undo_plan(
+  tx bigint default null,
+  era integer default null,
+  event text default null,
+  item_type text default null,
+  item_id text default null,
+  at timestamptz default null
+)
+  returns table (
+    step integer,
+    table_name text,
+    key text,
+    operation text,
+    statement text,
+    conflict text,
+    restorable text,
+    missing text[]
+  )
+  language sql
+  set search_path = pg_catalog, pg_temp
+as $$
+  select s.step, s.table_name, s.key, s.operation, s.head || s.tail, s.conflict, s.restorable,
+    s.missing
+  from audit.undo_steps(tx, era, event, item_type, item_id, at) as s
+$$;
+
+revoke all on function audit.undo_plan(bigint, integer, text, text, text, timestamptz) from public;
+
+comment on function audit.undo_plan(bigint, integer, text, text, text, timestamptz) is
+  'Public. The statements that undo a transaction, an event, or what was done to an item since a '
+  'time, in their order; conflicts with what was done since, and what cannot be restored.';
+
+-- Who undoes must be known; what is undone stands in the context of all that follows. Returns the
+-- setting as it was.
+create or replace function audit.undo_begin(
+  tx bigint, era integer, event text, item_type text, item_id text, at timestamptz,
+  on_conflict text
+)
+  returns text
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+as $$
+declare
+  v_before constant text := current_setting('audit.actor', true);
+  v_actor record;
+begin
+  if on_conflict is null or on_conflict not in ('stop', 'skip', 'force') then
+    raise exception 'on_conflict is stop, skip or force, not %', coalesce(on_conflict, 'null')
+      using errcode = 'invalid_parameter_value';
+  end if;
+  select * into v_actor from audit.actor_now();
+  if v_actor.actor_type = 'database' then
+    raise exception 'an undo needs an actor, and the transaction has none'
+      using errcode = 'UA002',
+        hint = 'In the same transaction, before it: '
+          'select audit.set_actor(''platform_user'', ''42'', ''ana@example.com'').';
+  end if;
+  perform audit.set_actor(v_actor.actor_type, v_actor.actor_id, v_actor.actor_label,
+    (coalesce(v_actor.context, '{}') || jsonb_build_object('undo_of', jsonb_strip_nulls(
+      jsonb_build_object('tx', tx,
+        'era', coalesce(era, (select min(l.era) from audit.log as l where l.tx = undo_begin.tx)),
+        'event', event, 'item_type', item_type, 'item_id', item_id, 'at', at))))::text,
+    v_actor.on_behalf_of_type, v_actor.on_behalf_of_id, v_actor.on_behalf_of_label);
+  return v_before;
+end;
+$$;
+
+revoke all on function
+  audit.undo_begin(bigint, integer, text, text, text, timestamptz, text) from public;
+
+comment on function audit.undo_begin(bigint, integer, text, text, text, timestamptz, text) is
+  'Puts into the context of the actor what is undone from now on; refuses where there is no actor.';
+
+-- The statements of a plan, as far as its conflicts let them run.
+create or replace function audit.undo_checked(
+  tx bigint, era integer, event text, item_type text, item_id text, at timestamptz,
+  on_conflict text, out heads text[], out tails text[], out joined text[]
+)
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_steps bigint;
+  v_against text[];
+begin
+  select
+      array_agg(p.head order by p.step) filter (where p.is_run),
+      array_agg(p.tail order by p.step) filter (where p.is_run),
+      array_agg(
+        case when p.head like 'insert %' then ', ' when p.head like 'delete %' then ' or ' end
+        order by p.step) filter (where p.is_run),
+      count(*),
+      array_agg(format('%s: %s', concat_ws(' ', p.table_name, p.key),
+          coalesce(p.conflict, array_to_string(p.missing, ', '))) order by p.step)
+        filter (where p.conflict is not null or p.restorable = 'no')
+    into heads, tails, joined, v_steps, v_against
+    from (
+      select s.*, s.head is not null and (s.conflict is null or on_conflict = 'force') as is_run
+      from audit.undo_steps(tx, era, event, item_type, item_id, at) as s
+    ) as p;
+  if v_steps = 0 then
+    raise exception 'nothing to undo'
+      using errcode = 'UA011',
+        hint = 'Either the log has no such changes, or they came to nothing.';
+  elsif v_against is not null and on_conflict = 'stop' then
+    raise exception 'not undone: % of % rows cannot go back as they are now; %',
+        cardinality(v_against), v_steps, v_against[1]
+      using errcode = 'UA011',
+        detail = array_to_string(v_against[1:20], E'\n')
+          || case when cardinality(v_against) > 20 then E'\n…' else '' end,
+        hint = 'See audit.undo_plan(). on_conflict => ''skip'' leaves these rows as they are, '
+          '''force'' overwrites what was changed since.';
+  end if;
+end;
+$$;
+
+revoke all on function
+  audit.undo_checked(bigint, integer, text, text, text, timestamptz, text) from public;
+
+comment on function audit.undo_checked(bigint, integer, text, text, text, timestamptz, text) is
+  'The statements that undo; an error where there are conflicts that nobody said what to do with.';
+
+-- One statement of an undo, which is about so many rows.
+create or replace function audit.undo_one(statement text, expected integer)
+  returns void
+  language plpgsql
+as $$
+declare
+  v_count pg_catalog.int8;
+begin
+  execute $1;
+  get diagnostics v_count = row_count;
+  if v_count operator(pg_catalog.<>) $2 then
+    raise exception 'not undone: a statement changed % rows, not %', v_count, $2
+      using errcode = 'UA011', detail = pg_catalog.left($1, 1000);
+  end if;
+end;
+$$;
+
+revoke all on function audit.undo_one(text, integer) from public;
+
+comment on function audit.undo_one(text, integer) is
+  'Runs a statement that changes so many rows.';
+
+-- Neighbouring steps that can be one statement, up to a hundred: rows that come back to one table,
+-- or that go from one.
+create or replace function audit.undo_batches(heads text[], tails text[], joined text[])
+  returns table (statement text, count integer)
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  with step as (
+    select u.n, u.head, u.tail, u.joint,
+      u.joint is null or u.head is distinct from lag(u.head) over (order by u.n) as is_first
+    from unnest(heads, tails, joined) with ordinality as u (head, tail, joint, n)
+  ), run as (
+    select s.*, count(*) filter (where s.is_first) over (order by s.n) as run from step as s
+  ), batch as (
+    select r.*, (row_number() over (partition by r.run order by r.n) - 1) / 100 as part
+    from run as r
+  )
+  select min(b.head) || string_agg(b.tail, coalesce(b.joint, '') order by b.n), count(*)::integer
+  from batch as b
+  group by b.run, b.part
+  order by min(b.n)
+$$;
+
+revoke all on function audit.undo_batches(text[], text[], text[]) from public;
+
+comment on function audit.undo_batches(text[], text[], text[]) is
+  'The statements of an undo, those of neighbours in one.';
+
+-- The constraints that may wait, where it takes a second try; those that wait anyway are left so. A
+-- name stands for all constraints of a schema that are called so.
+create or replace function audit.undo_deferrable()
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select string_agg(format('%I.%I', n.nspname, c.name), ', ')
+  from (
+    select c.connamespace, c.conname as name
+    from pg_constraint as c
+    where c.conrelid in (select k.target from audit.tracked as k)
+      and c.contype in ('f', 'u', 'p', 'x')
+    group by 1, 2
+    having bool_and(c.condeferrable and not c.condeferred)
+  ) as c
+  join pg_namespace as n on n.oid = c.connamespace
+  where not exists (
+    select from pg_constraint as o
+    where o.connamespace = c.connamespace and o.conname = c.name and not o.condeferrable)
+$$;
+
+revoke all on function audit.undo_deferrable() from public;
+
+comment on function audit.undo_deferrable() is
+  'The constraints of tracked tables that can be deferred, as SET CONSTRAINTS takes them.';
+
+-- Runs the steps of an undo under the search path of the caller, in their order: many of one first
+-- piece as one statement. Where a constraint is against that order, those that can run first do.
+create or replace function audit.undo_run(heads text[], tails text[], joined text[])
+  returns void
+  language plpgsql
+as $$
+declare
+  v_left pg_catalog.int4[] := array(select pg_catalog.generate_subscripts($1, 1));
+  v_again pg_catalog.int4[];
+  v_step pg_catalog.int4;
+  v_batch record;
+  v_deferrable constant pg_catalog.text := audit.undo_deferrable();
+begin
+  begin
+    for v_batch in select * from audit.undo_batches($1, $2, $3) loop
+      perform audit.undo_one(v_batch.statement, v_batch.count);
+    end loop;
+    return;
+  exception when foreign_key_violation or unique_violation or exclusion_violation then
+    null;
+  end;
+  if v_deferrable is not null then
+    execute pg_catalog.format('set constraints %s deferred', v_deferrable);
+  end if;
+  while pg_catalog.cardinality(v_left) operator(pg_catalog.>) 0 loop
+    v_again := '{}';
+    foreach v_step in array v_left loop
+      begin
+        perform audit.undo_one($1[v_step] operator(pg_catalog.||) $2[v_step], 1);
+      exception when foreign_key_violation or unique_violation or exclusion_violation then
+        v_again := pg_catalog.array_append(v_again, v_step);
+      end;
+    end loop;
+    if v_again operator(pg_catalog.=) v_left then
+      -- Nothing goes on: the error itself says why.
+      perform audit.undo_one($1[v_again[1]] operator(pg_catalog.||) $2[v_again[1]], 1);
+    end if;
+    v_left := v_again;
+  end loop;
+  if v_deferrable is not null then
+    execute pg_catalog.format('set constraints %s immediate', v_deferrable);
+  end if;
+end;
+$$;
+
+revoke all on function audit.undo_run(text[], text[], text[]) from public;
+
+comment on function audit.undo_run(text[], text[], text[]) is
+  'Runs the statements of an undo, given in two pieces and by what they can be joined.';
+
+-- Undoes what audit.undo_plan() shows, by ordinary statements with the rights and the search path
+-- of whoever calls it, so that the tables' own triggers run as always. It is in the log like every
+-- change, with what was undone in its context.
+create or replace function audit.undo(
+  tx bigint default null,
+  era integer default null,
+  event text default null,
+  item_type text default null,
+  item_id text default null,
+  at timestamptz default null,
+  on_conflict text default 'stop'
+)
+  returns integer
+  language plpgsql
+  -- How values in the statements are read.
+  set intervalstyle = 'postgres'
+  set lc_monetary = 'C'
+  set array_nulls = on
+  set xmloption = 'content'
+as $$
+declare
+  v_actor constant pg_catalog.text := audit.undo_begin(
+    $1, $2, $3, $4, $5, $6, $7);
+  v_heads pg_catalog.text[];
+  v_tails pg_catalog.text[];
+  v_joined pg_catalog.text[];
+begin
+  select c.heads, c.tails, c.joined into v_heads, v_tails, v_joined
+    from audit.undo_checked($1, $2, $3, $4, $5, $6, $7) as c;
+  perform audit.undo_run(v_heads, v_tails, v_joined);
+  perform pg_catalog.set_config('audit.actor', v_actor, true);
+  return coalesce(pg_catalog.cardinality(v_heads), 0);
+end;
+$$;
+
+revoke all on function
+  audit.undo(bigint, integer, text, text, text, timestamptz, text) from public;
+
+comment on function audit.undo(bigint, integer, text, text, text, timestamptz, text) is
+  'Public. Undoes a transaction, an event, or what was done to an item since a time; returns how '
+  'many steps it took. With conflicts it does nothing, unless on_conflict says skip or force.';
+
 -- What the roles of the log may do, in one place: given by audit.grant_rights(), looked for
 -- by audit.check().
 create or replace function audit.role_rights()
@@ -9746,6 +11166,37 @@ as $$
   cross join unnest(array['audit.item_log(text, text, text, boolean)', 'audit.tree_log(text, text, text, boolean)',
     'audit.parent_columns()', 'audit.belonging_query(text, text)', 'audit.summarised_partitions()',
     'audit.event(text, text)', 'audit.describe_rule(jsonb)']) as o (object)
+  union all
+  -- Undoing, with all that it calls: it runs with the rights of whoever undoes.
+  select r.role, 'execute', o.object, true
+  from unnest(array['audit_reader', 'audit_exporter']) as r (role)
+  cross join unnest(array[
+      'audit.type_name(oid)', 'audit.undo_array(jsonb, text)',
+      'audit.undo_batches(text[], text[], text[])',
+      'audit.undo_deferrable()', 'audit.undo_begin(bigint, integer, text, text, text, timestamptz, text)',
+      'audit.undo_changes(audit.undo_row[])',
+      'audit.undo_checked(bigint, integer, text, text, text, timestamptz, text)',
+      'audit.undo_columns(audit.layout, regclass)',
+      'audit.undo_dependents(audit.undo_net[], oid, oid, text, text[], text, text)',
+      'audit.undo_entries(audit.layout, regclass, audit.undo_row[])',
+      'audit.undo_key(audit.tracked)', 'audit.undo_keyed(jsonb, jsonb, text, text, text, text)',
+      'audit.undo_lacking(audit.undo_net[])', 'audit.undo_levels(oid[])',
+      'audit.undo_nets(audit.undo_change[])',
+      'audit.undo_one(text, integer)',
+      'audit.undo_orphans(audit.undo_net[], oid, oid, text, text[], text[], text)',
+      'audit.undo_present(audit.undo_net[])',
+      'audit.undo_records(audit.layout, regclass, audit.undo_row[])',
+      'audit.undo_references(audit.undo_net[])',
+      'audit.undo_rows(bigint, integer, text, text, text, timestamptz)', 'audit.undo_run(text[], text[], text[])',
+      'audit.undo_statements(audit.undo_net[])',
+      'audit.undo_steps(bigint, integer, text, text, text, timestamptz)', 'audit.undo_text(jsonb, text)',
+      'audit.undo_plan(bigint, integer, text, text, text, timestamptz)',
+      'audit.undo(bigint, integer, text, text, text, timestamptz, text)', 'audit.actor_now()',
+      'audit.context_of(text)', 'audit.name_of(regclass)', 'audit.quoted(text)',
+      'audit.presented(oid, text)', 'audit.presented_type(oid)', 'audit.record_value(oid, text)',
+      'audit.json_value(oid, text, boolean)', 'audit.is_kept(oid)', 'audit.is_builtin(oid)',
+      'audit.builtin_name(oid)', 'audit.element_of(oid)', 'audit.fold_name(text)',
+      'audit.as_compiled(anyelement, anyelement)']) as o (object)
   union all
   -- Which revision the log has; there is none where psql installed it.
   select r.role, 'select', 'audit.alembic_version', false

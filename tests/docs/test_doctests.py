@@ -96,6 +96,8 @@ def test_an_example_gives_what_it_says(
         "transaction_events",
         "translate",
         "translated",
+        "undo",
+        "undo_plan",
         "upgrade",
         "value_at",
     ],

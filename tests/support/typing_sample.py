@@ -55,12 +55,18 @@ def synchronous(
     assert_type(auditdb.state_at(conn, LICENSE, NOON).exists, bool | None)
     assert_type(auditdb.state_at(conn, LICENSE, NOON).unknown, frozenset[str])
     assert_type(auditdb.transaction_events(session, 17, since=NOON), tuple[Event, ...])
+    assert_type(auditdb.undo_plan(session, tx=17), tuple[auditdb.UndoStep, ...])
+    assert_type(auditdb.undo(session, item=LICENSE, at=NOON, on_conflict="skip"), int)
     assert_type(auditdb.counts(session, by="day", timezone="UTC"), tuple[Count, ...])
     assert_type(auditdb.changes(session, page.events[0]), tuple[Change, ...])
     if auditdb.value_at(conn, LICENSE, "note", NOON, account_id="1") is NoValue.REDACTED:
         return
     with auditdb.translated():
         assert_type(auditdb.translate(ValueError()), auditdb.AuditError)
+    try:
+        auditdb.undo(conn, event="1-2-3")
+    except auditdb.UndoRefused as error:
+        assert_type(error.hint, str | None)
 
 
 async def asynchronous(
@@ -82,6 +88,7 @@ async def asynchronous(
     assert_type(await auditdb.field_history(session, LICENSE, "note"), tuple[FieldChange, ...])
     assert_type(await auditdb.state_at(session, LICENSE, NOON), ItemState)
     assert_type(await auditdb.transaction_events(session, 17), tuple[Event, ...])
+    assert_type(await auditdb.undo(session, event="1-2-3"), int)
     assert_type(await auditdb.counts(session, by="actor"), tuple[Count, ...])
     assert_type(await auditdb.changes(session, page.events[0]), tuple[Change, ...])
     if await auditdb.value_at(session, LICENSE, "note", NOON):

@@ -216,6 +216,14 @@ def item(connection: Any) -> tuple[str, str]:
     return one.item_type, one.item_id
 
 
+def undo_last(connection: Any) -> None:
+    """Undo the newest change of a row, and leave the row to the next connection."""
+    one = next(e for e in auditdb.iter_events(connection) if e.action.endswith("_updated"))
+    with auditdb.actor("platform_user", 7, connection=connection):
+        assert auditdb.undo(connection, event=one.key, on_conflict="force") == 1
+    connection.rollback()
+
+
 READERS: dict[str, Callable[[Any], object]] = {
     "changes": lambda c: [auditdb.changes(c, e) for e in auditdb.events(c, limit=3)],
     "check": auditdb.check,
@@ -243,6 +251,8 @@ READERS: dict[str, Callable[[Any], object]] = {
     "iter_events": lambda c: list(auditdb.iter_events(c, page_size=5)),
     "state_at": lambda c: auditdb.state_at(c, item(c), datetime.now(UTC)),
     "transaction_events": lambda c: auditdb.transaction_events(c, auditdb.events(c, limit=1)[0].tx),
+    "undo": undo_last,
+    "undo_plan": lambda c: auditdb.undo_plan(c, event=auditdb.events(c, limit=1)[0].key),
     "value_at": lambda c: auditdb.value_at(c, item(c), "status", datetime.now(UTC)),
 }
 

@@ -43,10 +43,14 @@ as $$
   rules_of, secret_columns, secret_numbers, set_actor, settings_for, settings_of, settle_layout,
   settle_readers, short_name, slug_for, spare_to_split, statement_of, summarised_partitions,
   table_trait, tables_altered, text_value, tokens_of, told_rows, touched_with, track, tree_log,
-  triggered_relations, undo_import, untrack, update_body, update_insert, update_list,
-  update_variables, utc, validate_bound, validate_declaration, validate_expression,
-  validate_expressions, validate_trackable, validate_tree, validate_undo, whole_layouts, widen,
-  without_strings, write_body, write_function, write_log_event, write_table_event
+  triggered_relations, type_name, undo, undo_array, undo_batches, undo_begin, undo_changes,
+  undo_checked, undo_columns, undo_deferrable, undo_dependents, undo_entries, undo_import,
+  undo_key, undo_keyed, undo_lacking, undo_levels, undo_nets, undo_one, undo_orphans, undo_plan,
+  undo_present, undo_records, undo_references, undo_rows, undo_run, undo_statements, undo_steps,
+  undo_text, untrack, update_body, update_insert, update_list, update_variables, utc,
+  validate_bound, validate_declaration, validate_expression, validate_expressions,
+  validate_trackable, validate_tree, validate_undo, whole_layouts, widen, without_strings,
+  write_body, write_function, write_log_event, write_table_event
   }'::name[]
 $$;
 

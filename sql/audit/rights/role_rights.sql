@@ -18,6 +18,37 @@ as $$
     'audit.parent_columns()', 'audit.belonging_query(text, text)', 'audit.summarised_partitions()',
     'audit.event(text, text)', 'audit.describe_rule(jsonb)']) as o (object)
   union all
+  -- Undoing, with all that it calls: it runs with the rights of whoever undoes.
+  select r.role, 'execute', o.object, true
+  from unnest(array['audit_reader', 'audit_exporter']) as r (role)
+  cross join unnest(array[
+      'audit.type_name(oid)', 'audit.undo_array(jsonb, text)',
+      'audit.undo_batches(text[], text[], text[])',
+      'audit.undo_deferrable()', 'audit.undo_begin(bigint, integer, text, text, text, timestamptz, text)',
+      'audit.undo_changes(audit.undo_row[])',
+      'audit.undo_checked(bigint, integer, text, text, text, timestamptz, text)',
+      'audit.undo_columns(audit.layout, regclass)',
+      'audit.undo_dependents(audit.undo_net[], oid, oid, text, text[], text, text)',
+      'audit.undo_entries(audit.layout, regclass, audit.undo_row[])',
+      'audit.undo_key(audit.tracked)', 'audit.undo_keyed(jsonb, jsonb, text, text, text, text)',
+      'audit.undo_lacking(audit.undo_net[])', 'audit.undo_levels(oid[])',
+      'audit.undo_nets(audit.undo_change[])',
+      'audit.undo_one(text, integer)',
+      'audit.undo_orphans(audit.undo_net[], oid, oid, text, text[], text[], text)',
+      'audit.undo_present(audit.undo_net[])',
+      'audit.undo_records(audit.layout, regclass, audit.undo_row[])',
+      'audit.undo_references(audit.undo_net[])',
+      'audit.undo_rows(bigint, integer, text, text, text, timestamptz)', 'audit.undo_run(text[], text[], text[])',
+      'audit.undo_statements(audit.undo_net[])',
+      'audit.undo_steps(bigint, integer, text, text, text, timestamptz)', 'audit.undo_text(jsonb, text)',
+      'audit.undo_plan(bigint, integer, text, text, text, timestamptz)',
+      'audit.undo(bigint, integer, text, text, text, timestamptz, text)', 'audit.actor_now()',
+      'audit.context_of(text)', 'audit.name_of(regclass)', 'audit.quoted(text)',
+      'audit.presented(oid, text)', 'audit.presented_type(oid)', 'audit.record_value(oid, text)',
+      'audit.json_value(oid, text, boolean)', 'audit.is_kept(oid)', 'audit.is_builtin(oid)',
+      'audit.builtin_name(oid)', 'audit.element_of(oid)', 'audit.fold_name(text)',
+      'audit.as_compiled(anyelement, anyelement)']) as o (object)
+  union all
   -- Which revision the log has; there is none where psql installed it.
   select r.role, 'select', 'audit.alembic_version', false
   from unnest(array['audit_reader', 'audit_exporter', 'audit_maintainer']) as r (role)
