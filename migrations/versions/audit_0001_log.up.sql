@@ -9921,7 +9921,9 @@ begin
         l.changes, l.is_deleted, l.action::text, l.item_type::text, l.item_id::text,
         l.parent_id::text, l.account_id::text
       from audit.log as l
-      where l.tx = undo_rows.tx and (undo_rows.era is null or l.era = undo_rows.era);
+      where l.tx = undo_rows.tx and (undo_rows.era is null or l.era = undo_rows.era)
+        -- That an item is another one now is told on both sides.
+        and not coalesce(l.moved ? 'to', false);
   elsif event is not null then
     return query
       select row_number() over (order by l.occurred_at, l.id, l.tx), l.layout, l.row_values,

@@ -348,6 +348,22 @@ def test_a_row_in_several_accounts_is_undone_once(conn: psycopg.Connection) -> N
         """
     )
     tx = do(conn, "update person set id = 2")
-    assert value(conn, "select count(*) from audit.log where tx = %s", tx) == 2
+    assert value(conn, "select count(*) from audit.log where tx = %s", tx) == 4
     undo(conn, tx)
+    assert conn.execute("select id, name from person").fetchall() == [(1, "ana")]
+
+
+@pytest.mark.parametrize("side", ["from", "to"])
+def test_an_item_that_became_another_one_is_put_back_from_either_side(
+    conn: psycopg.Connection, side: str
+) -> None:
+    conn.execute(
+        "create table person (id int primary key, name text); select audit.track('person');"
+        "insert into person values (1, 'ana')"
+    )
+    conn.execute("update person set id = 2")
+    key = value(conn, "select key from audit.events where moved ? %s", side)
+    with conn.transaction():
+        conn.execute("select audit.set_actor('user', '7')")
+        conn.execute("select audit.undo(event => %s)", [key])
     assert conn.execute("select id, name from person").fetchall() == [(1, "ana")]

@@ -559,7 +559,10 @@ def test_no_setting_switches_anything_off(
             ("parted_deleted", "", "x", False)
         ],
         "update public.parted set name = 'v' where id = 1": [("parted_updated", "", "v", False)],
-        "update public.parted set region = 2 where id = 1": [("parted_updated", "", "x", False)] * 2,
+        "update public.parted set region = 2 where id = 1": [
+            ("parted_updated", "", "x", False),
+            ("parted_updated", "", "x", False),
+        ],
         "update licensing.licenses set note = 'n'": [("license_updated", account, "1234", False)],
         "delete from licensing.license_user_assignments": [
             ("license_user_unassigned", account, "1234", False)

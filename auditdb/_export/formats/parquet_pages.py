@@ -70,6 +70,8 @@ def unpacked(found: IO[bytes], group: Any, longest_page: int) -> Unpacked:
 def _pages(found: IO[bytes], start: int, length: int) -> Iterator[tuple[bool, int]]:
     """Yield for each page of a column whether it is a dictionary, and its size unpacked."""
     at, end = start, start + length
+    if min(start, length) < 0:
+        raise ValueError("a column is nowhere in the file")
     while at < end:
         found.seek(at)
         content = found.read(_HEADER)
