@@ -662,6 +662,16 @@ create type audit.undo_row as (
 
 comment on type audit.undo_row is
   'A row of the log that is undone, with its place in the order of doing.';
+comment on column audit.undo_row.place is 'Place in the order of doing.';
+comment on column audit.undo_row.layout is 'Which layout the row of the table had.';
+comment on column audit.undo_row.row_values is 'All columns of a created or deleted row, as a record of the layout.';
+comment on column audit.undo_row.changes is 'Changed columns, each with old and new.';
+comment on column audit.undo_row.is_deleted is 'Whether the action deleted rows.';
+comment on column audit.undo_row.action is 'What was done.';
+comment on column audit.undo_row.item_type is 'Kind of the item.';
+comment on column audit.undo_row.item_id is 'Id of the item.';
+comment on column audit.undo_row.parent_id is 'Id of the parent of the item.';
+comment on column audit.undo_row.account_id is 'Account of the row.';
 
 -- What one row of the log says of one row of a table. Values are texts by the numbers that the
 -- columns have now, each as its type writes it under the settings of audit.undo_plan().
@@ -681,6 +691,15 @@ comment on type audit.undo_change is
   'What a row of the log says of a row of a table: its place in the order of doing, insert, update '
   'or delete, keys and values before and after, columns whose values are missing, and why nothing '
   'can be undone.';
+comment on column audit.undo_change.place is 'Place in the order of doing.';
+comment on column audit.undo_change.target is 'The table.';
+comment on column audit.undo_change.kind is 'insert, update or delete: what was done to the row.';
+comment on column audit.undo_change.old_key is 'Primary key before; null where the row came.';
+comment on column audit.undo_change.new_key is 'Primary key after; null where the row went.';
+comment on column audit.undo_change.old_values is 'Values before, by the numbers of columns.';
+comment on column audit.undo_change.new_values is 'Values after, by the numbers of columns.';
+comment on column audit.undo_change.missing is 'Columns whose values the log does not hold, and why.';
+comment on column audit.undo_change.problem is 'Why nothing can be undone; null where it can.';
 
 -- What became of one row of a table by all that is undone, and how it is there now.
 create type audit.undo_net as (
@@ -701,6 +720,18 @@ create type audit.undo_net as (
 comment on type audit.undo_net is
   'A row of a table before and after all that is undone, its present values, columns whose values '
   'are missing, conflicts, and why nothing can be undone.';
+comment on column audit.undo_net.place is 'Place in the order of doing.';
+comment on column audit.undo_net.target is 'The table.';
+comment on column audit.undo_net.was_there is 'Whether the row was there before.';
+comment on column audit.undo_net.stayed is 'Whether it was there after.';
+comment on column audit.undo_net.old_key is 'Primary key before.';
+comment on column audit.undo_net.new_key is 'Primary key after.';
+comment on column audit.undo_net.old_values is 'Values before, by the numbers of columns.';
+comment on column audit.undo_net.new_values is 'Values after, by the numbers of columns.';
+comment on column audit.undo_net.present is 'Values of now; null where the row is not there.';
+comment on column audit.undo_net.missing is 'Columns whose values the log does not hold, and why.';
+comment on column audit.undo_net.conflicts is 'What was changed since by others.';
+comment on column audit.undo_net.problem is 'Why nothing can be undone; null where it can.';
 
 -- How a table is named in the log: with its schema, whatever the search_path.
 create or replace function audit.name_of(relation regclass)
@@ -9904,7 +9935,7 @@ begin
   then
     raise exception 'what to undo is one of three: a transaction, an event, or an item since a time'
       using errcode = 'invalid_parameter_value',
-        hint = 'For example: audit.undo_plan(tx => 4711), audit.undo_plan(event => ''…''), '
+        hint = 'For example: audit.undo_plan(tx => 4711), audit.undo_plan(event => ''...''), '
           'audit.undo_plan(item_type => ''license'', item_id => ''42'', at => ''2026-03-01'').';
   elsif tx is not null then
     select string_agg(distinct l.era::text, ', ') into v_eras
@@ -10965,7 +10996,7 @@ begin
         cardinality(v_against), v_steps, v_against[1]
       using errcode = 'UA011',
         detail = array_to_string(v_against[1:20], E'\n')
-          || case when cardinality(v_against) > 20 then E'\n…' else '' end,
+          || case when cardinality(v_against) > 20 then E'\n...' else '' end,
         hint = 'See audit.undo_plan(). on_conflict => ''skip'' leaves these rows as they are, '
           '''force'' overwrites what was changed since.';
   end if;

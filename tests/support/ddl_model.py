@@ -185,7 +185,8 @@ class Log:
         """Return the new rows that tell of rows."""
         # The number of a row has the process in it, which may be ahead by 4 ms of another.
         found = conn.execute(
-            "select id, action, item_type, item_id, changes::text, is_cascade from audit.events"
+            "select id, action, item_type, item_id, changes::text, is_cascade, moved::text"
+            " from audit.events"
             " where id > %s order by id",
             [self.mark - 2**24],
         ).fetchall()
@@ -194,10 +195,23 @@ class Log:
         self.mark = max([self.mark, *self.seen])
         rows: Counter[str] = Counter()
         self.deleted = set()
-        for _, action, item_type, item, changes, is_cascade in fresh:
+        left: Counter[str] = Counter()
+        owed: Counter[str] = Counter()
+        for _, action, item_type, item, changes, is_cascade, moved in fresh:
             if item_type == "table":
                 continue
-            rows[f"{action} {item_type} {item!r} {canonical(loaded(changes or '{}'))}"] += 1
+            told, sides = canonical(loaded(changes or "{}")), json.loads(moved or "{}")
+            if "to" in sides:
+                left[f"{action} {item_type} {item!r} {told}"] += 1
+                continue
+            if "from" in sides:
+                owed[f"{action} {item_type} {sides['from']['item_id']!r} {told}"] += 1
+            rows[f"{action} {item_type} {item!r} {told}"] += 1
             if action.endswith("_deleted"):
                 self.deleted.add((item_type, is_cascade))
+        # Whoever gets another id is told by both.
+        for line, number in (left - owed).items():
+            rows[f"{line}, as what it was, of no move"] += number
+        for line, number in (owed - left).items():
+            rows[f"{line}, not told as what it was"] += number
         return rows

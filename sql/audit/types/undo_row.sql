@@ -14,3 +14,13 @@ create type audit.undo_row as (
 
 comment on type audit.undo_row is
   'A row of the log that is undone, with its place in the order of doing.';
+comment on column audit.undo_row.place is 'Place in the order of doing.';
+comment on column audit.undo_row.layout is 'Which layout the row of the table had.';
+comment on column audit.undo_row.row_values is 'All columns of a created or deleted row, as a record of the layout.';
+comment on column audit.undo_row.changes is 'Changed columns, each with old and new.';
+comment on column audit.undo_row.is_deleted is 'Whether the action deleted rows.';
+comment on column audit.undo_row.action is 'What was done.';
+comment on column audit.undo_row.item_type is 'Kind of the item.';
+comment on column audit.undo_row.item_id is 'Id of the item.';
+comment on column audit.undo_row.parent_id is 'Id of the parent of the item.';
+comment on column audit.undo_row.account_id is 'Account of the row.';

@@ -34,7 +34,7 @@ begin
         cardinality(v_against), v_steps, v_against[1]
       using errcode = 'UA011',
         detail = array_to_string(v_against[1:20], E'\n')
-          || case when cardinality(v_against) > 20 then E'\n…' else '' end,
+          || case when cardinality(v_against) > 20 then E'\n...' else '' end,
         hint = 'See audit.undo_plan(). on_conflict => ''skip'' leaves these rows as they are, '
           '''force'' overwrites what was changed since.';
   end if;

@@ -15,7 +15,7 @@ begin
   then
     raise exception 'what to undo is one of three: a transaction, an event, or an item since a time'
       using errcode = 'invalid_parameter_value',
-        hint = 'For example: audit.undo_plan(tx => 4711), audit.undo_plan(event => ''…''), '
+        hint = 'For example: audit.undo_plan(tx => 4711), audit.undo_plan(event => ''...''), '
           'audit.undo_plan(item_type => ''license'', item_id => ''42'', at => ''2026-03-01'').';
   elsif tx is not null then
     select string_agg(distinct l.era::text, ', ') into v_eras
