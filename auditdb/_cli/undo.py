@@ -78,10 +78,12 @@ def undo_changes(
             steps = undoing.undo_plan(connection, **asked)
         _show(steps, as_json=as_json)
         against = sum(step.conflict is not None or step.restorable == "no" for step in steps)
-        say(f"{len(steps)} steps, {against} of them with a conflict or not restorable.")
+        whole = f"{len(steps)} step{'' if len(steps) == 1 else 's'}"
+        in_the_way = f"{against} with a conflict or not restorable" if against else "none refused"
+        say(f"{whole}, {in_the_way}.")
         if run and actor is not None:
             count = _run(connection, actor, reason, {**asked, "on_conflict": on_conflict})
-            say(f"{count} of {len(steps)} steps undone.")
+            say(f"{count} of {whole} undone.")
 
 
 def _run(

@@ -58,7 +58,7 @@ def test_it_shows_and_then_does(conn: psycopg.Connection, database: str) -> None
     }
     assert value(conn, "select text from note") == "b"
     ran = run(*asked, "--run", "--by", "platform_user:7", "--reason", "a mistake")
-    assert (ran.returncode, ran.stderr.splitlines()[-1]) == (0, "1 of 1 steps undone.")
+    assert (ran.returncode, ran.stderr.splitlines()[-1]) == (0, "1 of 1 step undone.")
     assert conn.execute("select text, (select count(*) from seen) from note").fetchall() == [
         ("a", 2)
     ]
