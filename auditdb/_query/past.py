@@ -125,6 +125,16 @@ class Past:
     own_tables: tuple[str, ...]
     """The tables whose rows the item is, as far as the log says them."""
 
+    @property
+    def moved_before(self) -> list[_Move]:
+        """The moves until the time, itself included."""
+        return [move for move in self.moves if move.event[0] <= self.moment]
+
+    @property
+    def moved_after(self) -> list[_Move]:
+        """The moves after the time."""
+        return [move for move in self.moves if move.event[0] > self.moment]
+
     def table(self, entry: _Entry | _Move) -> str | None:
         """Return the table of an entry, where the item is rows of several; else None for all."""
         return self.layouts.table(entry.layout) if len(self.own_tables) > 1 else None
@@ -219,7 +229,7 @@ def _moves(rows: Sequence[ResultRow], past: Sequence[_Entry]) -> list[_Move]:
 
 def _arrival(found: Past) -> _Move | None:
     """Return the move by which the item that lives at the time got its id, if it got it so."""
-    moves = [move for move in found.moves if move.event[0] <= found.moment]
+    moves = found.moved_before
     if not moves or not moves[-1].is_arrival:
         return None
     began = [e.event for e in found.past if e.is_own and e.begins]
@@ -256,7 +266,7 @@ def _read(found: Past) -> tuple[ItemState, set[str]]:
     past = former | {name: e for name, e in past.items() if e.event >= began(e)}
     # What comes after its end is said of another item of the same id.
     ends = [e.event for e in following.values() if e.is_own and e.ends]
-    ends += [move.event for move in found.moves if move.event[0] > found.moment]
+    ends += [move.event for move in found.moved_after]
     if ends:
         following = {name: e for name, e in following.items() if e.event <= min(ends)}
     exists = _exists(found, past.values(), following.values())
@@ -292,7 +302,7 @@ def _read(found: Past) -> tuple[ItemState, set[str]]:
 
 def _moved(found: Past) -> dict[str, dict[str, str | None]]:
     """Return what an item that is not there was known by before it had this id, or after it."""
-    before = [move for move in found.moves if move.event[0] <= found.moment]
+    before = found.moved_before
     newest = max((e.event for e in found.past if e.is_own), default=_NEVER)
     if before or newest != _NEVER:
         left = before and not before[-1].is_arrival and before[-1].event > newest
@@ -353,8 +363,8 @@ def _began(found: Past) -> Callable[[_Entry], tuple[int, int, int]]:
         if entry.is_own and entry.begins:
             table = found.table(entry)
             began[table] = max(began.get(table, _NEVER), entry.event)
-    for move in found.moves:
-        if move.is_arrival and move.event[0] <= found.moment:
+    for move in found.moved_before:
+        if move.is_arrival:
             table = found.table(move)
             began[table] = max(began.get(table, _NEVER), move.event)
     first = min(began.values(), default=_NEVER)
@@ -383,7 +393,8 @@ def _exists(found: Past, past: Iterable[_Entry], following: Iterable[_Entry]) ->
             found,
             [e for e in past if e.is_own and found.table(e) == table],
             [e for e in following if e.is_own and found.table(e) == table],
-            [move for move in found.moves if found.table(move) == table],
+            [move for move in found.moved_before if found.table(move) == table],
+            [move for move in found.moved_after if found.table(move) == table],
         )
         for table in tables
     ]
@@ -394,17 +405,19 @@ def _exists(found: Past, past: Iterable[_Entry], following: Iterable[_Entry]) ->
 
 
 def _exists_in(
-    found: Past, past: Sequence[_Entry], following: Sequence[_Entry], moves: Sequence[_Move]
+    found: Past,
+    past: Sequence[_Entry],
+    following: Sequence[_Entry],
+    before: Sequence[_Move],
+    after: Sequence[_Move],
 ) -> bool | None:
     """Return whether a row existed between its own entries and moves, of which there are some."""
     newest = max((e.event for e in past), default=_NEVER)
-    before = [move for move in moves if move.event[0] <= found.moment]
     if before and before[-1].event >= newest:
         return before[-1].is_arrival
     if past:
         return not any(e.ends for e in past if e.event == newest)
     oldest = min((e.event for e in following), default=None)
-    after = [move for move in moves if move.event[0] > found.moment]
     if after and (oldest is None or after[0].event <= oldest):
         return not after[0].is_arrival
     first = [e for e in following if e.event == oldest]

@@ -22,9 +22,7 @@ begin
       or d.classid = 'pg_constraint'::regclass and d.object_type = 'table constraint'
         and tg_tag <> 'ALTER TABLE';
   -- Whether DDL is followed is one thing, and this is a part of it.
-  if v_hit is null or not exists (
-      select from pg_event_trigger as e where e.evtname = 'audit_after_ddl' and e.evtenabled <> 'D')
-  then
+  if v_hit is null or not audit.follows_ddl() then
     return;
   end if;
   perform audit.refresh(k.target)
