@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
     from psycopg.abc import Params, Query
 
-_PIN = b"set local search_path = pg_catalog, pg_temp"
+_PINS = (
+    b"set local search_path = pg_catalog, pg_temp",
+    # Compiling a plan takes longer than it spares in all that this package asks.
+    b"set local jit = off",
+)
 
 
 class OwnConnection(psycopg.Connection[tuple[Any, ...]]):
@@ -38,7 +42,7 @@ class OwnConnection(psycopg.Connection[tuple[Any, ...]]):
     ) -> Generator[Any, Any, Any]:
         result = yield from super()._exec_command(command, result_format)
         if command == self._get_tx_start_command():
-            statements: tuple[Any, ...] = (_PIN, *self._settings)
+            statements: tuple[Any, ...] = (*_PINS, *self._settings)
             for statement in statements:
                 yield from super()._exec_command(statement)
         return result

@@ -1682,12 +1682,9 @@ begin
   returns %s
   language plpgsql
   immutable
-  cost %s
   set search_path = pg_catalog, pg_temp
 as %L', kind,
   'row_values text' || case when v_has_side then ', is_deleted boolean' else '' end, v_result,
-  -- What prints a record stands in the list of a select: it is to come after sort and limit.
-  case kind when 'text' then 10000 else 100 end,
   format(
 '
 declare
