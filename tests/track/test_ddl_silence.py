@@ -214,17 +214,17 @@ def test_where_nothing_follows_postgresql_refuses_or_writes_fail(
 
 
 @pytest.mark.parametrize(
-    "write",
+    ("write", "rows"),
     [
-        "insert into r values (2)",
-        "update r set id = id + 1",
-        "update r set id = 15",
-        "delete from r",
-        "insert into r1 values (2)",
+        ("insert into r values (2)", 1),
+        ("update r set id = id + 1", 2),
+        ("update r set id = 15", 2),
+        ("delete from r", 1),
+        ("insert into r1 values (2)", 1),
     ],
 )
 def test_a_column_of_partitions_that_is_gone_is_told_by_the_guard(
-    connect: Connect, write: str
+    connect: Connect, write: str, rows: int
 ) -> None:
     """Where nothing follows DDL: not by PL/pgSQL, which names a field that there is not."""
     conn = connect(autocommit=True)
@@ -244,7 +244,7 @@ def test_a_column_of_partitions_that_is_gone_is_told_by_the_guard(
     conn.execute("select audit.refresh('r')")
     with recorded(conn) as log:
         conn.execute(write.encode())
-    assert len(log) == 1
+    assert len(log) == rows
 
 
 def test_one_broken_declaration_keeps_no_other_from_being_refreshed(connect: Connect) -> None:

@@ -171,6 +171,7 @@ def test_a_new_partition_is_logged_at_once(connect: Connect, with_event_triggers
         ("thing_created", "thing:1"),
         ("thing_updated", "thing:11"),
         ("thing_updated", "thing:12"),
+        ("thing_updated", "thing:1"),
     ]
     if not with_event_triggers:
         conn.execute("select audit.refresh()")

@@ -75,7 +75,7 @@ def test_any_primary_key(
     ]
 
 
-def test_a_changed_key_is_a_change_of_the_item_it_is_now(connection: psycopg.Connection) -> None:
+def test_a_changed_key_is_a_change_of_the_item_it_is_now_and_of_the_one_it_was(connection: psycopg.Connection) -> None:
     name = create(connection, "keys", "thing", "a integer, b text, n integer, primary key (a, b)")
     track(connection, name)
     run(connection, "insert into {} values (1, 'x', 0), (2, 'x', 0)", name)
@@ -84,8 +84,11 @@ def test_a_changed_key_is_a_change_of_the_item_it_is_now(connection: psycopg.Con
         run(connection, "update {} set b = 'y' where a = 11", name)
     assert [(row.action, row.item_id, row.changes) for row in log] == [
         ("thing_updated", "11/x", {"a": {"old": 1, "new": 11}, "n": {"old": 0, "new": 1}}),
+        ("thing_updated", "1/x", {"a": {"old": 1, "new": 11}, "n": {"old": 0, "new": 1}}),
         ("thing_updated", "12/x", {"a": {"old": 2, "new": 12}, "n": {"old": 0, "new": 1}}),
+        ("thing_updated", "2/x", {"a": {"old": 2, "new": 12}, "n": {"old": 0, "new": 1}}),
         ("thing_updated", "11/y", {"b": {"old": "x", "new": "y"}}),
+        ("thing_updated", "11/x", {"b": {"old": "x", "new": "y"}}),
     ]
 
 
@@ -109,6 +112,7 @@ def test_tables_whose_names_make_the_same_slug_stay_apart(connection: psycopg.Co
         for row in (
             (f"{table}_created", f"{table}:{number}"),
             (f"{table}_updated", f"{table}:{number + 100}"),
+            (f"{table}_updated", f"{table}:{number}"),
             (f"{table}_deleted", f"{table}:{number + 100}"),
         )
     ]
@@ -362,5 +366,6 @@ def test_lookups_lead_over_two_tables(connection: psycopg.Connection) -> None:
         ("3", None, "", "shop:c"),
         ("4", None, "", "shop:None"),
         ("1", "V2 at b", "2", "shop:b"),
+        ("1", "V1 at a", "1", "shop:a"),
         ("2", "V2 at b", "2", "shop:b"),
     ]

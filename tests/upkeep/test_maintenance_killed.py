@@ -121,7 +121,8 @@ def test_two_at_once_leave_each_other_alone(url: str, owner: psycopg.Connection,
         until(lambda: next((p for (p,) in owner.execute(WAITING)), None))
         second = maintenance.maintain(owner, patience=0.5)
         assert old not in second.closed
-        assert any(one.startswith(f"{old}: process ") for one in second.postponed)
+        why = [one for one in second.postponed if one.startswith(f"{old}: ")]
+        assert [one.startswith(f"{old}: process ") for one in why] == [True], why
         assert value(owner, INVALID) == 1
         holding.rollback()
     assert isinstance(came[0], maintenance.Maintenance)

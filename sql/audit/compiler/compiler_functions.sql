@@ -9,7 +9,7 @@ create or replace function audit.compiler_functions()
 as $$
   select '{
   account_query, actor_now, actor_variables, add_era, add_interval, add_layout, add_partition,
-  add_piece, add_row_trigger, add_trigger, adopt_layouts, after_ddl, after_drop,
+  add_piece, add_row_trigger, add_trigger, adopt_layouts, after_ddl, after_drop, after_subscription,
   apply_declaration, as_compiled, audited_columns, baseline, baseline_batch, baseline_key_columns,
   baseline_reader, baseline_writer, before_ddl, begin_baseline, begin_era, belonging_query,
   bind_expression, bind_row, bind_text, bound_function, bound_functions, bound_waits,
