@@ -75,7 +75,9 @@ def test_any_primary_key(
     ]
 
 
-def test_a_changed_key_is_a_change_of_the_item_it_is_now_and_of_the_one_it_was(connection: psycopg.Connection) -> None:
+def test_a_changed_key_is_a_change_of_what_it_is_and_of_what_it_was(
+    connection: psycopg.Connection,
+) -> None:
     name = create(connection, "keys", "thing", "a integer, b text, n integer, primary key (a, b)")
     track(connection, name)
     run(connection, "insert into {} values (1, 'x', 0), (2, 'x', 0)", name)
