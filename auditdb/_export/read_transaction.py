@@ -20,9 +20,8 @@ _SETTINGS = {
     "search_path": "pg_catalog, pg_temp",
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
-    # Slices are sorted in memory, and none of them is worth compiling for.
+    # Slices are sorted in memory.
     "work_mem": "64MB",
-    "jit": "off",
 }
 # A policy that lets this role see all rows, and no restrictive one beside it.
 _SEES_ALL = """

@@ -126,7 +126,7 @@ def test_writes_straight_into_a_partition(things: psycopg.Connection) -> None:
         "with w as (update s.thing set region = 'b' where id = 1 returning *) select from w",
     ],
 )
-def test_a_row_moved_is_one_update(things: psycopg.Connection, statement: str) -> None:
+def test_a_row_moved_is_told_on_both_sides(things: psycopg.Connection, statement: str) -> None:
     things.execute("insert into s.thing values ('a', 1, 'x', 0)")
     with recorded(things) as log:
         things.execute(statement)
@@ -155,7 +155,7 @@ def test_the_next_statements_after_a_move_are_what_they_are(things: psycopg.Conn
     ]
 
 
-def test_many_rows_moved_are_as_many_updates(things: psycopg.Connection) -> None:
+def test_each_of_many_rows_moved_is_told_on_both_sides(things: psycopg.Connection) -> None:
     things.execute(
         "insert into s.thing select chr(97 + n % 2), n, 'v' || n, 0 from generate_series(1, 300) n"
     )

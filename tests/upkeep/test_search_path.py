@@ -319,10 +319,12 @@ def migration_blocks() -> list[str]:
 def test_each_transaction_of_ours_is_pinned_and_nothing_outlives_it(
     empty_database: str, autocommit: bool
 ) -> None:
-    parameters = conninfo_to_dict(empty_database)
+    # Whatever the server that the tests run on has by default.
+    parameters = conninfo_to_dict(empty_database) | {"options": "-c jit=on"}
     with closing(open_connection(autocommit=autocommit, **parameters)) as own:
         for _ in range(7):
             assert own.execute("show search_path").fetchone() == ("pg_catalog, pg_temp",)
+            assert own.execute("show jit").fetchone() == ("off",)
             own.rollback()
             with own.transaction(), own.cursor() as cursor:
                 cursor.execute("show search_path")
@@ -332,6 +334,8 @@ def test_each_transaction_of_ours_is_pinned_and_nothing_outlives_it(
         with own.cursor() as cursor:
             cursor.execute("show search_path")
             assert cursor.fetchone() == ('"$user", public',)
+            cursor.execute("show jit")
+            assert cursor.fetchone() == ("on",)
             cursor.execute("select count(*) from pg_prepared_statements")
             assert cursor.fetchone() == (0,)
 
